@@ -1,0 +1,1 @@
+//! The integration tests: the five tools against a real RabbitMQ.

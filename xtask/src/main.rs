@@ -1,0 +1,3 @@
+//! `cargo xtask TASK`: what contributors and CI run.
+
+fn main() {}
