@@ -1,2 +1,9 @@
 //! Command-line AMQP tools for shell scripts and worker containers.
 #![forbid(unsafe_code)]
+
+pub mod broker;
+pub mod cli;
+pub mod get;
+pub mod message;
+pub mod queues;
+pub mod status;

@@ -1,0 +1,85 @@
+//! Deliveries: a message that the broker has handed over, and the one answer that it waits for.
+
+use super::error::{Error, Result};
+use super::message::{from_wire, short_string};
+use super::session::Session;
+use crate::message::Message;
+
+/// A message that the broker has handed over and holds until it is settled.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message: Message,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// The broker's number for it on this channel.
+    pub tag: u64,
+    /// The answer that the broker waits for.
+    pub unsettled: Unsettled,
+}
+
+/// The right, and the duty, to answer for one delivery. Each answer uses it up.
+///
+/// Dropped unanswered, the message stays with this channel until it closes; then the broker requeues it.
+#[derive(Debug)]
+#[must_use = "the broker holds the message until it is settled"]
+pub struct Unsettled(amiquip::Delivery);
+
+impl Delivery {
+    pub(super) fn from_wire(mut wire: amiquip::Delivery) -> Delivery {
+        let message = Message {
+            exchange: std::mem::take(&mut wire.exchange),
+            routing_key: std::mem::take(&mut wire.routing_key),
+            properties: from_wire(&wire.properties),
+            body: std::mem::take(&mut wire.body),
+        };
+        wire.properties = amiquip::AmqpProperties::default();
+        Delivery {
+            message,
+            redelivered: wire.redelivered,
+            tag: wire.delivery_tag(),
+            unsettled: Unsettled(wire),
+        }
+    }
+}
+
+impl Unsettled {
+    /// Done: the broker forgets the message (basic.ack).
+    pub fn ack(self, session: &Session) -> Result<()> {
+        self.0
+            .ack(session.channel())
+            .map_err(|error| Error::from_amiquip("basic.ack", error))
+    }
+
+    /// Never started: back to its place in the queue, without counting as an attempt (basic.nack with requeue).
+    pub fn requeue(self, session: &Session) -> Result<()> {
+        self.0
+            .nack(session.channel(), true)
+            .map_err(|error| Error::from_amiquip("basic.nack", error))
+    }
+
+    /// Tried and failed: back to the queue; quorum queues count it as an attempt (basic.reject with requeue).
+    pub fn return_to_queue(self, session: &Session) -> Result<()> {
+        self.0
+            .reject(session.channel(), true)
+            .map_err(|error| Error::from_amiquip("basic.reject", error))
+    }
+
+    /// Never again: to the queue's dead-letter exchange, or dropped where it has none (basic.reject).
+    pub fn reject(self, session: &Session) -> Result<()> {
+        self.0
+            .reject(session.channel(), false)
+            .map_err(|error| Error::from_amiquip("basic.reject", error))
+    }
+}
+
+impl Session {
+    /// Takes the message at the head of a queue, if there is one (basic.get).
+    pub fn get(&self, queue: &str) -> Result<Option<Delivery>> {
+        let queue = short_string("queue name", queue)?;
+        self.channel()
+            .basic_get(queue, false)
+            .map(|answer| answer.map(|get| Delivery::from_wire(get.delivery)))
+            .map_err(|error| Error::from_amiquip("basic.get", error))
+    }
+}

@@ -1,0 +1,132 @@
+//! What went wrong at the broker, in amqp-tools' words, and whether trying again can help.
+
+use std::fmt;
+
+/// The result of asking the broker for something.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the broker, or the way to it, answered instead of doing what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection: the name does not resolve, the port is closed, the server is silent or no AMQP server.
+    #[error("opening socket to {address}: {reason}")]
+    Unreachable {
+        /// `HOST:PORT`
+        address: String,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// The connection stands, but TLS or AMQP could not be agreed on, and trying again will not change that.
+    #[error("logging in to AMQP server: {0}")]
+    Login(String),
+    /// The broker closed the channel or the connection with a reply code (AMQP 0-9-1, section 1.2).
+    #[error("{context}: server {scope} error {code}, message: {text}")]
+    Refused {
+        /// The AMQP method that it answers, or `logging in to AMQP server`.
+        context: &'static str,
+        /// What the broker closed.
+        scope: Scope,
+        /// The reply code, such as 404.
+        code: u16,
+        /// The broker's own words.
+        text: String,
+    },
+    /// The connection broke, or the broker fell silent.
+    #[error("{context}: connection lost: {reason}")]
+    Lost {
+        /// What was being done.
+        context: &'static str,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// The broker ended the subscription.
+    #[error("basic.cancel: the broker cancelled the consumer: {0}")]
+    Cancelled(String),
+    /// A name or a property is longer than AMQP's 255 bytes; nothing was sent.
+    #[error("{what} is {length} bytes long; AMQP allows 255")]
+    TooLong {
+        /// What is too long.
+        what: &'static str,
+        /// Its length in bytes.
+        length: usize,
+    },
+}
+
+/// What the broker closes when it refuses something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The channel: what was asked for cannot be done.
+    Channel,
+    /// The connection: it may not be asked for, or the broker is going away.
+    Connection,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scope::Channel => "channel",
+            Scope::Connection => "connection",
+        })
+    }
+}
+
+/// The broker is shutting down or a node's operator closed the connection (AMQP 0-9-1: connection-forced).
+const CONNECTION_FORCED: u16 = 320;
+
+impl Error {
+    /// Whether the same may succeed later, on this node or another: the broker is not there (now), rather than
+    /// that it said no.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } | Error::Lost { .. } => true,
+            Error::Refused { scope, code, .. } => {
+                *scope == Scope::Connection && *code == CONNECTION_FORCED
+            }
+            Error::Login(_) | Error::Cancelled(_) | Error::TooLong { .. } => false,
+        }
+    }
+
+    /// What amiquip reported while `context` was being done.
+    pub(super) fn from_amiquip(context: &'static str, error: amiquip::Error) -> Error {
+        match error {
+            amiquip::Error::ServerClosedChannel { code, message, .. } => Error::Refused {
+                context,
+                scope: Scope::Channel,
+                code,
+                text: message,
+            },
+            amiquip::Error::ServerClosedConnection { code, message } => Error::Refused {
+                context,
+                scope: Scope::Connection,
+                code,
+                text: message,
+            },
+            other => Error::Lost {
+                context,
+                reason: describe(&other),
+            },
+        }
+    }
+}
+
+/// amiquip's errors about a broken connection, for a person who does not know amiquip.
+pub(super) fn describe(error: &amiquip::Error) -> String {
+    match error {
+        amiquip::Error::UnexpectedSocketClose => "the broker closed the connection".to_owned(),
+        amiquip::Error::IoErrorReadingSocket { source }
+        | amiquip::Error::IoErrorWritingSocket { source } => source.to_string(),
+        amiquip::Error::MissedServerHeartbeats => {
+            "no heartbeat from the broker for two intervals".to_owned()
+        }
+        amiquip::Error::MalformedFrame
+        | amiquip::Error::FrameUnexpected
+        | amiquip::Error::ReceivedFrameWithBogusChannelId { .. } => {
+            "the server sent what AMQP 0-9-1 does not allow".to_owned()
+        }
+        amiquip::Error::EventLoopDropped | amiquip::Error::EventLoopClientDropped => {
+            "the connection is closed".to_owned()
+        }
+        other => other.to_string(),
+    }
+}

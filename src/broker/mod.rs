@@ -1,0 +1,27 @@
+//! All that touches the network and amiquip: the rest of the house speaks of sessions, deliveries and confirmations.
+//!
+//! [`url`] and [`credentials`] make an [`Endpoint`]; [`Session::open`] connects to it; queues, deliveries,
+//! subscriptions and publishers are what a session can do.
+
+mod credentials;
+mod delivery;
+mod dial;
+mod endpoint;
+mod error;
+mod message;
+mod publisher;
+mod queue;
+mod session;
+mod stream;
+mod subscription;
+pub mod url;
+mod watchdog;
+
+pub use credentials::{Authentication, Credentials, parse_authfile};
+pub use delivery::{Delivery, Unsettled};
+pub use endpoint::{ConnectOptions, Endpoint, Transport};
+pub use error::{Error, Result, Scope};
+pub use publisher::{Confirmation, Numbers, Publisher, Returned, Unroutable};
+pub use queue::{DeleteConditions, QueueDeclaration, QueueState};
+pub use session::{BlockedNotice, Session};
+pub use subscription::{Arrival, Subscription, WireArrival};

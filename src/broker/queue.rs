@@ -1,0 +1,105 @@
+//! Queues: declare, check, bind, purge, delete.
+
+use amiquip::{QueueDeclareOptions, QueueDeleteOptions};
+
+use super::error::{Error, Result};
+use super::message::{short_string, table_to_wire};
+use super::session::Session;
+use crate::message::Headers;
+
+/// A queue as it is to be: what queue.declare asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueueDeclaration {
+    /// The name; empty: the broker makes one up.
+    pub name: String,
+    /// Survives a restart of the broker.
+    pub durable: bool,
+    /// Belongs to this connection, and ends with it.
+    pub exclusive: bool,
+    /// Ends with its last consumer.
+    pub auto_delete: bool,
+    /// `x-queue-type`, `x-max-length` and so on.
+    pub arguments: Headers,
+}
+
+/// A queue as the broker has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueState {
+    /// Its name.
+    pub name: String,
+    /// How many messages are ready to be delivered.
+    pub messages: u32,
+    /// How many consumers it has.
+    pub consumers: u32,
+}
+
+/// What a queue must be to be deleted. Both false: it is deleted as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeleteConditions {
+    /// It has no consumers.
+    pub if_unused: bool,
+    /// It has no messages.
+    pub if_empty: bool,
+}
+
+impl Session {
+    /// Creates a queue, or finds that it stands as it is to be (queue.declare).
+    pub fn declare_queue(&self, queue: &QueueDeclaration) -> Result<QueueState> {
+        let options = QueueDeclareOptions {
+            durable: queue.durable,
+            exclusive: queue.exclusive,
+            auto_delete: queue.auto_delete,
+            arguments: table_to_wire(&queue.arguments)?,
+        };
+        let name = short_string("queue name", &queue.name)?;
+        self.channel()
+            .queue_declare(name, options)
+            .map(|queue| state(&queue))
+            .map_err(|error| Error::from_amiquip("queue.declare", error))
+    }
+
+    /// Looks at a queue without creating it (queue.declare, passive).
+    pub fn look_at_queue(&self, name: &str) -> Result<QueueState> {
+        let name = short_string("queue name", name)?;
+        self.channel()
+            .queue_declare_passive(name)
+            .map(|queue| state(&queue))
+            .map_err(|error| Error::from_amiquip("queue.declare", error))
+    }
+
+    /// Has `exchange` route what is published with `routing_key` to `queue` (queue.bind).
+    pub fn bind_queue(&self, queue: &str, exchange: &str, routing_key: &str) -> Result<()> {
+        let queue = short_string("queue name", queue)?;
+        let exchange = short_string("exchange name", exchange)?;
+        let routing_key = short_string("routing key", routing_key)?;
+        self.channel()
+            .queue_bind(queue, exchange, routing_key, amiquip::FieldTable::new())
+            .map_err(|error| Error::from_amiquip("queue.bind", error))
+    }
+
+    /// Empties a queue and says how many messages that dropped (queue.purge).
+    pub fn purge_queue(&self, name: &str) -> Result<u32> {
+        self.channel()
+            .queue_purge(short_string("queue name", name)?)
+            .map_err(|error| Error::from_amiquip("queue.purge", error))
+    }
+
+    /// Deletes a queue and says how many messages were in it; 0 if there is none (queue.delete).
+    pub fn delete_queue(&self, name: &str, conditions: DeleteConditions) -> Result<u32> {
+        let options = QueueDeleteOptions {
+            if_unused: conditions.if_unused,
+            if_empty: conditions.if_empty,
+        };
+        self.channel()
+            .queue_delete(short_string("queue name", name)?, options)
+            .map_err(|error| Error::from_amiquip("queue.delete", error))
+    }
+}
+
+fn state(queue: &amiquip::Queue<'_>) -> QueueState {
+    QueueState {
+        name: queue.name().to_owned(),
+        messages: queue.declared_message_count().unwrap_or(0),
+        consumers: queue.declared_consumer_count().unwrap_or(0),
+    }
+}

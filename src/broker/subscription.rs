@@ -1,0 +1,110 @@
+//! Subscriptions: the broker hands over a queue's messages as they come, as many as may be unsettled at once.
+
+use std::mem::ManuallyDrop;
+use std::num::NonZeroU16;
+
+use amiquip::{Consumer, ConsumerMessage, ConsumerOptions};
+use crossbeam_channel::{Receiver, RecvError};
+
+use super::delivery::Delivery;
+use super::error::{Error, Result};
+use super::message::short_string;
+use super::session::Session;
+
+/// A running consumer of one queue.
+///
+/// Dropped without [`Subscription::cancel`] it asks nothing of the broker, which may be stalled: the session's end
+/// ends it.
+pub struct Subscription<'session> {
+    session: &'session Session,
+    consumer: ManuallyDrop<Consumer<'session>>,
+}
+
+/// What comes from a subscription's receiver; [`Arrival::from_wire`] makes sense of it.
+pub type WireArrival = Result<ConsumerMessage, RecvError>;
+
+/// What a subscription brings.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A message.
+    Delivery(Box<Delivery>),
+    /// This subscription was cancelled by us, and no message follows.
+    Ended,
+    /// The broker ended it: the queue was deleted, or its node went away.
+    Cancelled,
+    /// The broker closed the channel or the connection, and said why.
+    Closed(Error),
+    /// The connection broke; [`Session::autopsy`] says why.
+    Broken,
+}
+
+impl Arrival {
+    /// The meaning of what the receiver gave.
+    #[must_use]
+    pub fn from_wire(wire: WireArrival) -> Arrival {
+        match wire {
+            Ok(ConsumerMessage::Delivery(delivery)) => {
+                Arrival::Delivery(Box::new(Delivery::from_wire(delivery)))
+            }
+            Ok(ConsumerMessage::ServerCancelled) => Arrival::Cancelled,
+            Ok(
+                ConsumerMessage::ClientCancelled
+                | ConsumerMessage::ClientClosedChannel
+                | ConsumerMessage::ClientClosedConnection,
+            ) => Arrival::Ended,
+            Ok(
+                ConsumerMessage::ServerClosedChannel(error)
+                | ConsumerMessage::ServerClosedConnection(error),
+            ) => Arrival::Closed(Error::from_amiquip("basic.consume", error)),
+            Err(RecvError) => Arrival::Broken,
+        }
+    }
+}
+
+impl Session {
+    /// Lets the broker hand over at most `prefetch` unsettled messages to each subscription made from here on
+    /// (basic.qos, not global).
+    pub fn set_prefetch(&self, prefetch: NonZeroU16) -> Result<()> {
+        self.channel()
+            .qos(0, prefetch.get(), false)
+            .map_err(|error| Error::from_amiquip("basic.qos", error))
+    }
+
+    /// Subscribes to `queue` (basic.consume). What was handed over must be settled, one by one.
+    pub fn subscribe(&self, queue: &str) -> Result<Subscription<'_>> {
+        let queue = short_string("queue name", queue)?;
+        let consumer = self
+            .channel()
+            .basic_consume(queue, ConsumerOptions::default())
+            .map_err(|error| Error::from_amiquip("basic.consume", error))?;
+        Ok(Subscription {
+            session: self,
+            consumer: ManuallyDrop::new(consumer),
+        })
+    }
+}
+
+impl Subscription<'_> {
+    /// Where messages arrive, for `crossbeam_channel::select!`.
+    #[must_use]
+    pub fn arrivals(&self) -> &Receiver<ConsumerMessage> {
+        self.consumer.receiver()
+    }
+
+    /// Asks for no more messages, and gives those that were already on their way, unsettled (basic.cancel).
+    pub fn cancel(self) -> Result<Vec<Delivery>> {
+        self.session
+            .bounded(|| self.consumer.cancel())
+            .map_err(|error| Error::from_amiquip("basic.cancel", error))?;
+        // amiquip has put everything that came before the broker's answer into the receiver.
+        let late = self
+            .arrivals()
+            .try_iter()
+            .filter_map(|arrival| match Arrival::from_wire(Ok(arrival)) {
+                Arrival::Delivery(delivery) => Some(*delivery),
+                _ => None,
+            })
+            .collect();
+        Ok(late)
+    }
+}

@@ -1,0 +1,140 @@
+//! amqp-declare-queue's command line.
+
+use clap::{Command, CommandFactory, Parser};
+
+use super::connection::ConnectionArgs;
+use super::{Tool, UsageError};
+use crate::message::{HeaderValue, Headers};
+use crate::queues::{self, Binding, DeclareMode, DeclareOptions, Format, QueueTraits};
+use crate::status::Status;
+
+/// Declare queues and print their names.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "amqp-declare-queue", version)]
+pub struct DeclareQueue {
+    /// The queue's name; empty: the broker makes one up
+    #[arg(short, long, value_name = "NAME")]
+    queue: Option<String>,
+
+    /// Let the queue survive a restart of the broker
+    #[arg(short, long)]
+    durable: bool,
+
+    /// Set an argument of the queue, such as x-max-length=1000; integers, true and false are recognised as such
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = parse_argument, action = clap::ArgAction::Append)]
+    argument: Vec<(String, HeaderValue)>,
+
+    /// The queue's type
+    #[arg(long, value_name = "TYPE", value_parser = ["classic", "quorum", "stream"])]
+    queue_type: Option<String>,
+
+    /// Let the queue end with its last consumer
+    #[arg(long)]
+    auto_delete: bool,
+
+    /// Only check that the queue exists
+    #[arg(long, conflicts_with_all = ["durable", "argument", "queue_type", "auto_delete"])]
+    passive: bool,
+
+    /// Bind the queue to an exchange, with a routing key
+    #[arg(long, value_name = "EXCHANGE[:KEY]", value_parser = parse_binding, action = clap::ArgAction::Append)]
+    bind: Vec<Binding>,
+
+    /// Print {"queue":NAME,"messages":N,"consumers":N} a line
+    #[arg(long)]
+    json: bool,
+
+    /// More queues
+    #[arg(value_name = "QUEUE")]
+    queues: Vec<String>,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+impl Tool for DeclareQueue {
+    fn command() -> Command {
+        <DeclareQueue as CommandFactory>::command()
+    }
+
+    fn run(self) -> anyhow::Result<Status> {
+        let mode = if self.passive {
+            DeclareMode::LookOnly
+        } else {
+            DeclareMode::Create(QueueTraits {
+                durable: self.durable,
+                auto_delete: self.auto_delete,
+                arguments: self.arguments()?,
+            })
+        };
+        let options = DeclareOptions {
+            names: distinct_names(self.queue, self.queues)?,
+            mode,
+            bindings: self.bind,
+            format: format(self.json),
+        };
+        queues::declare(&self.connection.options()?, &options)
+    }
+}
+
+impl DeclareQueue {
+    fn arguments(&self) -> Result<Headers, UsageError> {
+        let mut arguments: Headers = self.argument.iter().cloned().collect();
+        if let Some(queue_type) = &self.queue_type {
+            let value = HeaderValue::String(queue_type.clone());
+            if arguments.insert("x-queue-type".to_owned(), value).is_some() {
+                return Err(UsageError(
+                    "--queue-type and --argument x-queue-type cannot be used at the same time"
+                        .to_owned(),
+                ));
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+/// All names given, by flag or as operands, each once.
+pub(super) fn distinct_names(
+    flag: Option<String>,
+    operands: Vec<String>,
+) -> Result<Vec<String>, UsageError> {
+    let mut names: Vec<String> = Vec::new();
+    for name in flag.into_iter().chain(operands) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return Err(UsageError("queue name not specified".to_owned()));
+    }
+    Ok(names)
+}
+
+/// The output format that `--json` chooses.
+pub(super) fn format(json: bool) -> Format {
+    if json { Format::Json } else { Format::Text }
+}
+
+fn parse_argument(text: &str) -> Result<(String, HeaderValue), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("expected KEY=VALUE".to_owned())?;
+    let value = match value {
+        "true" => HeaderValue::Boolean(true),
+        "false" => HeaderValue::Boolean(false),
+        _ => match value.parse() {
+            Ok(number) => HeaderValue::Int64(number),
+            Err(_) => HeaderValue::String(value.to_owned()),
+        },
+    };
+    Ok((key.to_owned(), value))
+}
+
+#[allow(clippy::unnecessary_wraps)] // clap's value_parser takes a Result
+fn parse_binding(text: &str) -> Result<Binding, String> {
+    let (exchange, routing_key) = text.split_once(':').unwrap_or((text, ""));
+    Ok(Binding {
+        exchange: exchange.to_owned(),
+        routing_key: routing_key.to_owned(),
+    })
+}

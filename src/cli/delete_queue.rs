@@ -1,0 +1,65 @@
+//! amqp-delete-queue's command line.
+
+use clap::{Command, CommandFactory, Parser};
+
+use super::Tool;
+use super::connection::ConnectionArgs;
+use super::declare_queue::{distinct_names, format};
+use crate::broker::DeleteConditions;
+use crate::queues::{self, DeleteAction, DeleteOptions};
+use crate::status::Status;
+
+/// Delete queues and print how many messages were in each.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "amqp-delete-queue", version)]
+pub struct DeleteQueue {
+    /// The queue's name
+    #[arg(short, long, value_name = "NAME")]
+    queue: Option<String>,
+
+    /// Refuse to delete a queue that has consumers
+    #[arg(long)]
+    if_unused: bool,
+
+    /// Refuse to delete a queue that has messages
+    #[arg(short = 'e', long)]
+    if_empty: bool,
+
+    /// Drop all messages that are ready, but keep the queue
+    #[arg(long, conflicts_with_all = ["if_unused", "if_empty"])]
+    purge: bool,
+
+    /// Print {"queue":NAME,"messages":N} a line
+    #[arg(long)]
+    json: bool,
+
+    /// More queues
+    #[arg(value_name = "QUEUE")]
+    queues: Vec<String>,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+impl Tool for DeleteQueue {
+    fn command() -> Command {
+        <DeleteQueue as CommandFactory>::command()
+    }
+
+    fn run(self) -> anyhow::Result<Status> {
+        let action = if self.purge {
+            DeleteAction::Purge
+        } else {
+            DeleteAction::Delete(DeleteConditions {
+                if_unused: self.if_unused,
+                if_empty: self.if_empty,
+            })
+        };
+        let options = DeleteOptions {
+            names: distinct_names(self.queue, self.queues)?,
+            action,
+            format: format(self.json),
+        };
+        queues::delete(&self.connection.options()?, &options)
+    }
+}

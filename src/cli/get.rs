@@ -1,0 +1,33 @@
+//! amqp-get's command line.
+
+use clap::{Command, CommandFactory, Parser};
+
+use super::connection::ConnectionArgs;
+use super::{Tool, UsageError};
+use crate::get::{self, GetOptions};
+use crate::status::Status;
+
+/// Take a message from a queue and write its body to standard output.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "amqp-get", version)]
+pub struct Get {
+    /// The queue to take it from
+    #[arg(short, long, value_name = "NAME")]
+    queue: Option<String>,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+impl Tool for Get {
+    fn command() -> Command {
+        <Get as CommandFactory>::command()
+    }
+
+    fn run(self) -> anyhow::Result<Status> {
+        let queue = self
+            .queue
+            .ok_or_else(|| UsageError("queue not specified".to_owned()))?;
+        get::get(&self.connection.options()?, &GetOptions { queue })
+    }
+}

@@ -1,0 +1,91 @@
+//! From the command line to validated options, and from a result to the exit status: the only room that knows clap,
+//! prints errors and decides what a usage error is.
+
+mod connection;
+mod declare_queue;
+mod delete_queue;
+mod duration;
+mod get;
+mod usage;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Command, FromArgMatches};
+
+use crate::status::Status;
+
+pub use declare_queue::DeclareQueue;
+pub use delete_queue::DeleteQueue;
+pub use get::Get;
+
+/// One of the five tools: its flags, and what it does with them.
+pub trait Tool: FromArgMatches {
+    /// The definition of its command line, that help, man page and completions are made from.
+    fn command() -> Command;
+
+    /// Validates what was given and does it.
+    fn run(self) -> anyhow::Result<Status>;
+}
+
+/// A command line that asks for nothing that can be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// The whole life of a tool: reads the command line, does the work, prints what went wrong.
+pub fn main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = usage::lenient(T::command());
+    match command.clone().try_get_matches_from(arguments) {
+        Ok(matches) if matches.get_flag("usage") => print(&usage::brief(command)),
+        Ok(matches) => match T::from_arg_matches(&matches) {
+            Ok(tool) => report(tool.run(), command),
+            Err(error) => usage_error(&usage::describe(&error), command),
+        },
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(&error.to_string()),
+            _ => usage_error(&usage::describe(&error), command),
+        },
+    }
+}
+
+fn report(result: anyhow::Result<Status>, command: Command) -> ExitCode {
+    match result {
+        Ok(status) => status.into(),
+        Err(error) => {
+            if let Some(UsageError(message)) = error.downcast_ref() {
+                return usage_error(message, command);
+            }
+            complain(&format!("{error:#}"));
+            Status::FAILURE.into()
+        }
+    }
+}
+
+fn usage_error(message: &str, command: Command) -> ExitCode {
+    complain(message);
+    complain(&usage::hint(command));
+    Status::FAILURE.into()
+}
+
+/// Prints a line on standard error. If even that fails, the exit status still speaks.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints a text that was asked for. If it cannot be written, that is a failure.
+fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Ok(()) => Status::SUCCESS.into(),
+        Err(error) => {
+            complain(&format!("writing to standard output: {error}"));
+            Status::FAILURE.into()
+        }
+    }
+}

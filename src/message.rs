@@ -1,0 +1,101 @@
+//! A message as the tools see it: where it goes, its properties, its body. What goes over the wire is
+//! `broker`'s concern, what stands in a line of JSON is `envelope`'s.
+
+use std::collections::BTreeMap;
+
+/// A message and its address: what a publisher sends and a consumer is given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message {
+    /// The exchange it is (or was) published to; empty for the default exchange.
+    pub exchange: String,
+    /// The routing key it is (or was) published with; to the default exchange, the queue's name.
+    pub routing_key: String,
+    /// The properties of its content header.
+    pub properties: Properties,
+    /// The body, any bytes.
+    pub body: Vec<u8>,
+}
+
+/// The properties of a message, each absent unless set (AMQP 0-9-1, section 1.8.1: class basic).
+///
+/// `cluster-id`, the last one, is deprecated by the specification and carried by no tool.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Properties {
+    /// The MIME type of the body.
+    pub content_type: Option<String>,
+    /// The MIME content encoding of the body.
+    pub content_encoding: Option<String>,
+    /// Application headers.
+    pub headers: Option<Headers>,
+    /// 1 is transient, 2 is persistent.
+    pub delivery_mode: Option<u8>,
+    /// 0 to 255; a queue made with `x-max-priority` delivers higher ones first.
+    pub priority: Option<u8>,
+    /// Ties a reply to its request.
+    pub correlation_id: Option<String>,
+    /// The queue that a reply is wanted in.
+    pub reply_to: Option<String>,
+    /// Milliseconds until the broker drops or dead-letters the message, in decimal digits.
+    pub expiration: Option<String>,
+    /// The application's name for the message.
+    pub message_id: Option<String>,
+    /// Seconds since 1970 (AMQP 0-9-1, section 4.2.5.4).
+    pub timestamp: Option<u64>,
+    /// The application's name for the kind of message.
+    pub kind: Option<String>,
+    /// The publishing user; the broker refuses a name that is not the connection's.
+    pub user_id: Option<String>,
+    /// The publishing application.
+    pub app_id: Option<String>,
+}
+
+/// The delivery mode of a message that the broker writes to disk.
+pub const PERSISTENT: u8 = 2;
+
+/// A field table: application headers, or arguments of a declaration.
+pub type Headers = BTreeMap<String, HeaderValue>;
+
+/// A value in a field table, with the types that `RabbitMQ` knows
+/// (<https://www.rabbitmq.com/amqp-0-9-1-errata>, section 3).
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeaderValue {
+    /// `t`
+    Boolean(bool),
+    /// `b`
+    Int8(i8),
+    /// `B`
+    UInt8(u8),
+    /// `s`
+    Int16(i16),
+    /// `u`
+    UInt16(u16),
+    /// `I`
+    Int32(i32),
+    /// `i`
+    UInt32(u32),
+    /// `l`
+    Int64(i64),
+    /// `f`
+    Float(f32),
+    /// `d`
+    Double(f64),
+    /// `D`: `value` divided by ten to the power of `scale`
+    Decimal {
+        /// How many of the digits stand behind the point.
+        scale: u8,
+        /// All the digits.
+        value: u32,
+    },
+    /// `S`
+    String(String),
+    /// `x`
+    Bytes(Vec<u8>),
+    /// `T`: seconds since 1970
+    Timestamp(u64),
+    /// `A`
+    Array(Vec<HeaderValue>),
+    /// `F`
+    Table(Headers),
+    /// `V`
+    Void,
+}
