@@ -1,1 +1,9 @@
 //! The integration tests: the five tools against a real RabbitMQ.
+//!
+//! A module a command, and some for what goes across them; `support` has the vocabulary. One private node serves
+//! the whole run (or the broker that `AMQP_URL` names), so every test has queues of its own and deletes them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod queues;
+mod support;
+mod support_works;

@@ -1,0 +1,20 @@
+//! A private RabbitMQ node: own data folder, own ports, own Erlang cookie, and gone when its owner is.
+//!
+//! [`Broker`] is one node, [`Cluster`] several that form one broker, [`Service`] is the node that `AMQP_URL` names,
+//! or else a private one. Only the files of an installed RabbitMQ are used; a system-wide service is left alone.
+
+mod cluster;
+mod epmd;
+mod installation;
+mod node;
+mod options;
+mod ports;
+mod service;
+mod supervised;
+
+pub use cluster::Cluster;
+pub use installation::Installation;
+pub use node::Broker;
+pub use options::Options;
+pub use ports::free_port;
+pub use service::Service;

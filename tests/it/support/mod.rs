@@ -1,0 +1,22 @@
+//! The tests' vocabulary: a [`Test`] runs commands, which end as they must, and looks at queues on the broker.
+
+// A vocabulary may have words that no test needs today.
+#![allow(dead_code, unused_imports)]
+
+mod command;
+mod inspector;
+mod outcome;
+mod proxy;
+mod queue;
+mod running;
+mod test;
+mod wait;
+
+pub(crate) use inspector::Message;
+pub(crate) use outcome::Finished;
+pub(crate) use proxy::Proxy;
+pub(crate) use queue::Queue;
+pub(crate) use running::Running;
+pub(crate) use rustix::process::Signal;
+pub(crate) use test::{Test, Tools, broker_url};
+pub(crate) use wait::{eventually, eventually_some};
