@@ -1,6 +1,8 @@
 //! Where to connect, as whom, and how long to try: all that opening a session needs to know.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::credentials::Authentication;
@@ -45,19 +47,93 @@ impl fmt::Display for Endpoint {
 }
 
 /// The nodes to try in turn, and for how long.
+///
+/// It remembers (its clones too) which node was connected to last: the next session begins with another one.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    /// The node to try first.
-    pub first: Endpoint,
-    /// The nodes to try after it.
-    pub others: Vec<Endpoint>,
+    first: Endpoint,
+    others: Vec<Endpoint>,
     /// How long to keep trying while no node can be reached; zero: try each node once.
     pub retry: Duration,
+    /// Told once that connecting is being tried again, and once that it worked at last.
+    pub announce: fn(&str),
+    begin_with: Arc<AtomicUsize>,
 }
 
 impl ConnectOptions {
-    /// All nodes, in the order in which they are tried.
+    /// The nodes of one broker, each tried once, in this order.
+    #[must_use]
+    pub fn new(first: Endpoint, others: Vec<Endpoint>) -> ConnectOptions {
+        ConnectOptions {
+            first,
+            others,
+            retry: Duration::ZERO,
+            announce: |_| {},
+            begin_with: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    /// All nodes, in the order in which they are to be tried now.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        std::iter::once(&self.first).chain(&self.others)
+        let count = 1 + self.others.len();
+        let begin_with = self.begin_with.load(Ordering::Relaxed);
+        std::iter::once(&self.first)
+            .chain(&self.others)
+            .cycle()
+            .skip(begin_with % count)
+            .take(count)
+    }
+
+    /// Has the next session begin with the node behind the `tried`th of [`ConnectOptions::endpoints`].
+    pub(super) fn begin_behind(&self, tried: usize) {
+        self.begin_with.fetch_add(tried + 1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::broker::Credentials;
+
+    pub(in crate::broker) fn endpoint(host: &str) -> Endpoint {
+        Endpoint {
+            host: host.to_owned(),
+            port: 5672,
+            vhost: "/".to_owned(),
+            transport: Transport::Tcp,
+            authentication: Authentication::Plain(Credentials::default()),
+            heartbeat: 60,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    fn hosts(options: &ConnectOptions) -> Vec<&str> {
+        options
+            .endpoints()
+            .map(|endpoint| endpoint.host.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn after_a_session_the_next_node_comes_first() {
+        let options = ConnectOptions::new(endpoint("a"), vec![endpoint("b"), endpoint("c")]);
+        assert_eq!(hosts(&options), ["a", "b", "c"]);
+        options.begin_behind(0);
+        assert_eq!(hosts(&options), ["b", "c", "a"]);
+        options.clone().begin_behind(1);
+        assert_eq!(hosts(&options), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_single_node_is_always_first() {
+        let options = ConnectOptions::new(endpoint("a"), Vec::new());
+        options.begin_behind(0);
+        assert_eq!(hosts(&options), ["a"]);
+    }
+
+    #[test]
+    fn ipv6_addresses_are_shown_in_brackets() {
+        assert_eq!(endpoint("::1").to_string(), "[::1]:5672");
+        assert_eq!(endpoint("rabbit").to_string(), "rabbit:5672");
     }
 }

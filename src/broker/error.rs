@@ -1,6 +1,7 @@
 //! What went wrong at the broker, in amqp-tools' words, and whether trying again can help.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The result of asking the broker for something.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -8,7 +9,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What the broker, or the way to it, answered instead of doing what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection: the name does not resolve, the port is closed, the server is silent or no AMQP server.
+    /// No connection: the name does not resolve, the port is closed, the server is silent or hangs up.
     #[error("opening socket to {address}: {reason}")]
     Unreachable {
         /// `HOST:PORT`
@@ -16,7 +17,27 @@ pub enum Error {
         /// Why, for a person.
         reason: String,
     },
-    /// The connection stands, but TLS or AMQP could not be agreed on, and trying again will not change that.
+    /// There is a server, but none to work with, and trying again will not change that: it speaks no AMQP, or its
+    /// certificate proves nothing.
+    #[error("opening socket to {address}: {reason}")]
+    Unsuitable {
+        /// `HOST:PORT`
+        address: String,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// Several nodes were tried, and this is what each said.
+    #[error("{}", each(.0))]
+    NoNode(Vec<Error>),
+    /// The same, tried until the time for it was over.
+    #[error("{last} (gave up after {after:?})")]
+    GaveUp {
+        /// What was said the last time.
+        last: Box<Error>,
+        /// How long it was tried for.
+        after: Duration,
+    },
+    /// The connection stands, but a way to log in could not be agreed on, and trying again will not change that.
     #[error("logging in to AMQP server: {0}")]
     Login(String),
     /// The broker closed the channel or the connection with a reply code (AMQP 0-9-1, section 1.2).
@@ -70,8 +91,13 @@ impl fmt::Display for Scope {
     }
 }
 
+/// The method that a failed login is reported with.
+pub(super) const LOGGING_IN: &str = "logging in to AMQP server";
+
 /// The broker is shutting down or a node's operator closed the connection (AMQP 0-9-1: connection-forced).
 const CONNECTION_FORCED: u16 = 320;
+/// At login: the vhost is not up yet (AMQP 0-9-1: internal-error).
+const INTERNAL_ERROR: u16 = 541;
 
 impl Error {
     /// Whether the same may succeed later, on this node or another: the broker is not there (now), rather than
@@ -79,12 +105,29 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Unreachable { .. } | Error::Lost { .. } => true,
-            Error::Refused { scope, code, .. } => {
-                *scope == Scope::Connection && *code == CONNECTION_FORCED
-            }
-            Error::Login(_) | Error::Cancelled(_) | Error::TooLong { .. } => false,
+            Error::Unreachable { .. } | Error::Lost { .. } | Error::GaveUp { .. } => true,
+            Error::NoNode(failures) => failures.iter().any(Error::is_transient),
+            Error::Refused {
+                context,
+                scope: Scope::Connection,
+                code,
+                ..
+            } => match *code {
+                CONNECTION_FORCED => true,
+                INTERNAL_ERROR => *context == LOGGING_IN,
+                _ => false,
+            },
+            Error::Refused { .. }
+            | Error::Unsuitable { .. }
+            | Error::Login(_)
+            | Error::Cancelled(_)
+            | Error::TooLong { .. } => false,
         }
+    }
+
+    /// Whether another node of the same broker may do better: what failed is this one, not what was asked for.
+    pub(super) fn is_the_nodes_fault(&self) -> bool {
+        self.is_transient() || matches!(self, Error::Unsuitable { .. })
     }
 
     /// What amiquip reported while `context` was being done.
@@ -129,4 +172,9 @@ pub(super) fn describe(error: &amiquip::Error) -> String {
         }
         other => other.to_string(),
     }
+}
+
+fn each(failures: &[Error]) -> String {
+    let failures: Vec<String> = failures.iter().map(Error::to_string).collect();
+    failures.join("; ")
 }

@@ -11,6 +11,7 @@ mod error;
 mod message;
 mod publisher;
 mod queue;
+mod retry;
 mod session;
 mod stream;
 mod subscription;

@@ -1,6 +1,6 @@
 //! One connection with one channel: opened within a deadline, closed within another.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amiquip::{
     Auth, Channel, Connection, ConnectionBlockedNotification, ConnectionOptions, ConnectionTuning,
@@ -10,9 +10,10 @@ use crossbeam_channel::Receiver;
 use super::credentials::Authentication;
 use super::dial;
 use super::endpoint::{ConnectOptions, Endpoint};
-use super::error::{Error, Result, describe};
+use super::error::{Error, LOGGING_IN, Result, describe};
+use super::retry;
 use super::stream::BrokerStream;
-use super::watchdog::Watchdog;
+use super::watchdog::{Watchdog, deadline_in};
 
 /// How long the broker may take to answer the end of a connection, or of a subscription.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -20,7 +21,6 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// How many frames may wait for amiquip's I/O thread; 256 instead of 16 publishes about a tenth faster.
 const FRAMES_IN_MEMORY: usize = 256;
 
-const LOGGING_IN: &str = "logging in to AMQP server";
 const CLOSING: &str = "closing connection";
 
 /// An open connection to a broker, with one channel that everything is done on.
@@ -34,22 +34,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects to the first endpoint that answers and opens a channel.
+    /// Connects to the first node that answers and opens a channel. After a session on one node, the next begins
+    /// with another.
     pub fn open(options: &ConnectOptions) -> Result<Session> {
-        let mut failure = match open_endpoint(&options.first) {
-            Ok(session) => return Ok(session),
-            Err(error) => error,
-        };
-        for endpoint in &options.others {
-            if !failure.is_transient() {
-                break;
-            }
-            match open_endpoint(endpoint) {
-                Ok(session) => return Ok(session),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
+        retry::connect(options, open_endpoint)
     }
 
     /// Closes the connection. `Ok` means that the broker has taken in all that was sent before, acknowledgements
@@ -133,7 +121,7 @@ impl Drop for Session {
 pub type BlockedNotice = ConnectionBlockedNotification;
 
 fn open_endpoint(endpoint: &Endpoint) -> Result<Session> {
-    let deadline = Instant::now() + endpoint.connect_timeout;
+    let deadline = deadline_in(endpoint.connect_timeout);
     let socket = dial::connect(endpoint, deadline)?;
     let broken = |error: std::io::Error| Error::Unreachable {
         address: endpoint.to_string(),

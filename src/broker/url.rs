@@ -60,6 +60,24 @@ pub fn parse(text: &str) -> Result<BrokerUrl, UrlError> {
     Ok(url)
 }
 
+/// The URLs in a list separated by commas. A comma within a URL (in a password, say) separates nothing, since no URL
+/// begins behind it.
+#[must_use]
+pub fn split_list(list: &str) -> Vec<&str> {
+    let mut urls = Vec::new();
+    let mut rest = list;
+    while let Some(end) = rest
+        .match_indices(',')
+        .map(|(comma, _)| comma)
+        .find(|comma| scheme(rest[comma + 1..].trim_start()).is_ok())
+    {
+        urls.push(rest[..end].trim());
+        rest = &rest[end + 1..];
+    }
+    urls.push(rest.trim().trim_end_matches(','));
+    urls
+}
+
 fn scheme(text: &str) -> Result<(bool, &str), UrlError> {
     let (scheme, rest) = text
         .split_once("://")
@@ -140,7 +158,9 @@ fn set_parameter(url: &mut BrokerUrl, parameter: &str) -> Result<(), UrlError> {
             let milliseconds = value
                 .parse()
                 .map_err(|_| wrong("connection_timeout is a number of milliseconds"))?;
-            url.connect_timeout = Some(Duration::from_millis(milliseconds));
+            // 0 stands for the default, as in RabbitMQ's own clients.
+            let limit = Duration::from_millis(milliseconds);
+            url.connect_timeout = Some(limit).filter(|limit| !limit.is_zero());
         }
         "auth_mechanism" if value.eq_ignore_ascii_case("external") => url.external = true,
         "auth_mechanism" if value.eq_ignore_ascii_case("plain") => url.external = false,
@@ -236,6 +256,23 @@ mod tests {
     fn the_mechanism_may_be_external() {
         assert!(parse("amqps://h?auth_mechanism=external").unwrap().external);
         assert!(parse("amqps://h?auth_mechanism=scram").is_err());
+    }
+
+    #[test]
+    fn a_list_is_split_where_a_url_begins() {
+        for (list, urls) in [
+            ("amqp://a", vec!["amqp://a"]),
+            ("amqp://a,amqps://b", vec!["amqp://a", "amqps://b"]),
+            ("amqp://a, AMQP://b,\n", vec!["amqp://a", "AMQP://b"]),
+            (
+                "amqp://u:p,w@a,amqp://b",
+                vec!["amqp://u:p,w@a", "amqp://b"],
+            ),
+            ("amqp://a,b", vec!["amqp://a,b"]),
+            ("", vec![""]),
+        ] {
+            assert_eq!(split_list(list), urls, "{list}");
+        }
     }
 
     #[test]

@@ -44,13 +44,20 @@ impl Watchdog {
 
     /// [`Watchdog::guard`] with a deadline from now.
     pub(super) fn guard_for<T>(&self, limit: Duration, work: impl FnOnce() -> T) -> T {
-        self.guard(Instant::now() + limit, work)
+        self.guard(deadline_in(limit), work)
     }
 
     /// Whether a deadline passed and the connection was cut for it.
     pub(super) fn has_cut(&self) -> bool {
         self.bitten.load(Ordering::SeqCst)
     }
+}
+
+/// The instant at which `limit` will have passed; for all practical purposes never, if that is beyond the clock's range.
+pub(super) fn deadline_in(limit: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    let now = Instant::now();
+    now.checked_add(limit.min(NEVER)).unwrap_or(now)
 }
 
 /// Waits until a deadline passes (true) or nobody can set one any more (false).

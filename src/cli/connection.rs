@@ -1,5 +1,6 @@
 //! The flags that all tools share: which broker, as whom, and how long to try.
 
+use std::env::VarError;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,9 +24,9 @@ const HEARTBEAT: u16 = 60;
 /// The connection flags as given.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ConnectionArgs {
-    /// The broker's URL, amqp://USER:PASSWORD@HOST:PORT/VHOST
-    #[arg(short, long, value_name = "URL", help_heading = HEADING)]
-    url: Option<String>,
+    /// The broker's URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn
+    #[arg(short, long, value_name = "URL", action = clap::ArgAction::Append, help_heading = HEADING)]
+    url: Vec<String>,
 
     /// The broker's host [default: localhost]
     #[arg(short, long, value_name = "HOST", help_heading = HEADING)]
@@ -78,28 +79,33 @@ pub(super) struct ConnectionArgs {
     /// How long connecting may take: name, TCP, TLS and login together [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = HEADING)]
     connect_timeout: Option<Duration>,
+
+    /// How long to keep trying while the broker cannot be reached [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = HEADING)]
+    retry: Option<Duration>,
 }
 
 impl ConnectionArgs {
     /// What to connect to, from the flags, `AMQP_URL` and the defaults.
     pub(super) fn options(self) -> anyhow::Result<ConnectOptions> {
-        let url = match self.url_in_force()? {
-            Some(text) => Some(url::parse(&text).map_err(|error| UsageError(error.to_string()))?),
-            None => None,
+        if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
+            return Err(
+                UsageError("--connect-timeout must be longer than nothing".to_owned()).into(),
+            );
+        }
+        let mut endpoints = match self.urls_in_force()? {
+            Some(urls) => self.endpoints_from_urls(&urls)?,
+            None => vec![self.endpoint_from_flags()?],
         };
-        let endpoint = match url {
-            Some(url) => self.endpoint_from_url(url)?,
-            None => self.endpoint_from_flags()?,
-        };
-        Ok(ConnectOptions {
-            first: endpoint,
-            others: Vec::new(),
-            retry: Duration::ZERO,
-        })
+        let first = endpoints.remove(0);
+        let mut options = ConnectOptions::new(first, endpoints);
+        options.retry = self.retry.unwrap_or_default();
+        options.announce = super::complain;
+        Ok(options)
     }
 
-    /// The URL of `--url` or, if no flag says where to connect, of `AMQP_URL`.
-    fn url_in_force(&self) -> Result<Option<String>, UsageError> {
+    /// The URLs of `--url` or, if no flag says where to connect, of `AMQP_URL`; at least one.
+    fn urls_in_force(&self) -> Result<Option<Vec<String>>, UsageError> {
         let rival = [
             ("--server", self.server.is_some()),
             ("--port", self.port.is_some()),
@@ -109,22 +115,36 @@ impl ConnectionArgs {
         ]
         .into_iter()
         .find_map(|(flag, given)| given.then_some(flag));
-        match (&self.url, rival) {
-            (Some(_), Some(flag)) => Err(exclusive(flag)),
-            (Some(url), None) => Ok(Some(url.clone())),
-            (None, Some(_)) => Ok(None),
-            (None, None) => Ok(std::env::var("AMQP_URL").ok().filter(|url| !url.is_empty())),
+        match rival {
+            Some(flag) if !self.url.is_empty() => Err(exclusive(flag)),
+            Some(_) => Ok(None),
+            None if !self.url.is_empty() => Ok(Some(self.url.clone())),
+            None => urls_from_environment(),
         }
     }
 
-    fn endpoint_from_url(&self, url: BrokerUrl) -> anyhow::Result<Endpoint> {
-        let credentials = match (&self.authfile, url.credentials) {
-            (Some(_), Some(_)) => return Err(exclusive("--authfile").into()),
-            (Some(file), None) => read_authfile(file)?,
-            (None, credentials) => credentials.unwrap_or_default(),
+    fn endpoints_from_urls(&self, urls: &[String]) -> anyhow::Result<Vec<Endpoint>> {
+        let urls: Vec<BrokerUrl> = urls
+            .iter()
+            .map(|text| url::parse(text).map_err(|error| UsageError(error.to_string())))
+            .collect::<Result<_, _>>()?;
+        let from_file = match &self.authfile {
+            Some(_) if urls.iter().any(|url| url.credentials.is_some()) => {
+                return Err(exclusive("--authfile").into());
+            }
+            Some(file) => Some(read_authfile(file)?),
+            None => None,
         };
+        Ok(urls
+            .into_iter()
+            .map(|url| self.endpoint_from_url(url, from_file.as_ref()))
+            .collect())
+    }
+
+    fn endpoint_from_url(&self, url: BrokerUrl, from_file: Option<&Credentials>) -> Endpoint {
+        let credentials = url.credentials.or_else(|| from_file.cloned());
         let transport = self.transport(url.tls);
-        Ok(Endpoint {
+        Endpoint {
             host: url.host.unwrap_or_else(|| "localhost".to_owned()),
             port: url.port.unwrap_or_else(|| default_port(transport)),
             vhost: url.vhost.unwrap_or_else(|| "/".to_owned()),
@@ -132,14 +152,14 @@ impl ConnectionArgs {
             authentication: if url.external {
                 Authentication::External
             } else {
-                Authentication::Plain(credentials)
+                Authentication::Plain(credentials.unwrap_or_default())
             },
             heartbeat: self.heartbeat.or(url.heartbeat).unwrap_or(HEARTBEAT),
             connect_timeout: self
                 .connect_timeout
                 .or(url.connect_timeout)
                 .unwrap_or(CONNECT_TIMEOUT),
-        })
+        }
     }
 
     fn endpoint_from_flags(&self) -> anyhow::Result<Endpoint> {
@@ -202,6 +222,18 @@ impl ConnectionArgs {
         } else {
             Transport::Tcp
         }
+    }
+}
+
+fn urls_from_environment() -> Result<Option<Vec<String>>, UsageError> {
+    match std::env::var("AMQP_URL") {
+        Ok(list) if list.trim().is_empty() => Ok(None),
+        Ok(list) => {
+            let urls = url::split_list(&list);
+            Ok(Some(urls.into_iter().map(str::to_owned).collect()))
+        }
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(UsageError("AMQP_URL is not UTF-8".to_owned())),
     }
 }
 
