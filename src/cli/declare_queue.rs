@@ -8,9 +8,22 @@ use crate::message::{HeaderValue, Headers};
 use crate::queues::{self, Binding, DeclareMode, DeclareOptions, Format, QueueTraits};
 use crate::status::Status;
 
-/// Declare queues and print their names.
+const EXAMPLES: &str = "Examples:
+  # A queue that survives a restart of the broker:
+  amqp-declare-queue -q job1 -d
+  # Two replicated ones, which hand rejected messages to an exchange:
+  amqp-declare-queue -d --queue-type=quorum -a x-dead-letter-exchange=dlx a b
+  # A queue for a shell script, with a name of the broker's choice:
+  queue=$(amqp-declare-queue -q '')";
+
+/// Declare queues and print their names
 #[derive(Clone, Debug, Parser)]
-#[command(name = "amqp-declare-queue", version)]
+#[command(
+    name = "amqp-declare-queue",
+    version,
+    override_usage = "amqp-declare-queue [OPTIONS]... [QUEUE]...",
+    after_help = EXAMPLES
+)]
 pub struct DeclareQueue {
     /// The queue's name; empty: the broker makes one up
     #[arg(short, long, value_name = "NAME")]

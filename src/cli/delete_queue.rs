@@ -9,9 +9,22 @@ use crate::broker::DeleteConditions;
 use crate::queues::{self, DeleteAction, DeleteOptions};
 use crate::status::Status;
 
-/// Delete queues and print how many messages were in each.
+const EXAMPLES: &str = "Examples:
+  # A queue and what is in it:
+  amqp-delete-queue -q job1
+  # Only if nothing is lost by it:
+  amqp-delete-queue --if-empty --if-unused job1 job2
+  # The messages, but not the queue:
+  amqp-delete-queue --purge job1";
+
+/// Delete queues and print how many messages were in each
 #[derive(Clone, Debug, Parser)]
-#[command(name = "amqp-delete-queue", version)]
+#[command(
+    name = "amqp-delete-queue",
+    version,
+    override_usage = "amqp-delete-queue [OPTIONS]... [QUEUE]...",
+    after_help = EXAMPLES
+)]
 pub struct DeleteQueue {
     /// The queue's name
     #[arg(short, long, value_name = "NAME")]

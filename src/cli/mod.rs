@@ -35,9 +35,15 @@ pub trait Tool: FromArgMatches {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
+/// A tool's command line as it is read: what man page and completions are made from.
+#[must_use]
+pub fn command_line<T: Tool>() -> Command {
+    usage::lenient(T::command())
+}
+
 /// The whole life of a tool: reads the command line, does the work, prints what went wrong.
 pub fn main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let command = usage::lenient(T::command());
+    let command = command_line::<T>();
     match command.clone().try_get_matches_from(arguments) {
         Ok(matches) if matches.get_flag("usage") => print(&usage::brief(command)),
         Ok(matches) => match T::from_arg_matches(&matches) {

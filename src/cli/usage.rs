@@ -4,12 +4,13 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-/// The longest line of a usage text.
+/// The longest line of a usage text; of help, which clap wraps before its limit, too.
 const WIDTH: usize = 79;
 
 /// Adds what all tools share: `-?` and `--usage`, values that begin with a dash, and the last of several values wins.
 pub(super) fn lenient(command: Command) -> Command {
     command
+        .max_term_width(WIDTH + 1)
         .args_override_self(true)
         .disable_help_flag(true)
         .arg(

@@ -1,3 +1,46 @@
 //! `cargo xtask TASK`: what contributors and CI run.
 
-fn main() {}
+mod check;
+mod completions;
+mod man;
+mod tools;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask TASK
+
+  man           write the man pages in man/
+  completions   write the shell completions in completions/
+  check         check that both are up to date, and the pages' lint";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let task = arguments.next().unwrap_or_default();
+    let arguments: Vec<String> = arguments.collect();
+    match run(&task, &arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {task}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &str, arguments: &[String]) -> Result<()> {
+    let root = root();
+    match (task, arguments) {
+        ("man", []) => man::generate(root),
+        ("completions", []) => completions::generate(root),
+        ("check", []) => check::generated_files(root),
+        _ => bail!("no such task, or not these arguments\n\n{HELP}"),
+    }
+}
+
+/// The folder that holds the package.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

@@ -1,0 +1,57 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[amqp-declare-queue] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'amqp-declare-queue'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'amqp-declare-queue'= {
+            cand -q 'The queue''s name; empty: the broker makes one up'
+            cand --queue 'The queue''s name; empty: the broker makes one up'
+            cand -a 'Set an argument of the queue, such as x-max-length=1000; integers, true and false are recognised as such'
+            cand --argument 'Set an argument of the queue, such as x-max-length=1000; integers, true and false are recognised as such'
+            cand --queue-type 'The queue''s type'
+            cand --bind 'Bind the queue to an exchange, with a routing key'
+            cand -u 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn'
+            cand --url 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn'
+            cand -s 'The broker''s host [default: localhost]'
+            cand --server 'The broker''s host [default: localhost]'
+            cand --port 'The port [default: 5672, with TLS 5671]'
+            cand --vhost 'The virtual host [default: /]'
+            cand --username 'The user to log in as [default: guest]'
+            cand --password 'The user''s password [default: guest]; others on this machine can see it in the process list, see --authfile'
+            cand --heartbeat 'Seconds between heartbeats; 0 turns them off [default: the broker''s, at most 60]'
+            cand --authfile 'A file with the two lines username:NAME and password:SECRET'
+            cand --cacert 'Certificates to trust, in PEM'
+            cand --key 'The client''s private key, in PEM'
+            cand --cert 'The client''s certificate, in PEM'
+            cand --connect-timeout 'How long connecting may take: name, TCP, TLS and login together [default: 10s]'
+            cand --retry 'How long to keep trying while the broker cannot be reached [default: 0s]'
+            cand -d 'Let the queue survive a restart of the broker'
+            cand --durable 'Let the queue survive a restart of the broker'
+            cand --auto-delete 'Let the queue end with its last consumer'
+            cand --passive 'Only check that the queue exists'
+            cand --json 'Print {"queue":NAME,"messages":N,"consumers":N} a line'
+            cand --ssl 'Connect by TLS, and by nothing else'
+            cand --no-default-cert-paths 'Trust none of the system''s certificates, only --cacert'
+            cand -? 'Show this help and exit'
+            cand --help 'Show this help and exit'
+            cand --usage 'Show a brief list of all options and exit'
+            cand -V 'Print version'
+            cand --version 'Print version'
+        }
+    ]
+    $completions[$command]
+}

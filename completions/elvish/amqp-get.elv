@@ -1,0 +1,48 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[amqp-get] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'amqp-get'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'amqp-get'= {
+            cand -q 'The queue to take it from'
+            cand --queue 'The queue to take it from'
+            cand -u 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn'
+            cand --url 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn'
+            cand -s 'The broker''s host [default: localhost]'
+            cand --server 'The broker''s host [default: localhost]'
+            cand --port 'The port [default: 5672, with TLS 5671]'
+            cand --vhost 'The virtual host [default: /]'
+            cand --username 'The user to log in as [default: guest]'
+            cand --password 'The user''s password [default: guest]; others on this machine can see it in the process list, see --authfile'
+            cand --heartbeat 'Seconds between heartbeats; 0 turns them off [default: the broker''s, at most 60]'
+            cand --authfile 'A file with the two lines username:NAME and password:SECRET'
+            cand --cacert 'Certificates to trust, in PEM'
+            cand --key 'The client''s private key, in PEM'
+            cand --cert 'The client''s certificate, in PEM'
+            cand --connect-timeout 'How long connecting may take: name, TCP, TLS and login together [default: 10s]'
+            cand --retry 'How long to keep trying while the broker cannot be reached [default: 0s]'
+            cand --ssl 'Connect by TLS, and by nothing else'
+            cand --no-default-cert-paths 'Trust none of the system''s certificates, only --cacert'
+            cand -? 'Show this help and exit'
+            cand --help 'Show this help and exit'
+            cand --usage 'Show a brief list of all options and exit'
+            cand -V 'Print version'
+            cand --version 'Print version'
+        }
+    ]
+    $completions[$command]
+}

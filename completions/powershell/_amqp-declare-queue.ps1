@@ -1,0 +1,63 @@
+
+using namespace System.Management.Automation
+using namespace System.Management.Automation.Language
+
+Register-ArgumentCompleter -Native -CommandName 'amqp-declare-queue' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $commandElements = $commandAst.CommandElements
+    $command = @(
+        'amqp-declare-queue'
+        for ($i = 1; $i -lt $commandElements.Count; $i++) {
+            $element = $commandElements[$i]
+            if ($element -isnot [StringConstantExpressionAst] -or
+                $element.StringConstantType -ne [StringConstantType]::BareWord -or
+                $element.Value.StartsWith('-') -or
+                $element.Value -eq $wordToComplete) {
+                break
+        }
+        $element.Value
+    }) -join ';'
+
+    $completions = @(switch ($command) {
+        'amqp-declare-queue' {
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'The queue''s name; empty: the broker makes one up')
+            [CompletionResult]::new('--queue', '--queue', [CompletionResultType]::ParameterName, 'The queue''s name; empty: the broker makes one up')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Set an argument of the queue, such as x-max-length=1000; integers, true and false are recognised as such')
+            [CompletionResult]::new('--argument', '--argument', [CompletionResultType]::ParameterName, 'Set an argument of the queue, such as x-max-length=1000; integers, true and false are recognised as such')
+            [CompletionResult]::new('--queue-type', '--queue-type', [CompletionResultType]::ParameterName, 'The queue''s type')
+            [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Bind the queue to an exchange, with a routing key')
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn')
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn')
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'The broker''s host [default: localhost]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The broker''s host [default: localhost]')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'The port [default: 5672, with TLS 5671]')
+            [CompletionResult]::new('--vhost', '--vhost', [CompletionResultType]::ParameterName, 'The virtual host [default: /]')
+            [CompletionResult]::new('--username', '--username', [CompletionResultType]::ParameterName, 'The user to log in as [default: guest]')
+            [CompletionResult]::new('--password', '--password', [CompletionResultType]::ParameterName, 'The user''s password [default: guest]; others on this machine can see it in the process list, see --authfile')
+            [CompletionResult]::new('--heartbeat', '--heartbeat', [CompletionResultType]::ParameterName, 'Seconds between heartbeats; 0 turns them off [default: the broker''s, at most 60]')
+            [CompletionResult]::new('--authfile', '--authfile', [CompletionResultType]::ParameterName, 'A file with the two lines username:NAME and password:SECRET')
+            [CompletionResult]::new('--cacert', '--cacert', [CompletionResultType]::ParameterName, 'Certificates to trust, in PEM')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The client''s private key, in PEM')
+            [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'The client''s certificate, in PEM')
+            [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'How long connecting may take: name, TCP, TLS and login together [default: 10s]')
+            [CompletionResult]::new('--retry', '--retry', [CompletionResultType]::ParameterName, 'How long to keep trying while the broker cannot be reached [default: 0s]')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Let the queue survive a restart of the broker')
+            [CompletionResult]::new('--durable', '--durable', [CompletionResultType]::ParameterName, 'Let the queue survive a restart of the broker')
+            [CompletionResult]::new('--auto-delete', '--auto-delete', [CompletionResultType]::ParameterName, 'Let the queue end with its last consumer')
+            [CompletionResult]::new('--passive', '--passive', [CompletionResultType]::ParameterName, 'Only check that the queue exists')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print {"queue":NAME,"messages":N,"consumers":N} a line')
+            [CompletionResult]::new('--ssl', '--ssl', [CompletionResultType]::ParameterName, 'Connect by TLS, and by nothing else')
+            [CompletionResult]::new('--no-default-cert-paths', '--no-default-cert-paths', [CompletionResultType]::ParameterName, 'Trust none of the system''s certificates, only --cacert')
+            [CompletionResult]::new('-?', '-?', [CompletionResultType]::ParameterName, 'Show this help and exit')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Show this help and exit')
+            [CompletionResult]::new('--usage', '--usage', [CompletionResultType]::ParameterName, 'Show a brief list of all options and exit')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            break
+        }
+    })
+
+    $completions.Where{ $_.CompletionText -like "$wordToComplete*" } |
+        Sort-Object -Property ListItemText
+}
