@@ -5,5 +5,6 @@ pub mod broker;
 pub mod cli;
 pub mod get;
 pub mod message;
+pub mod publish;
 pub mod queues;
 pub mod status;

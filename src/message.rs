@@ -52,6 +52,9 @@ pub struct Properties {
 /// The delivery mode of a message that the broker writes to disk.
 pub const PERSISTENT: u8 = 2;
 
+/// The delivery mode of a message that is gone when the broker restarts.
+pub const TRANSIENT: u8 = 1;
+
 /// A field table: application headers, or arguments of a declaration.
 pub type Headers = BTreeMap<String, HeaderValue>;
 

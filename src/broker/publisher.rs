@@ -3,13 +3,13 @@
 //! A message that reaches no queue is returned before it is confirmed
 //! (<https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed>).
 
-use amiquip::{Confirm, Publish, Return};
+use amiquip::{AmqpProperties, Confirm, Publish, Return};
 use crossbeam_channel::{Receiver, RecvError};
 
 use super::error::{Error, Result};
 use super::message::{short_string, to_wire};
 use super::session::Session;
-use crate::message::Message;
+use crate::message::{Message, Properties};
 
 /// Publishes on a session's channel and hears how the broker took each message.
 pub struct Publisher<'session> {
@@ -17,6 +17,15 @@ pub struct Publisher<'session> {
     confirms: Receiver<Confirm>,
     returns: Receiver<Return>,
     published: u64,
+}
+
+/// Where messages go and with which properties: checked, and put into the wire's form, once for many messages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    exchange: String,
+    routing_key: String,
+    unroutable: Unroutable,
+    properties: AmqpProperties,
 }
 
 /// What the broker does with a message that no queue gets.
@@ -55,6 +64,38 @@ pub struct Returned {
     pub text: String,
     /// The message as it was published.
     pub message: Message,
+    properties: AmqpProperties,
+}
+
+impl Template {
+    /// A template for messages to `exchange` (empty: the default exchange) with `routing_key`.
+    pub fn new(
+        exchange: &str,
+        routing_key: &str,
+        properties: &Properties,
+        unroutable: Unroutable,
+    ) -> Result<Template> {
+        Ok(Template {
+            exchange: short_string("exchange name", exchange)?,
+            routing_key: short_string("routing key", routing_key)?,
+            unroutable,
+            properties: to_wire(properties)?,
+        })
+    }
+
+    /// Whether the broker returns what no queue gets.
+    #[must_use]
+    pub fn may_be_returned(&self) -> bool {
+        self.unroutable == Unroutable::Return
+    }
+
+    /// Whether messages made from this template have the address and the properties of `returned`.
+    #[must_use]
+    pub fn may_have_made(&self, returned: &Returned) -> bool {
+        self.exchange == returned.message.exchange
+            && self.routing_key == returned.message.routing_key
+            && self.properties == returned.properties
+    }
 }
 
 impl From<Confirm> for Confirmation {
@@ -84,6 +125,7 @@ impl From<Return> for Returned {
                 properties: super::message::from_wire(&wire.properties),
                 body: wire.content,
             },
+            properties: wire.properties,
         }
     }
 }
@@ -91,15 +133,22 @@ impl From<Return> for Returned {
 impl Session {
     /// Turns publisher confirms on and hears of them. One publisher a session: numbers count for the channel.
     pub fn publisher(&self) -> Result<Publisher<'_>> {
-        let channel = self.channel();
+        let publisher = self.unconfirmed_publisher()?;
+        self.channel()
+            .enable_publisher_confirms_nowait()
+            .map_err(|error| Error::from_amiquip("confirm.select", error))?;
+        Ok(publisher)
+    }
+
+    /// A publisher that hears only of returned messages, and of the channel's end.
+    pub fn unconfirmed_publisher(&self) -> Result<Publisher<'_>> {
         let listen = || -> amiquip::Result<_> {
-            let confirms = channel.listen_for_publisher_confirms()?;
-            let returns = channel.listen_for_returns()?;
-            channel.enable_publisher_confirms_nowait()?;
+            let confirms = self.channel().listen_for_publisher_confirms()?;
+            let returns = self.channel().listen_for_returns()?;
             Ok((confirms, returns))
         };
         let (confirms, returns) =
-            listen().map_err(|error| Error::from_amiquip("confirm.select", error))?;
+            listen().map_err(|error| Error::from_amiquip("basic.publish", error))?;
         Ok(Publisher {
             session: self,
             confirms,
@@ -107,19 +156,44 @@ impl Session {
             published: 0,
         })
     }
-
-    /// Publishes without hearing how the broker took it (basic.publish).
-    pub fn publish_unconfirmed(&self, message: &Message) -> Result<()> {
-        publish(self, message, Unroutable::Drop)
-    }
 }
 
 impl Publisher<'_> {
     /// Sends a message and says its number (basic.publish). It is not yet confirmed.
     pub fn publish(&mut self, message: &Message, unroutable: Unroutable) -> Result<u64> {
-        publish(self.session, message, unroutable)?;
+        let template = Template::new(
+            &message.exchange,
+            &message.routing_key,
+            &message.properties,
+            unroutable,
+        )?;
+        self.publish_as(&template, &message.body)
+    }
+
+    /// [`Publisher::publish`] for a message whose address and properties are prepared.
+    pub fn publish_as(&mut self, template: &Template, body: &[u8]) -> Result<u64> {
+        let publish = Publish {
+            body,
+            routing_key: template.routing_key.clone(),
+            mandatory: template.may_be_returned(),
+            immediate: false,
+            properties: template.properties.clone(),
+        };
+        self.session
+            .channel()
+            .basic_publish(template.exchange.clone(), publish)
+            .map_err(|error| Error::from_amiquip("basic.publish", error))?;
         self.published += 1;
         Ok(self.published)
+    }
+
+    /// Waits until the broker has taken in all that was published. What it returns of that is there afterwards.
+    pub fn catch_up(&self) -> Result<()> {
+        // Any method that the broker answers does; this one changes nothing where nobody consumes.
+        self.session
+            .channel()
+            .qos(0, 1, false)
+            .map_err(|error| Error::from_amiquip("basic.publish", error))
     }
 
     /// Where confirmations arrive, for `crossbeam_channel::select!`; each becomes a [`Confirmation`]. It ends when
@@ -154,19 +228,4 @@ impl Publisher<'_> {
             },
         }
     }
-}
-
-fn publish(session: &Session, message: &Message, unroutable: Unroutable) -> Result<()> {
-    let publish = Publish {
-        body: &message.body,
-        routing_key: short_string("routing key", &message.routing_key)?,
-        mandatory: unroutable == Unroutable::Return,
-        immediate: false,
-        properties: to_wire(&message.properties)?,
-    };
-    let exchange = short_string("exchange name", &message.exchange)?;
-    session
-        .channel()
-        .basic_publish(exchange, publish)
-        .map_err(|error| Error::from_amiquip("basic.publish", error))
 }

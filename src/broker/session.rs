@@ -13,7 +13,7 @@ use super::endpoint::{ConnectOptions, Endpoint};
 use super::error::{Error, LOGGING_IN, Result, describe};
 use super::retry;
 use super::stream::BrokerStream;
-use super::watchdog::{Watchdog, deadline_in};
+use super::watchdog::{Cutter, Watchdog, deadline_in};
 
 /// How long the broker may take to answer the end of a connection, or of a subscription.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -72,6 +72,12 @@ impl Session {
         connection
             .listen_for_connection_blocked()
             .map_err(|error| Error::from_amiquip("connection.blocked", error))
+    }
+
+    /// The means to end the connection while this thread is waiting for the broker.
+    #[must_use]
+    pub fn cutter(&self) -> Cutter {
+        self.watchdog.cutter()
     }
 
     pub(super) fn channel(&self) -> &Channel {

@@ -15,6 +15,18 @@ pub(super) struct Watchdog {
     bitten: Arc<AtomicBool>,
 }
 
+/// Cuts a connection from another thread, when the one that uses it may be waiting for the broker.
+#[derive(Clone, Debug)]
+pub struct Cutter(Sender<Option<Instant>>);
+
+impl Cutter {
+    /// Has the connection cut at `deadline`, unless closing it sets another.
+    pub fn cut_at(&self, deadline: Instant) {
+        // Nobody listens where the connection has ended already.
+        let _ = self.0.send(Some(deadline));
+    }
+}
+
 impl Watchdog {
     /// A watchdog for `socket`'s connection, with no deadline yet.
     pub(super) fn over(socket: TcpStream) -> std::io::Result<Watchdog> {
@@ -31,6 +43,11 @@ impl Watchdog {
                 }
             })?;
         Ok(Watchdog { deadlines, bitten })
+    }
+
+    /// The means to cut the connection from elsewhere.
+    pub(super) fn cutter(&self) -> Cutter {
+        Cutter(self.deadlines.clone())
     }
 
     /// Does `work`; the connection is cut if it takes longer than until `deadline`.

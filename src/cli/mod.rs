@@ -6,6 +6,7 @@ mod declare_queue;
 mod delete_queue;
 mod duration;
 mod get;
+mod publish;
 mod usage;
 
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ use crate::status::Status;
 pub use declare_queue::DeclareQueue;
 pub use delete_queue::DeleteQueue;
 pub use get::Get;
+pub use publish::Publish;
 
 /// One of the five tools: its flags, and what it does with them.
 pub trait Tool: FromArgMatches {
