@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use crate::broker::{ConnectOptions, Session};
 use crate::status::Status;
+use crate::stdout;
 
 /// What amqp-get was asked for.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct GetOptions {
 
 /// Takes a message and writes its body to standard output.
 pub fn get(connect: &ConnectOptions, options: &GetOptions) -> anyhow::Result<Status> {
+    stdout::ensure_open().context("standard output")?;
     let session = Session::open(connect)?;
     let Some(delivery) = session.get(&options.queue)? else {
         session.close()?;

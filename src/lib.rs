@@ -8,3 +8,4 @@ pub mod message;
 pub mod publish;
 pub mod queues;
 pub mod status;
+pub mod stdout;
