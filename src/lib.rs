@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod cli;
+pub mod envelope;
 pub mod get;
 pub mod message;
 pub mod publish;
