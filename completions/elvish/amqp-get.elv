@@ -18,8 +18,10 @@ set edit:completion:arg-completer[amqp-get] = {|@words|
     }
     var completions = [
         &'amqp-get'= {
-            cand -q 'The queue to take it from'
-            cand --queue 'The queue to take it from'
+            cand -q 'The queue to take from'
+            cand --queue 'The queue to take from'
+            cand -c 'Take up to N messages'
+            cand --count 'Take up to N messages'
             cand -u 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn'
             cand --url 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn'
             cand -s 'The broker''s host [default: localhost]'
@@ -35,6 +37,8 @@ set edit:completion:arg-completer[amqp-get] = {|@words|
             cand --cert 'The client''s certificate, in PEM'
             cand --connect-timeout 'How long connecting may take: name, TCP, TLS and login together [default: 10s]'
             cand --retry 'How long to keep trying while the broker cannot be reached [default: 0s]'
+            cand --requeue 'Only look: give the messages back when all are written'
+            cand --json 'Print each message with its properties as a line of JSON, as amqp-publish --jsonl reads it'
             cand --ssl 'Connect by TLS, and by nothing else'
             cand --no-default-cert-paths 'Trust none of the system''s certificates, only --cacert'
             cand -? 'Show this help and exit'

@@ -1,4 +1,5 @@
-complete -c amqp-get -s q -l queue -d 'The queue to take it from' -r
+complete -c amqp-get -s q -l queue -d 'The queue to take from' -r
+complete -c amqp-get -s c -l count -d 'Take up to N messages' -r
 complete -c amqp-get -s u -l url -d 'The broker\'s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn' -r
 complete -c amqp-get -s s -l server -d 'The broker\'s host [default: localhost]' -r
 complete -c amqp-get -l port -d 'The port [default: 5672, with TLS 5671]' -r
@@ -12,6 +13,8 @@ complete -c amqp-get -l key -d 'The client\'s private key, in PEM' -r -F
 complete -c amqp-get -l cert -d 'The client\'s certificate, in PEM' -r -F
 complete -c amqp-get -l connect-timeout -d 'How long connecting may take: name, TCP, TLS and login together [default: 10s]' -r
 complete -c amqp-get -l retry -d 'How long to keep trying while the broker cannot be reached [default: 0s]' -r
+complete -c amqp-get -l requeue -d 'Only look: give the messages back when all are written'
+complete -c amqp-get -l json -d 'Print each message with its properties as a line of JSON, as amqp-publish --jsonl reads it'
 complete -c amqp-get -l ssl -d 'Connect by TLS, and by nothing else'
 complete -c amqp-get -l no-default-cert-paths -d 'Trust none of the system\'s certificates, only --cacert'
 complete -c amqp-get -s ? -l help -d 'Show this help and exit'

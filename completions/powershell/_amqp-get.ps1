@@ -21,8 +21,10 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-get' -ScriptBlock {
 
     $completions = @(switch ($command) {
         'amqp-get' {
-            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'The queue to take it from')
-            [CompletionResult]::new('--queue', '--queue', [CompletionResultType]::ParameterName, 'The queue to take it from')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'The queue to take from')
+            [CompletionResult]::new('--queue', '--queue', [CompletionResultType]::ParameterName, 'The queue to take from')
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Take up to N messages')
+            [CompletionResult]::new('--count', '--count', [CompletionResultType]::ParameterName, 'Take up to N messages')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn')
             [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'The broker''s host [default: localhost]')
@@ -38,6 +40,8 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-get' -ScriptBlock {
             [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'The client''s certificate, in PEM')
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'How long connecting may take: name, TCP, TLS and login together [default: 10s]')
             [CompletionResult]::new('--retry', '--retry', [CompletionResultType]::ParameterName, 'How long to keep trying while the broker cannot be reached [default: 0s]')
+            [CompletionResult]::new('--requeue', '--requeue', [CompletionResultType]::ParameterName, 'Only look: give the messages back when all are written')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print each message with its properties as a line of JSON, as amqp-publish --jsonl reads it')
             [CompletionResult]::new('--ssl', '--ssl', [CompletionResultType]::ParameterName, 'Connect by TLS, and by nothing else')
             [CompletionResult]::new('--no-default-cert-paths', '--no-default-cert-paths', [CompletionResultType]::ParameterName, 'Trust none of the system''s certificates, only --cacert')
             [CompletionResult]::new('-?', '-?', [CompletionResultType]::ParameterName, 'Show this help and exit')

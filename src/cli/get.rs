@@ -1,19 +1,24 @@
 //! amqp-get's command line.
 
+use std::num::NonZeroU64;
+
 use clap::{Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::{Tool, UsageError};
-use crate::get::{self, GetOptions};
+use crate::get::{self, Fate, Form, GetOptions};
 use crate::status::Status;
 
 const EXAMPLES: &str = "Examples:
   # The next message, if there is one:
   amqp-get -q job1
   # The first ten as JSON, which stay where they are:
-  amqp-get -q job1 -c 10 --requeue --json";
+  amqp-get -q job1 -c 10 --requeue --json
+  # Yesterday's dead letters into a file, which fills a queue again:
+  amqp-get -q dead -c 1000 --json >dead.jsonl
+  amqp-publish -r job1 --jsonl dead.jsonl";
 
-/// Take a message from a queue and write its body to standard output.
+/// Take messages from a queue and write them to standard output.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "amqp-get",
@@ -22,9 +27,21 @@ const EXAMPLES: &str = "Examples:
     after_help = EXAMPLES
 )]
 pub struct Get {
-    /// The queue to take it from
+    /// The queue to take from
     #[arg(short, long, value_name = "NAME")]
     queue: Option<String>,
+
+    /// Take up to N messages
+    #[arg(short, long, value_name = "N", default_value_t = NonZeroU64::MIN)]
+    count: NonZeroU64,
+
+    /// Only look: give the messages back when all are written
+    #[arg(long)]
+    requeue: bool,
+
+    /// Print each message with its properties as a line of JSON, as amqp-publish --jsonl reads it
+    #[arg(long)]
+    json: bool,
 
     #[command(flatten)]
     connection: ConnectionArgs,
@@ -36,9 +53,22 @@ impl Tool for Get {
     }
 
     fn run(self) -> anyhow::Result<Status> {
-        let queue = self
-            .queue
-            .ok_or_else(|| UsageError("queue not specified".to_owned()))?;
-        get::get(&self.connection.options()?, &GetOptions { queue })
+        let options = GetOptions {
+            queue: self
+                .queue
+                .ok_or_else(|| UsageError("queue not specified".to_owned()))?,
+            count: self.count,
+            form: if self.json {
+                Form::Envelope
+            } else {
+                Form::Body
+            },
+            fate: if self.requeue {
+                Fate::GivenBack
+            } else {
+                Fate::Taken
+            },
+        };
+        get::get(&self.connection.options()?, &options)
     }
 }

@@ -23,9 +23,22 @@ const SEEDING: &str = "Many messages";
 /// From 200 to 1000 in flight is where throughput flattens.
 const MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 
-/// Publish messages: standard input, an argument, or files and the records in them. Exits 0 when the broker has confirmed all of them.
+const EXAMPLES: &str = "Examples:
+  # One persistent message to the queue job1:
+  amqp-publish -r job1 -p -b apple
+  # Each line of a file, without its newline:
+  amqp-publish -r job1 -p -l --chomp tasks.txt
+  # Each file:
+  amqp-publish -r job1 -p tasks/*.json";
+
+/// Publish messages from standard input, an argument, or files, and wait until the broker has confirmed them.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "amqp-publish", version)]
+#[command(
+    name = "amqp-publish",
+    version,
+    override_usage = "amqp-publish [OPTIONS]... [FILE]...",
+    after_help = EXAMPLES
+)]
 pub struct Publish {
     /// The exchange to publish to [default: the default exchange, where the routing key is a queue's name]
     #[arg(short, long, value_name = "NAME")]

@@ -9,5 +9,6 @@ pub(crate) fn all() -> Vec<Command> {
         cli::command_line::<cli::DeclareQueue>(),
         cli::command_line::<cli::DeleteQueue>(),
         cli::command_line::<cli::Get>(),
+        cli::command_line::<cli::Publish>(),
     ]
 }
