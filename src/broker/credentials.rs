@@ -36,6 +36,8 @@ pub enum Authentication {
     Plain(Credentials),
     /// EXTERNAL: the name in the client's certificate.
     External,
+    /// EXTERNAL if the broker offers it, else PLAIN: for who has a certificate and did not say which to use.
+    ExternalIfOffered(Credentials),
 }
 
 /// Reads what an `--authfile` holds: `username:NAME`, then `password:SECRET`, one a line, nothing after.

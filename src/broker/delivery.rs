@@ -1,6 +1,6 @@
 //! Deliveries: a message that the broker has handed over, and the one answer that it waits for.
 
-use super::error::{Error, Result};
+use super::error::Result;
 use super::message::{from_wire, short_string};
 use super::session::Session;
 use crate::message::Message;
@@ -48,28 +48,28 @@ impl Unsettled {
     pub fn ack(self, session: &Session) -> Result<()> {
         self.0
             .ack(session.channel())
-            .map_err(|error| Error::from_amiquip("basic.ack", error))
+            .map_err(|error| session.failure("basic.ack", error))
     }
 
     /// Never started: back to its place in the queue, without counting as an attempt (basic.nack with requeue).
     pub fn requeue(self, session: &Session) -> Result<()> {
         self.0
             .nack(session.channel(), true)
-            .map_err(|error| Error::from_amiquip("basic.nack", error))
+            .map_err(|error| session.failure("basic.nack", error))
     }
 
     /// Tried and failed: back to the queue; quorum queues count it as an attempt (basic.reject with requeue).
     pub fn return_to_queue(self, session: &Session) -> Result<()> {
         self.0
             .reject(session.channel(), true)
-            .map_err(|error| Error::from_amiquip("basic.reject", error))
+            .map_err(|error| session.failure("basic.reject", error))
     }
 
     /// Never again: to the queue's dead-letter exchange, or dropped where it has none (basic.reject).
     pub fn reject(self, session: &Session) -> Result<()> {
         self.0
             .reject(session.channel(), false)
-            .map_err(|error| Error::from_amiquip("basic.reject", error))
+            .map_err(|error| session.failure("basic.reject", error))
     }
 }
 
@@ -80,6 +80,6 @@ impl Session {
         self.channel()
             .basic_get(queue, false)
             .map(|answer| answer.map(|get| Delivery::from_wire(get.delivery)))
-            .map_err(|error| Error::from_amiquip("basic.get", error))
+            .map_err(|error| self.failure("basic.get", error))
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
+use super::witness::reason;
 
 /// A connected socket that sends small packets at once.
 pub(super) fn connect(endpoint: &Endpoint, deadline: Instant) -> Result<TcpStream> {
@@ -23,7 +24,7 @@ pub(super) fn connect(endpoint: &Endpoint, deadline: Instant) -> Result<TcpStrea
                     .map_err(|error| unreachable(endpoint, &error))?;
                 return Ok(socket);
             }
-            Err(error) => last_failure = describe(&error),
+            Err(error) => last_failure = reason(&error),
         }
     }
     Err(Error::Unreachable {
@@ -72,15 +73,6 @@ fn remaining(endpoint: &Endpoint, deadline: Instant) -> Result<Duration> {
 fn unreachable(endpoint: &Endpoint, error: &io::Error) -> Error {
     Error::Unreachable {
         address: endpoint.to_string(),
-        reason: describe(error),
-    }
-}
-
-/// The reason without the number that the standard library puts behind it.
-fn describe(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
+        reason: reason(error),
     }
 }

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::credentials::Authentication;
+use super::tls::TlsClient;
 
 /// One node of a broker, and how to log in there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Endpoint {
     /// A name, an IPv4 address, or an IPv6 address without brackets.
     pub host: String,
@@ -27,12 +28,12 @@ pub struct Endpoint {
 }
 
 /// What AMQP is spoken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Transport {
     /// Plain TCP.
     Tcp,
     /// TLS over TCP.
-    Tls,
+    Tls(TlsClient),
 }
 
 impl fmt::Display for Endpoint {

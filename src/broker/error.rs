@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::witness::reason;
+
 /// The result of asking the broker for something.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -158,7 +160,7 @@ pub(super) fn describe(error: &amiquip::Error) -> String {
     match error {
         amiquip::Error::UnexpectedSocketClose => "the broker closed the connection".to_owned(),
         amiquip::Error::IoErrorReadingSocket { source }
-        | amiquip::Error::IoErrorWritingSocket { source } => source.to_string(),
+        | amiquip::Error::IoErrorWritingSocket { source } => reason(source),
         amiquip::Error::MissedServerHeartbeats => {
             "no heartbeat from the broker for two intervals".to_owned()
         }
@@ -167,6 +169,7 @@ pub(super) fn describe(error: &amiquip::Error) -> String {
         | amiquip::Error::ReceivedFrameWithBogusChannelId { .. } => {
             "the server sent what AMQP 0-9-1 does not allow".to_owned()
         }
+        amiquip::Error::IoThreadPanic => "internal error of the AMQP client".to_owned(),
         amiquip::Error::EventLoopDropped | amiquip::Error::EventLoopClientDropped => {
             "the connection is closed".to_owned()
         }

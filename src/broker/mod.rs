@@ -8,6 +8,11 @@ mod delivery;
 mod dial;
 mod endpoint;
 mod error;
+// Public for the fuzzer alone.
+#[doc(hidden)]
+pub mod guard;
+mod introduction;
+mod login;
 mod message;
 mod publisher;
 mod queue;
@@ -15,8 +20,10 @@ mod retry;
 mod session;
 mod stream;
 mod subscription;
+mod tls;
 pub mod url;
 mod watchdog;
+mod witness;
 
 pub use credentials::{Authentication, Credentials, parse_authfile};
 pub use delivery::{Delivery, Unsettled};
@@ -26,4 +33,5 @@ pub use publisher::{Confirmation, Numbers, Publisher, Returned, Template, Unrout
 pub use queue::{DeleteConditions, QueueDeclaration, QueueState};
 pub use session::{BlockedNotice, Session};
 pub use subscription::{Arrival, Subscription, WireArrival};
+pub use tls::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};
 pub use watchdog::Cutter;

@@ -136,7 +136,7 @@ impl Session {
         let publisher = self.unconfirmed_publisher()?;
         self.channel()
             .enable_publisher_confirms_nowait()
-            .map_err(|error| Error::from_amiquip("confirm.select", error))?;
+            .map_err(|error| self.failure("confirm.select", error))?;
         Ok(publisher)
     }
 
@@ -147,8 +147,7 @@ impl Session {
             let returns = self.channel().listen_for_returns()?;
             Ok((confirms, returns))
         };
-        let (confirms, returns) =
-            listen().map_err(|error| Error::from_amiquip("basic.publish", error))?;
+        let (confirms, returns) = listen().map_err(|error| self.failure("basic.publish", error))?;
         Ok(Publisher {
             session: self,
             confirms,
@@ -182,7 +181,7 @@ impl Publisher<'_> {
         self.session
             .channel()
             .basic_publish(template.exchange.clone(), publish)
-            .map_err(|error| Error::from_amiquip("basic.publish", error))?;
+            .map_err(|error| self.session.failure("basic.publish", error))?;
         self.published += 1;
         Ok(self.published)
     }
@@ -193,7 +192,7 @@ impl Publisher<'_> {
         self.session
             .channel()
             .qos(0, 1, false)
-            .map_err(|error| Error::from_amiquip("basic.publish", error))
+            .map_err(|error| self.session.failure("basic.publish", error))
     }
 
     /// Where confirmations arrive, for `crossbeam_channel::select!`; each becomes a [`Confirmation`]. It ends when
@@ -221,7 +220,7 @@ impl Publisher<'_> {
     #[must_use]
     pub fn failure(&self) -> Error {
         match self.session.channel().enable_publisher_confirms_nowait() {
-            Err(error) => Error::from_amiquip("basic.publish", error),
+            Err(error) => self.session.failure("basic.publish", error),
             Ok(()) => Error::Lost {
                 context: "basic.publish",
                 reason: "the channel has ended".to_owned(),

@@ -2,7 +2,7 @@
 
 use amiquip::{QueueDeclareOptions, QueueDeleteOptions};
 
-use super::error::{Error, Result};
+use super::error::Result;
 use super::message::{short_string, table_to_wire};
 use super::session::Session;
 use crate::message::Headers;
@@ -55,7 +55,7 @@ impl Session {
         self.channel()
             .queue_declare(name, options)
             .map(|queue| state(&queue))
-            .map_err(|error| Error::from_amiquip("queue.declare", error))
+            .map_err(|error| self.failure("queue.declare", error))
     }
 
     /// Looks at a queue without creating it (queue.declare, passive).
@@ -64,7 +64,7 @@ impl Session {
         self.channel()
             .queue_declare_passive(name)
             .map(|queue| state(&queue))
-            .map_err(|error| Error::from_amiquip("queue.declare", error))
+            .map_err(|error| self.failure("queue.declare", error))
     }
 
     /// Has `exchange` route what is published with `routing_key` to `queue` (queue.bind).
@@ -74,14 +74,14 @@ impl Session {
         let routing_key = short_string("routing key", routing_key)?;
         self.channel()
             .queue_bind(queue, exchange, routing_key, amiquip::FieldTable::new())
-            .map_err(|error| Error::from_amiquip("queue.bind", error))
+            .map_err(|error| self.failure("queue.bind", error))
     }
 
     /// Empties a queue and says how many messages that dropped (queue.purge).
     pub fn purge_queue(&self, name: &str) -> Result<u32> {
         self.channel()
             .queue_purge(short_string("queue name", name)?)
-            .map_err(|error| Error::from_amiquip("queue.purge", error))
+            .map_err(|error| self.failure("queue.purge", error))
     }
 
     /// Deletes a queue and says how many messages were in it; 0 if there is none (queue.delete).
@@ -92,7 +92,7 @@ impl Session {
         };
         self.channel()
             .queue_delete(short_string("queue name", name)?, options)
-            .map_err(|error| Error::from_amiquip("queue.delete", error))
+            .map_err(|error| self.failure("queue.delete", error))
     }
 }
 

@@ -52,10 +52,10 @@ fn keep_trying<T>(options: &ConnectOptions, open: impl Fn(&Endpoint) -> Result<T
 }
 
 /// One round through the nodes.
-fn try_each<'a, T>(
-    options: &'a ConnectOptions,
+fn try_each<T>(
+    options: &ConnectOptions,
     open: impl Fn(&Endpoint) -> Result<T>,
-) -> Result<(T, &'a Endpoint)> {
+) -> Result<(T, &Endpoint)> {
     let mut failures = Vec::new();
     for (tried, endpoint) in options.endpoints().enumerate() {
         match open(endpoint) {
@@ -77,7 +77,7 @@ fn try_each<'a, T>(
 fn shortened(pause: Duration) -> Duration {
     // The standard library has no other source of chance than the keys of its hash maps.
     let random = RandomState::new().hash_one(0_u8);
-    pause - pause.mul_f64(f64::from((random >> 32) as u32) / f64::from(u32::MAX) / 2.0)
+    pause.mul_f64(1.0 - f64::from((random >> 32) as u32) / f64::from(u32::MAX) / 2.0)
 }
 
 #[cfg(test)]

@@ -1,25 +1,24 @@
 //! One connection with one channel: opened within a deadline, closed within another.
 
+use std::panic;
+use std::sync::Once;
+use std::thread;
 use std::time::Duration;
 
-use amiquip::{
-    Auth, Channel, Connection, ConnectionBlockedNotification, ConnectionOptions, ConnectionTuning,
-};
+use amiquip::{Channel, Connection, ConnectionBlockedNotification};
 use crossbeam_channel::Receiver;
 
-use super::credentials::Authentication;
 use super::dial;
 use super::endpoint::{ConnectOptions, Endpoint};
-use super::error::{Error, LOGGING_IN, Result, describe};
+use super::error::{Error, Result};
+use super::login::log_in;
 use super::retry;
 use super::stream::BrokerStream;
 use super::watchdog::{Cutter, Watchdog, deadline_in};
+use super::witness::{Witness, reason};
 
 /// How long the broker may take to answer the end of a connection, or of a subscription.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-
-/// How many frames may wait for amiquip's I/O thread; 256 instead of 16 publishes about a tenth faster.
-const FRAMES_IN_MEMORY: usize = 256;
 
 const CLOSING: &str = "closing connection";
 
@@ -31,12 +30,14 @@ pub struct Session {
     channel: Channel,
     connection: Option<Connection>,
     watchdog: Watchdog,
+    witness: Witness,
 }
 
 impl Session {
     /// Connects to the first node that answers and opens a channel. After a session on one node, the next begins
     /// with another.
     pub fn open(options: &ConnectOptions) -> Result<Session> {
+        keep_amiquips_panics_quiet();
         retry::connect(options, open_endpoint)
     }
 
@@ -80,6 +81,27 @@ impl Session {
         self.watchdog.cutter()
     }
 
+    /// What an error of amiquip's means that came while `context` was being done.
+    pub(super) fn failure(&self, context: &'static str, error: amiquip::Error) -> Error {
+        match error {
+            amiquip::Error::ServerClosedChannel { .. }
+            | amiquip::Error::ServerClosedConnection { .. } => Error::from_amiquip(context, error),
+            _ if self.watchdog.has_cut() => Error::Lost {
+                context,
+                reason: "the broker did not answer in time".to_owned(),
+            },
+            // amiquip knows why only once its thread has been joined.
+            error => match (self.witness.refusal(context), self.witness.end()) {
+                (Some(refusal), _) => refusal,
+                (None, Some(end)) => Error::Lost {
+                    context,
+                    reason: end.reason(),
+                },
+                (None, None) => Error::from_amiquip(context, error),
+            },
+        }
+    }
+
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
     }
@@ -100,7 +122,7 @@ impl Session {
                     context: CLOSING,
                     reason: format!("no answer within {CLOSE_LIMIT:?}"),
                 },
-                error => Error::from_amiquip(CLOSING, error),
+                error => self.failure(CLOSING, error),
             })
     }
 
@@ -131,70 +153,36 @@ fn open_endpoint(endpoint: &Endpoint) -> Result<Session> {
     let socket = dial::connect(endpoint, deadline)?;
     let broken = |error: std::io::Error| Error::Unreachable {
         address: endpoint.to_string(),
-        reason: error.to_string(),
+        reason: reason(&error),
     };
     let watchdog = Watchdog::over(socket.try_clone().map_err(broken)?).map_err(broken)?;
+    let witness = Witness::default();
     let opened = watchdog.guard(deadline, || {
-        let stream = BrokerStream::over(socket, endpoint)?;
-        log_in(stream, endpoint)
+        let stream = BrokerStream::over(socket, endpoint, witness.clone())?;
+        log_in(stream, endpoint, &witness)
     });
     match opened {
         Ok((connection, channel)) => Ok(Session {
             channel,
             connection: Some(connection),
             watchdog,
+            witness,
         }),
         Err(_) if watchdog.has_cut() => Err(dial::timed_out(endpoint)),
         Err(error) => Err(error),
     }
 }
 
-fn log_in(stream: BrokerStream, endpoint: &Endpoint) -> Result<(Connection, Channel)> {
-    let auth = match &endpoint.authentication {
-        Authentication::Plain(credentials) => Auth::Plain {
-            username: credentials.username.clone(),
-            password: credentials.password.clone(),
-        },
-        Authentication::External => Auth::External,
-    };
-    let options = ConnectionOptions::default()
-        .auth(auth)
-        .virtual_host(&endpoint.vhost)
-        .heartbeat(endpoint.heartbeat);
-    let tuning = ConnectionTuning::default().mem_channel_bound(FRAMES_IN_MEMORY);
-    let mut connection = Connection::insecure_open_stream(stream, options, tuning)
-        .map_err(|error| login_error(endpoint, error))?;
-    let channel = connection
-        .open_channel(None)
-        .map_err(|error| Error::from_amiquip("channel.open", error))?;
-    Ok((connection, channel))
-}
-
-/// What a failed handshake means. A broker that refuses a password says nothing and hangs up, unless the client
-/// asks it to (which amiquip does not): amiquip tells that from the moment at which it happens.
-fn login_error(endpoint: &Endpoint, error: amiquip::Error) -> Error {
-    match error {
-        amiquip::Error::InvalidCredentials => Error::Login(match &endpoint.authentication {
-            Authentication::Plain(credentials) => format!(
-                "ACCESS_REFUSED - the broker refused user '{}'; check the user name and the password",
-                credentials.username
-            ),
-            Authentication::External => {
-                "ACCESS_REFUSED - the broker refused the client certificate's user".to_owned()
+/// A panic of amiquip's I/O thread becomes an error; its message would only stand beside that.
+fn keep_amiquips_panics_quiet() {
+    const IO_THREAD: Option<&str> = Some("amiquip-io");
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if thread::current().name() != IO_THREAD {
+                usual(panic);
             }
-        }),
-        amiquip::Error::UnsupportedAuthMechanism {
-            available,
-            requested,
-        } => Error::Login(format!(
-            "the broker does not offer {requested}, only {available}"
-        )),
-        error @ amiquip::Error::ServerClosedConnection { .. } => {
-            Error::from_amiquip(LOGGING_IN, error)
-        }
-        other => Error::Unreachable {
-            address: endpoint.to_string(),
-            reason: describe(&other),
-        },
-    }
+        }));
+    });
 }

@@ -1,4 +1,4 @@
-//! The byte stream under AMQP, in the form that amiquip takes.
+//! The byte stream under AMQP, in the form that amiquip takes: TCP or TLS, watched over by the wire guard.
 
 use std::io::{self, Read, Write};
 
@@ -7,25 +7,57 @@ use mio::{Evented, Poll, PollOpt, Ready, Token};
 
 use super::endpoint::{Endpoint, Transport};
 use super::error::{Error, Result};
+use super::guard::Guard;
+use super::introduction::Introduction;
+use super::tls::TlsWire;
+use super::witness::{End, Witness, reason};
 
 /// A connection to the broker that amiquip reads from and writes to.
 pub(super) struct BrokerStream {
-    socket: mio::net::TcpStream,
+    wire: Wire,
+    guard: Guard,
+    introduction: Introduction,
+    witness: Witness,
+}
+
+enum Wire {
+    Tcp(mio::net::TcpStream),
+    Tls(Box<TlsWire>),
 }
 
 impl BrokerStream {
     /// Makes `socket` the stream that `endpoint` asks for.
-    pub(super) fn over(socket: std::net::TcpStream, endpoint: &Endpoint) -> Result<BrokerStream> {
-        match endpoint.transport {
-            Transport::Tcp => {}
-            Transport::Tls => return Err(Error::Login("TLS is not supported yet".to_owned())),
-        }
-        let socket =
-            mio::net::TcpStream::from_stream(socket).map_err(|error| Error::Unreachable {
-                address: endpoint.to_string(),
-                reason: error.to_string(),
-            })?;
-        Ok(BrokerStream { socket })
+    pub(super) fn over(
+        socket: std::net::TcpStream,
+        endpoint: &Endpoint,
+        witness: Witness,
+    ) -> Result<BrokerStream> {
+        let wire = match &endpoint.transport {
+            Transport::Tcp => {
+                Wire::Tcp(mio::net::TcpStream::from_stream(socket).map_err(|error| {
+                    Error::Unreachable {
+                        address: endpoint.to_string(),
+                        reason: reason(&error),
+                    }
+                })?)
+            }
+            Transport::Tls(client) => Wire::Tls(Box::new(TlsWire::over(socket, endpoint, client)?)),
+        };
+        Ok(BrokerStream {
+            wire,
+            guard: Guard::default(),
+            introduction: Introduction::default(),
+            witness,
+        })
+    }
+
+    /// Writes down why reading ended.
+    fn see_end(&self, error: &io::Error) {
+        self.witness.see_end(match self.wire.explain(error) {
+            Some(reason) => End::Nonsense(reason),
+            None if error.kind() == io::ErrorKind::InvalidData => End::Nonsense(error.to_string()),
+            None => End::Broke(reason(error)),
+        });
     }
 }
 
@@ -33,17 +65,79 @@ impl IoStream for BrokerStream {}
 
 impl Read for BrokerStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.read(buffer)
+        let result = self.guard.read(&mut self.wire, buffer);
+        for news in self.guard.take_news() {
+            self.witness.hear(news);
+        }
+        match &result {
+            Ok(0) => {
+                let who = if self.guard.has_met_server() {
+                    "broker"
+                } else {
+                    "server"
+                };
+                let end = format!("the {who} closed the connection");
+                self.witness.see_end(End::Broke(end));
+            }
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.see_end(error),
+            _ => {}
+        }
+        result
     }
 }
 
 impl Write for BrokerStream {
+    /// A wire that takes nothing any more is reported as one that takes nothing now. The server may have said why it
+    /// hung up, and confirmed what came before; that is still to be read, and then reading ends too.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.write(bytes)
+        self.introduction
+            .write(bytes, &mut self.wire)
+            .map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
+        self.wire.flush()
+    }
+}
+
+impl Wire {
+    fn socket(&self) -> &mio::net::TcpStream {
+        match self {
+            Wire::Tcp(socket) => socket,
+            Wire::Tls(tls) => tls.socket(),
+        }
+    }
+
+    fn explain(&self, error: &io::Error) -> Option<String> {
+        match self {
+            Wire::Tcp(_) => None,
+            Wire::Tls(tls) => tls.explain(error),
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Wire::Tcp(socket) => socket.read(buffer),
+            Wire::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Wire::Tcp(socket) => socket.write(bytes),
+            Wire::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Wire::Tcp(socket) => socket.flush(),
+            Wire::Tls(tls) => tls.flush(),
+        }
     }
 }
 
@@ -55,7 +149,7 @@ impl Evented for BrokerStream {
         interest: Ready,
         opts: PollOpt,
     ) -> io::Result<()> {
-        self.socket.register(poll, token, interest, opts)
+        self.wire.socket().register(poll, token, interest, opts)
     }
 
     fn reregister(
@@ -65,10 +159,10 @@ impl Evented for BrokerStream {
         interest: Ready,
         opts: PollOpt,
     ) -> io::Result<()> {
-        self.socket.reregister(poll, token, interest, opts)
+        self.wire.socket().reregister(poll, token, interest, opts)
     }
 
     fn deregister(&self, poll: &Poll) -> io::Result<()> {
-        self.socket.deregister(poll)
+        self.wire.socket().deregister(poll)
     }
 }

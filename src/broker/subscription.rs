@@ -67,7 +67,7 @@ impl Session {
     pub fn set_prefetch(&self, prefetch: NonZeroU16) -> Result<()> {
         self.channel()
             .qos(0, prefetch.get(), false)
-            .map_err(|error| Error::from_amiquip("basic.qos", error))
+            .map_err(|error| self.failure("basic.qos", error))
     }
 
     /// Subscribes to `queue` (basic.consume). What was handed over must be settled, one by one.
@@ -76,7 +76,7 @@ impl Session {
         let consumer = self
             .channel()
             .basic_consume(queue, ConsumerOptions::default())
-            .map_err(|error| Error::from_amiquip("basic.consume", error))?;
+            .map_err(|error| self.failure("basic.consume", error))?;
         Ok(Subscription {
             session: self,
             consumer: ManuallyDrop::new(consumer),
@@ -95,7 +95,7 @@ impl Subscription<'_> {
     pub fn cancel(self) -> Result<Vec<Delivery>> {
         self.session
             .bounded(|| self.consumer.cancel())
-            .map_err(|error| Error::from_amiquip("basic.cancel", error))?;
+            .map_err(|error| self.session.failure("basic.cancel", error))?;
         // amiquip has put everything that came before the broker's answer into the receiver.
         let late = self
             .arrivals()

@@ -1,17 +1,17 @@
 //! The flags that all tools share: which broker, as whom, and how long to try.
 
 use std::env::VarError;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::UsageError;
 use super::duration::parse_duration;
+use super::tls::TlsArgs;
+use super::{UsageError, authfile};
 use crate::broker::url::{self, BrokerUrl};
 use crate::broker::{
-    Authentication, ConnectOptions, Credentials, Endpoint, Transport, parse_authfile,
+    Authentication, ConnectOptions, Credentials, Endpoint, TlsClient, TlsError, Transport,
 };
 
 const HEADING: &str = "Connection options";
@@ -56,26 +56,6 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
     authfile: Option<PathBuf>,
 
-    /// Connect by TLS, and by nothing else
-    #[arg(long, help_heading = HEADING)]
-    ssl: bool,
-
-    /// Certificates to trust, in PEM
-    #[arg(long, value_name = "FILE", help_heading = HEADING)]
-    cacert: Option<PathBuf>,
-
-    /// The client's private key, in PEM
-    #[arg(long, value_name = "FILE", help_heading = HEADING)]
-    key: Option<PathBuf>,
-
-    /// The client's certificate, in PEM
-    #[arg(long, value_name = "FILE", help_heading = HEADING)]
-    cert: Option<PathBuf>,
-
-    /// Trust none of the system's certificates, only --cacert
-    #[arg(long, help_heading = HEADING)]
-    no_default_cert_paths: bool,
-
     /// How long connecting may take: name, TCP, TLS and login together [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = HEADING)]
     connect_timeout: Option<Duration>,
@@ -83,6 +63,9 @@ pub(super) struct ConnectionArgs {
     /// How long to keep trying while the broker cannot be reached [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = HEADING)]
     retry: Option<Duration>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl ConnectionArgs {
@@ -93,12 +76,19 @@ impl ConnectionArgs {
                 UsageError("--connect-timeout must be longer than nothing".to_owned()).into(),
             );
         }
-        let mut endpoints = match self.urls_in_force()? {
-            Some(urls) => self.endpoints_from_urls(&urls)?,
-            None => vec![self.endpoint_from_flags()?],
+        let given = match self.urls_in_force()? {
+            Some(urls) => parse_urls(&urls)?,
+            None => vec![self.url_from_flags()?],
         };
-        let first = endpoints.remove(0);
-        let mut options = ConnectOptions::new(first, endpoints);
+        let from_file = self.credentials_from_file(&given)?;
+        let tls = self.tls(&given)?;
+        let mut endpoints = given
+            .into_iter()
+            .map(|url| self.endpoint(url, from_file.as_ref(), tls.as_ref()));
+        let Some(first) = endpoints.next() else {
+            return Err(UsageError("no URL given".to_owned()).into());
+        };
+        let mut options = ConnectOptions::new(first, endpoints.collect());
         options.retry = self.retry.unwrap_or_default();
         options.announce = super::complain;
         Ok(options)
@@ -123,37 +113,65 @@ impl ConnectionArgs {
         }
     }
 
-    fn endpoints_from_urls(&self, urls: &[String]) -> anyhow::Result<Vec<Endpoint>> {
-        let urls: Vec<BrokerUrl> = urls
-            .iter()
-            .map(|text| url::parse(text).map_err(|error| UsageError(error.to_string())))
-            .collect::<Result<_, _>>()?;
-        let from_file = match &self.authfile {
-            Some(_) if urls.iter().any(|url| url.credentials.is_some()) => {
-                return Err(exclusive("--authfile").into());
-            }
-            Some(file) => Some(read_authfile(file)?),
-            None => None,
-        };
-        Ok(urls
-            .into_iter()
-            .map(|url| self.endpoint_from_url(url, from_file.as_ref()))
-            .collect())
+    /// What the flags say that stand for a URL.
+    fn url_from_flags(&self) -> Result<BrokerUrl, UsageError> {
+        let (host, port) = self.server_and_port()?;
+        let default = Credentials::default();
+        let named = self.username.is_some() || self.password.is_some();
+        Ok(BrokerUrl {
+            host,
+            port,
+            vhost: self.vhost.clone(),
+            credentials: named.then(|| Credentials {
+                username: self.username.clone().unwrap_or(default.username),
+                password: self.password.clone().unwrap_or(default.password),
+            }),
+            ..BrokerUrl::default()
+        })
     }
 
-    fn endpoint_from_url(&self, url: BrokerUrl, from_file: Option<&Credentials>) -> Endpoint {
-        let credentials = url.credentials.or_else(|| from_file.cloned());
-        let transport = self.transport(url.tls);
+    /// What `--authfile` holds; an error if there are credentials elsewhere too.
+    fn credentials_from_file(&self, urls: &[BrokerUrl]) -> anyhow::Result<Option<Credentials>> {
+        let Some(file) = &self.authfile else {
+            return Ok(None);
+        };
+        if self.username.is_some() || self.password.is_some() {
+            let message = "--authfile and --username or --password cannot be used at the same time";
+            return Err(UsageError(message.to_owned()).into());
+        }
+        if urls.iter().any(|url| url.credentials.is_some()) {
+            return Err(exclusive("--authfile").into());
+        }
+        authfile::read(file).map(Some)
+    }
+
+    fn endpoint(
+        &self,
+        url: BrokerUrl,
+        from_file: Option<&Credentials>,
+        tls: Option<&TlsClient>,
+    ) -> Endpoint {
+        let transport = match tls {
+            Some(client) if self.wants_tls(&url) => Transport::Tls(client.clone()),
+            _ => Transport::Tcp,
+        };
+        let default_port = match transport {
+            Transport::Tcp => TCP_PORT,
+            Transport::Tls(_) => TLS_PORT,
+        };
+        let may_be_external = self.tls.has_identity() && matches!(transport, Transport::Tls(_));
+        let authentication = match url.credentials.or_else(|| from_file.cloned()) {
+            _ if url.external => Authentication::External,
+            Some(credentials) => Authentication::Plain(credentials),
+            None if may_be_external => Authentication::ExternalIfOffered(Credentials::default()),
+            None => Authentication::Plain(Credentials::default()),
+        };
         Endpoint {
             host: url.host.unwrap_or_else(|| "localhost".to_owned()),
-            port: url.port.unwrap_or_else(|| default_port(transport)),
+            port: url.port.unwrap_or(default_port),
             vhost: url.vhost.unwrap_or_else(|| "/".to_owned()),
             transport,
-            authentication: if url.external {
-                Authentication::External
-            } else {
-                Authentication::Plain(credentials.unwrap_or_default())
-            },
+            authentication,
             heartbeat: self.heartbeat.or(url.heartbeat).unwrap_or(HEARTBEAT),
             connect_timeout: self
                 .connect_timeout
@@ -162,41 +180,10 @@ impl ConnectionArgs {
         }
     }
 
-    fn endpoint_from_flags(&self) -> anyhow::Result<Endpoint> {
-        let transport = self.transport(false);
-        let (host, port) = self.server_and_port()?;
-        let credentials = match &self.authfile {
-            Some(_) if self.username.is_some() || self.password.is_some() => {
-                return Err(UsageError(
-                    "--authfile and --username or --password cannot be used at the same time"
-                        .to_owned(),
-                )
-                .into());
-            }
-            Some(file) => read_authfile(file)?,
-            None => {
-                let default = Credentials::default();
-                Credentials {
-                    username: self.username.clone().unwrap_or(default.username),
-                    password: self.password.clone().unwrap_or(default.password),
-                }
-            }
-        };
-        Ok(Endpoint {
-            host,
-            port: port.unwrap_or_else(|| default_port(transport)),
-            vhost: self.vhost.clone().unwrap_or_else(|| "/".to_owned()),
-            transport,
-            authentication: Authentication::Plain(credentials),
-            heartbeat: self.heartbeat.unwrap_or(HEARTBEAT),
-            connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-        })
-    }
-
     /// The host, and the port of `--port` or, as amqp-tools still allows, behind the host.
-    fn server_and_port(&self) -> Result<(String, Option<u16>), UsageError> {
+    fn server_and_port(&self) -> Result<(Option<String>, Option<u16>), UsageError> {
         let Some(server) = &self.server else {
-            return Ok(("localhost".to_owned(), self.port));
+            return Ok((None, self.port));
         };
         match server.rsplit_once(':') {
             // More than one colon and no brackets: an IPv6 address, not a host and a port.
@@ -210,19 +197,31 @@ impl ConnectionArgs {
                 let port = port
                     .parse()
                     .map_err(|_| UsageError(format!("bad server port number in '{server}'")))?;
-                Ok((without_brackets(host), Some(port)))
+                Ok((Some(without_brackets(host)), Some(port)))
             }
-            _ => Ok((without_brackets(server), self.port)),
+            _ => Ok((Some(without_brackets(server)), self.port)),
         }
     }
 
-    fn transport(&self, url_says_tls: bool) -> Transport {
-        if self.ssl || url_says_tls {
-            Transport::Tls
-        } else {
-            Transport::Tcp
-        }
+    fn wants_tls(&self, url: &BrokerUrl) -> bool {
+        self.tls.ssl || url.tls
     }
+
+    /// What TLS connections are made with, if there are to be any.
+    fn tls(&self, urls: &[BrokerUrl]) -> Result<Option<TlsClient>, TlsError> {
+        if urls.iter().any(|url| self.wants_tls(url)) {
+            return self.tls.client().map(Some);
+        }
+        self.tls.warn_if_idle();
+        Ok(None)
+    }
+}
+
+fn parse_urls(texts: &[String]) -> Result<Vec<BrokerUrl>, UsageError> {
+    texts
+        .iter()
+        .map(|text| url::parse(text).map_err(|error| UsageError(error.to_string())))
+        .collect()
 }
 
 fn urls_from_environment() -> Result<Option<Vec<String>>, UsageError> {
@@ -237,13 +236,6 @@ fn urls_from_environment() -> Result<Option<Vec<String>>, UsageError> {
     }
 }
 
-fn default_port(transport: Transport) -> u16 {
-    match transport {
-        Transport::Tcp => TCP_PORT,
-        Transport::Tls => TLS_PORT,
-    }
-}
-
 fn without_brackets(host: &str) -> String {
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
@@ -255,11 +247,4 @@ fn exclusive(flag: &str) -> UsageError {
     UsageError(format!(
         "{flag} and --url options cannot be used at the same time"
     ))
-}
-
-fn read_authfile(path: &Path) -> anyhow::Result<Credentials> {
-    let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("reading the auth file {name}: {error}"))?;
-    parse_authfile(&text).map_err(|error| anyhow::anyhow!("malformed auth file {name}: {error}"))
 }

@@ -1,12 +1,14 @@
 //! From the command line to validated options, and from a result to the exit status: the only room that knows clap,
 //! prints errors and decides what a usage error is.
 
+mod authfile;
 mod connection;
 mod declare_queue;
 mod delete_queue;
 mod duration;
 mod get;
 mod publish;
+mod tls;
 mod usage;
 
 use std::ffi::OsString;

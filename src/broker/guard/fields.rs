@@ -1,0 +1,173 @@
+//! The fields of methods and content headers (AMQP 0-9-1, section 4.2.5): walked through within their bounds, and
+//! mended where amiquip would choke. Mending changes no length, so everything stays where it is.
+
+/// How deep tables may be nested. amiquip parses by recursion, on a thread with 2 MiB of stack; what lies deeper is
+/// handed to it as bytes.
+pub(super) const DEPTH_MAX: usize = 32;
+
+/// A field reaches beyond its bounds or has a type that no one knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// A walk through fields, one behind the other.
+pub(super) struct Fields<'a> {
+    rest: &'a mut [u8],
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(bytes: &'a mut [u8]) -> Fields<'a> {
+        Fields { rest: bytes }
+    }
+
+    pub(super) fn skip(&mut self, length: usize) -> Result<(), Malformed> {
+        self.take(length).map(|_| ())
+    }
+
+    pub(super) fn short(&mut self) -> Result<u16, Malformed> {
+        self.number().map(u16::from_be_bytes)
+    }
+
+    pub(super) fn long_long(&mut self) -> Result<u64, Malformed> {
+        self.number().map(u64::from_be_bytes)
+    }
+
+    /// A short string, made UTF-8.
+    pub(super) fn short_string(&mut self) -> Result<&'a str, Malformed> {
+        let length = self.octet()?;
+        self.take(length.into()).map(mend)
+    }
+
+    /// A long string, made UTF-8.
+    pub(super) fn long_string(&mut self) -> Result<&'a str, Malformed> {
+        self.long_bytes().map(mend)
+    }
+
+    /// A field table, its strings made UTF-8.
+    pub(super) fn table(&mut self) -> Result<(), Malformed> {
+        self.table_at(0)
+    }
+
+    /// The properties that a content header's flags announce, from the highest bit down.
+    pub(super) fn properties(&mut self, flags: u16) -> Result<(), Malformed> {
+        enum Kind {
+            ShortString,
+            Table,
+            Octet,
+            LongLong,
+        }
+        use Kind::{LongLong, Octet, ShortString, Table};
+        const PROPERTIES: [Kind; 14] = [
+            ShortString, // content-type
+            ShortString, // content-encoding
+            Table,       // headers
+            Octet,       // delivery-mode
+            Octet,       // priority
+            ShortString, // correlation-id
+            ShortString, // reply-to
+            ShortString, // expiration
+            ShortString, // message-id
+            LongLong,    // timestamp
+            ShortString, // type
+            ShortString, // user-id
+            ShortString, // app-id
+            ShortString, // cluster-id
+        ];
+        if flags & 0b11 != 0 {
+            return Err(Malformed); // there are no properties beyond these, and no second word of flags
+        }
+        for (bit, kind) in (0..16).rev().zip(&PROPERTIES) {
+            if flags & (1 << bit) == 0 {
+                continue;
+            }
+            match kind {
+                ShortString => self.short_string().map(|_| ()),
+                Table => self.table(),
+                Octet => self.skip(1),
+                LongLong => self.skip(8),
+            }?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a mut [u8], Malformed> {
+        let rest = std::mem::take(&mut self.rest);
+        let (taken, rest) = rest.split_at_mut_checked(length).ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn number<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], Malformed> {
+        let bytes = self.take(LENGTH)?;
+        bytes.first_chunk().copied().ok_or(Malformed)
+    }
+
+    fn octet(&mut self) -> Result<u8, Malformed> {
+        self.number().map(u8::from_be_bytes)
+    }
+
+    fn long_bytes(&mut self) -> Result<&'a mut [u8], Malformed> {
+        let length = self.number().map(u32::from_be_bytes)?;
+        self.take(length as usize)
+    }
+
+    fn table_at(&mut self, depth: usize) -> Result<(), Malformed> {
+        let mut entries = Fields::of(self.long_bytes()?);
+        while !entries.rest.is_empty() {
+            entries.short_string()?;
+            entries.value_at(depth)?;
+        }
+        Ok(())
+    }
+
+    fn array_at(&mut self, depth: usize) -> Result<(), Malformed> {
+        let mut values = Fields::of(self.long_bytes()?);
+        while !values.rest.is_empty() {
+            values.value_at(depth)?;
+        }
+        Ok(())
+    }
+
+    /// A value with its type before it, as `RabbitMQ` has them
+    /// (<https://www.rabbitmq.com/amqp-0-9-1-errata>, section 3).
+    fn value_at(&mut self, depth: usize) -> Result<(), Malformed> {
+        // The same layout as a string's, a table's and an array's.
+        const BYTES: u8 = b'x';
+        let [kind] = self.take(1)? else {
+            return Err(Malformed);
+        };
+        match *kind {
+            b'V' => Ok(()),
+            b't' | b'b' | b'B' => self.skip(1),
+            b's' | b'u' | b'U' => self.skip(2),
+            b'I' | b'i' | b'f' => self.skip(4),
+            b'D' => self.skip(5),
+            b'l' | b'L' | b'd' | b'T' => self.skip(8),
+            BYTES => self.long_bytes().map(|_| ()),
+            b'S' => {
+                if str::from_utf8(self.long_bytes()?).is_err() {
+                    *kind = BYTES;
+                }
+                Ok(())
+            }
+            b'F' | b'A' if depth == DEPTH_MAX => {
+                *kind = BYTES;
+                self.long_bytes().map(|_| ())
+            }
+            b'F' => self.table_at(depth + 1),
+            b'A' => self.array_at(depth + 1),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+/// Replaces each byte that is in the way of UTF-8 by a question mark.
+fn mend(bytes: &mut [u8]) -> &str {
+    while let Err(error) = str::from_utf8(bytes) {
+        let start = error.valid_up_to();
+        let end = error
+            .error_len()
+            .map_or(bytes.len(), |length| start + length);
+        bytes[start..end].fill(b'?');
+    }
+    str::from_utf8(bytes).unwrap_or_default()
+}

@@ -1,0 +1,146 @@
+//! A TLS connection over a socket: the handshake while the socket still blocks, then reads and writes that do not.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::ClientConnection;
+use rustls_pki_types::ServerName;
+
+use super::{TlsClient, explain};
+use crate::broker::endpoint::Endpoint;
+use crate::broker::error::Error;
+use crate::broker::guard::describe_stranger;
+use crate::broker::witness::reason;
+
+/// An encrypted connection.
+pub(in crate::broker) struct TlsWire {
+    tls: ClientConnection,
+    socket: mio::net::TcpStream,
+    /// How many bytes rustls has taken from a write that has not been reported done, because what it made of them is
+    /// not all sent. amiquip waits to write only while it knows of something to be written: told that these are
+    /// done, it would leave the tail lying here.
+    taken: usize,
+    has_identity: bool,
+}
+
+impl TlsWire {
+    /// Agrees with the server on a connection.
+    pub(in crate::broker) fn over(
+        mut socket: TcpStream,
+        endpoint: &Endpoint,
+        client: &TlsClient,
+    ) -> Result<TlsWire, Error> {
+        let unsuitable = |reason: String| Error::Unsuitable {
+            address: endpoint.to_string(),
+            reason,
+        };
+        let broken = |error: io::Error| match rustls_error(&error) {
+            Some(error) => unsuitable(explain::failure(error, client.has_identity)),
+            None => Error::Unreachable {
+                address: endpoint.to_string(),
+                reason: match error.kind() {
+                    io::ErrorKind::UnexpectedEof => HUNG_UP.to_owned(),
+                    _ => reason(&error),
+                },
+            },
+        };
+        let name = ServerName::try_from(endpoint.host.clone())
+            .map_err(|_| unsuitable("no certificate can be for such a name".to_owned()))?;
+        let mut tls = ClientConnection::new(Arc::clone(&client.config), name)
+            .map_err(|error| unsuitable(error.to_string()))?;
+        while tls.wants_write() {
+            tls.write_tls(&mut socket).map_err(broken)?;
+        }
+        if let Some(stranger) = stranger(&socket).map_err(broken)? {
+            return Err(unsuitable(stranger));
+        }
+        tls.complete_io(&mut socket).map_err(broken)?;
+        Ok(TlsWire {
+            tls,
+            socket: mio::net::TcpStream::from_stream(socket).map_err(broken)?,
+            taken: 0,
+            has_identity: client.has_identity,
+        })
+    }
+
+    /// The socket, to wait for.
+    pub(in crate::broker) fn socket(&self) -> &mio::net::TcpStream {
+        &self.socket
+    }
+
+    /// What an error of reading or writing means, if it is TLS's.
+    pub(in crate::broker) fn explain(&self, error: &io::Error) -> Option<String> {
+        rustls_error(error).map(|error| explain::failure(error, self.has_identity))
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.socket)?;
+        }
+        Ok(())
+    }
+}
+
+const HUNG_UP: &str = "the server closed the connection during the TLS handshake";
+
+impl Read for TlsWire {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(out) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // An end without farewell. AMQP has a farewell of its own, by which a cut is known.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                result => return result,
+            }
+            self.tls.read_tls(&mut self.socket)?;
+            let processed = self.tls.process_new_packets();
+            // An answer that the protocol asks for, or an alert; if it must wait, the next write takes it along.
+            let _ = self.send();
+            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+    }
+}
+
+impl Write for TlsWire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send()?;
+        if self.taken == 0 {
+            self.taken = self.tls.writer().write(bytes)?;
+            self.send()?;
+        }
+        Ok(std::mem::take(&mut self.taken))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send()
+    }
+}
+
+impl Drop for TlsWire {
+    fn drop(&mut self) {
+        self.tls.send_close_notify();
+        // If it cannot be sent, the connection has ended already.
+        let _ = self.send();
+    }
+}
+
+/// What a server is that answers, but not in TLS. Waits for the first byte.
+fn stranger(socket: &TcpStream) -> io::Result<Option<String>> {
+    // An alert or a handshake message (RFC 8446, section 5.1).
+    const RECORDS: [u8; 2] = [0x15, 0x16];
+    let mut answer = [0; 64];
+    let length = socket.peek(&mut answer)?;
+    Ok(match &answer[..length] {
+        [] => return Err(io::ErrorKind::UnexpectedEof.into()),
+        [first, ..] if RECORDS.contains(first) => None,
+        [b'A', b'M', b'Q', b'P', ..] => {
+            Some("the server there speaks AMQP without TLS: use amqp://, without --ssl".to_owned())
+        }
+        answer => Some(describe_stranger(answer)),
+    })
+}
+
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
