@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod cli;
+pub mod consume;
 pub mod envelope;
 pub mod get;
 pub mod message;

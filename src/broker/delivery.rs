@@ -23,7 +23,7 @@ pub struct Delivery {
 /// Dropped unanswered, the message stays with this channel until it closes; then the broker requeues it.
 #[derive(Debug)]
 #[must_use = "the broker holds the message until it is settled"]
-pub struct Unsettled(amiquip::Delivery);
+pub struct Unsettled(Box<amiquip::Delivery>);
 
 impl Delivery {
     pub(super) fn from_wire(mut wire: amiquip::Delivery) -> Delivery {
@@ -38,7 +38,7 @@ impl Delivery {
             message,
             redelivered: wire.redelivered,
             tag: wire.delivery_tag(),
-            unsettled: Unsettled(wire),
+            unsettled: Unsettled(Box::new(wire)),
         }
     }
 }

@@ -23,6 +23,9 @@ pub struct Subscription<'session> {
 /// What comes from a subscription's receiver; [`Arrival::from_wire`] makes sense of it.
 pub type WireArrival = Result<ConsumerMessage, RecvError>;
 
+/// A subscription's receiver.
+pub type Arrivals = Receiver<ConsumerMessage>;
+
 /// What a subscription brings.
 #[derive(Debug)]
 pub enum Arrival {
@@ -87,7 +90,7 @@ impl Session {
 impl Subscription<'_> {
     /// Where messages arrive, for `crossbeam_channel::select!`.
     #[must_use]
-    pub fn arrivals(&self) -> &Receiver<ConsumerMessage> {
+    pub fn arrivals(&self) -> &Arrivals {
         self.consumer.receiver()
     }
 

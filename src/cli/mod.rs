@@ -3,9 +3,11 @@
 
 mod authfile;
 mod connection;
+mod consume;
 mod declare_queue;
 mod delete_queue;
 mod duration;
+mod failure;
 mod get;
 mod publish;
 mod tls;
@@ -20,6 +22,7 @@ use clap::{Command, FromArgMatches};
 
 use crate::status::Status;
 
+pub use consume::Consume;
 pub use declare_queue::DeclareQueue;
 pub use delete_queue::DeleteQueue;
 pub use get::Get;

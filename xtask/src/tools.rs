@@ -6,6 +6,7 @@ use clap::Command;
 /// Every tool's command line, in alphabetical order.
 pub(crate) fn all() -> Vec<Command> {
     vec![
+        cli::command_line::<cli::Consume>(),
         cli::command_line::<cli::DeclareQueue>(),
         cli::command_line::<cli::DeleteQueue>(),
         cli::command_line::<cli::Get>(),

@@ -1,0 +1,166 @@
+//! amqp-consume's flags for failed messages.
+
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::UsageError;
+use super::duration::parse_duration;
+use crate::consume::{Action, AttemptLimit, FailurePolicy, Rule};
+
+const HEADING: &str = "Failure";
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The flags as given.
+#[derive(Args, Clone, Debug)]
+pub(super) struct FailureArgs {
+    /// Run the command again, up to N times, on a message before that counts as failed
+    #[arg(long, value_name = "N", default_value = "0", hide_default_value = true, help_heading = HEADING)]
+    retries: u32,
+
+    /// The pause before the first retry, doubled before each further one [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "retries", help_heading = HEADING)]
+    retry_delay: Option<Duration>,
+
+    /// What becomes of a message whose command failed: requeue, reject (to the queue's dead-letter exchange; without one it is gone) or ack [default: requeue]
+    #[arg(long, value_name = "ACTION", hide_possible_values = true, help_heading = HEADING)]
+    on_failure: Option<ActionName>,
+
+    /// The same for certain exit statuses, such as 65=reject or 64-78,99=requeue; may be given several times
+    #[arg(long, value_name = "CODES=ACTION", value_parser = parse_rule, action = ArgAction::Append, help_heading = HEADING)]
+    on_exit: Vec<Rule>,
+
+    /// Reject a message that has failed N times instead of requeueing it
+    #[arg(long, value_name = "N", help_heading = HEADING)]
+    max_attempts: Option<NonZeroU64>,
+
+    /// Put a message that has failed --max-attempts times into this queue instead of rejecting it
+    #[arg(long, value_name = "QUEUE", requires = "max_attempts", help_heading = HEADING)]
+    park: Option<String>,
+}
+
+/// The actions by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ActionName {
+    Requeue,
+    Reject,
+    Ack,
+}
+
+impl From<ActionName> for Action {
+    fn from(name: ActionName) -> Self {
+        match name {
+            ActionName::Requeue => Action::Requeue,
+            ActionName::Reject => Action::Reject,
+            ActionName::Ack => Action::Ack,
+        }
+    }
+}
+
+impl FailureArgs {
+    /// How often a command is run again, and the pause before the first time.
+    pub(super) fn retries(&self) -> (u32, Duration) {
+        (self.retries, self.retry_delay.unwrap_or(RETRY_DELAY))
+    }
+
+    /// What is done about failed messages.
+    pub(super) fn policy(&self) -> Result<FailurePolicy, UsageError> {
+        if self.max_attempts.is_some() {
+            return Err(UsageError("--max-attempts is not supported yet".to_owned()));
+        }
+        if self.park.as_deref() == Some("") {
+            return Err(UsageError("--park needs the name of a queue".to_owned()));
+        }
+        Ok(FailurePolicy {
+            action: self.on_failure.map_or(Action::Requeue, Action::from),
+            rules: self.on_exit.clone(),
+            attempts: self.max_attempts.map(|max_attempts| AttemptLimit {
+                max_attempts,
+                park: self.park.clone(),
+            }),
+        })
+    }
+
+    /// One of the flags that say what becomes of a message, if any is given.
+    pub(super) fn first_given(&self) -> Option<&'static str> {
+        [
+            ("--on-failure", self.on_failure.is_some()),
+            ("--on-exit", !self.on_exit.is_empty()),
+            ("--max-attempts", self.max_attempts.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(flag, given)| given.then_some(flag))
+    }
+}
+
+fn parse_rule(text: &str) -> Result<Rule, String> {
+    let (codes, action) = text
+        .split_once('=')
+        .ok_or("expected CODES=ACTION, such as 65=reject")?;
+    let statuses = codes
+        .split(',')
+        .map(parse_codes)
+        .collect::<Result<_, _>>()?;
+    let action = ActionName::from_str(action, false)
+        .map_err(|_| format!("'{action}' is none of requeue, reject, ack"))?;
+    Ok(Rule {
+        statuses,
+        action: action.into(),
+    })
+}
+
+/// `65` or `64-78`. 0 is no failure.
+fn parse_codes(text: &str) -> Result<RangeInclusive<u8>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if 0 < first && first <= last => Ok(first..=last),
+        _ => Err(format!(
+            "'{text}' is no exit status of a failure, such as 65 or 64-78"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_name_statuses_and_an_action() {
+        for (text, statuses, action) in [
+            ("65=reject", vec![65..=65], Action::Reject),
+            ("64-78=requeue", vec![64..=78], Action::Requeue),
+            (
+                "65,70,100-110=ack",
+                vec![65..=65, 70..=70, 100..=110],
+                Action::Ack,
+            ),
+            ("1-255=reject", vec![1..=255], Action::Reject),
+        ] {
+            assert_eq!(parse_rule(text), Ok(Rule { statuses, action }), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "65",
+            "65=",
+            "=reject",
+            "65=drop",
+            "0=ack",
+            "0-3=ack",
+            "256=ack",
+            "9-5=ack",
+            "5-=ack",
+            "-5=ack",
+            "5,=ack",
+            "x=ack",
+            "65=REJECT",
+        ] {
+            assert!(parse_rule(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Standard error: what the tool has to say while it works.
+
+use std::io::{self, Write};
+
+/// Prints a line, whole, on standard error.
+pub(super) fn say(line: &str) {
+    // If nobody can read it, the work goes on all the same.
+    let _ = io::stderr()
+        .lock()
+        .write_all(format!("{line}\n").as_bytes());
+}
+
+/// The reason, without the number that the standard library puts behind it.
+pub(super) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,86 @@
+//! What a command is told about its message: the `AMQP_…` variables of its environment.
+
+use std::ffi::OsString;
+
+use crate::message::{HeaderValue, Message};
+
+/// The longest string that the kernel lets into an environment, with its name and the NUL behind it (execve(2)).
+const LONGEST_VARIABLE: usize = 128 * 1024;
+
+/// A message on its way to a command.
+pub(super) struct Telling<'a> {
+    /// The queue that it came from.
+    pub(super) queue: &'a str,
+    /// The message.
+    pub(super) message: &'a Message,
+    /// Whether it may have been delivered before.
+    pub(super) redelivered: bool,
+    /// The broker's number for the delivery.
+    pub(super) tag: u64,
+    /// Which attempt this is, from 1.
+    pub(super) attempt: u64,
+}
+
+impl Telling<'_> {
+    /// Every variable of ours; those without a value are to be absent, also if the tool itself has them.
+    pub(super) fn variables(&self) -> Vec<(&'static str, Option<OsString>)> {
+        let message = self.message;
+        let properties = &message.properties;
+        let number = |value: u64| Some(value.to_string());
+        [
+            ("AMQP_QUEUE", Some(self.queue.to_owned())),
+            ("AMQP_EXCHANGE", Some(message.exchange.clone())),
+            ("AMQP_ROUTING_KEY", Some(message.routing_key.clone())),
+            ("AMQP_REDELIVERED", number(u64::from(self.redelivered))),
+            ("AMQP_DELIVERY_TAG", number(self.tag)),
+            (
+                "AMQP_DELIVERY_COUNT",
+                delivery_count(message).and_then(number),
+            ),
+            ("AMQP_ATTEMPT", number(self.attempt)),
+            ("AMQP_CONTENT_TYPE", properties.content_type.clone()),
+            ("AMQP_CONTENT_ENCODING", properties.content_encoding.clone()),
+            ("AMQP_CORRELATION_ID", properties.correlation_id.clone()),
+            ("AMQP_REPLY_TO", properties.reply_to.clone()),
+            ("AMQP_MESSAGE_ID", properties.message_id.clone()),
+            ("AMQP_TYPE", properties.kind.clone()),
+            ("AMQP_APP_ID", properties.app_id.clone()),
+            ("AMQP_USER_ID", properties.user_id.clone()),
+            (
+                "AMQP_PRIORITY",
+                properties.priority.map(u64::from).and_then(number),
+            ),
+            ("AMQP_EXPIRATION", properties.expiration.clone()),
+            ("AMQP_TIMESTAMP", properties.timestamp.and_then(number)),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name, value.and_then(|value| presentable(name, value))))
+        .collect()
+    }
+}
+
+/// How often the broker has delivered the message before, where it counts (quorum queues:
+/// <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
+pub(super) fn delivery_count(message: &Message) -> Option<u64> {
+    header_number(message, "x-delivery-count")
+}
+
+/// A header's value, if it is a whole number from 0.
+pub(super) fn header_number(message: &Message, name: &str) -> Option<u64> {
+    match *message.properties.headers.as_ref()?.get(name)? {
+        HeaderValue::Int8(value) => u64::try_from(value).ok(),
+        HeaderValue::UInt8(value) => Some(value.into()),
+        HeaderValue::Int16(value) => u64::try_from(value).ok(),
+        HeaderValue::UInt16(value) => Some(value.into()),
+        HeaderValue::Int32(value) => u64::try_from(value).ok(),
+        HeaderValue::UInt32(value) => Some(value.into()),
+        HeaderValue::Int64(value) => u64::try_from(value).ok(),
+        _ => None,
+    }
+}
+
+/// The value, if the kernel takes it: a message must not keep its command from starting.
+fn presentable(name: &str, value: String) -> Option<OsString> {
+    let fits = name.len() + value.len() + 2 <= LONGEST_VARIABLE;
+    (fits && !value.contains('\0')).then(|| value.into())
+}

@@ -1,0 +1,165 @@
+//! What becomes of a message whose command failed.
+
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
+
+use crate::status::Status;
+
+/// What is done about failed messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailurePolicy {
+    /// What is done where no rule applies.
+    pub action: Action,
+    /// Rules for certain exit statuses, in the order in which they were given.
+    pub rules: Vec<Rule>,
+    /// How often a message may fail; `None`: for ever.
+    pub attempts: Option<AttemptLimit>,
+}
+
+/// What is done about a failed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes back to the queue.
+    Requeue,
+    /// It goes to the queue's dead-letter exchange, or nowhere if there is none.
+    Reject,
+    /// It is acknowledged as if it were done.
+    Ack,
+}
+
+/// An action for certain exit statuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The exit statuses.
+    pub statuses: Vec<RangeInclusive<u8>>,
+    /// What is done.
+    pub action: Action,
+}
+
+/// How often a message may fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptLimit {
+    /// The failure that is the last.
+    pub max_attempts: NonZeroU64,
+    /// The queue that such a message is put into; `None`: it is rejected.
+    pub park: Option<String>,
+}
+
+/// What becomes of a failed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Back to the queue, where another attempt waits for it.
+    GoesBack,
+    /// To the dead-letter exchange, or dropped where there is none.
+    Rejected,
+    /// To the queue of those that were tried in vain.
+    Parked,
+    /// Acknowledged.
+    Forgotten,
+}
+
+impl FailurePolicy {
+    /// The fate of a message whose command ended with `status`, when that was its failure number `failures`.
+    ///
+    /// | action for the status | failures | `--park` | fate |
+    /// |---|---|---|---|
+    /// | ack | any | | forgotten |
+    /// | reject | any | | rejected |
+    /// | requeue | fewer than `--max-attempts`, or no limit | | goes back |
+    /// | requeue | `--max-attempts` or more | no | rejected |
+    /// | requeue | `--max-attempts` or more | yes | parked |
+    pub(super) fn fate(&self, status: Status, failures: u64) -> Fate {
+        match (self.action_for(status), &self.attempts) {
+            (Action::Ack, _) => Fate::Forgotten,
+            (Action::Reject, _) => Fate::Rejected,
+            (Action::Requeue, Some(limit)) if failures >= limit.max_attempts.get() => {
+                match limit.park {
+                    Some(_) => Fate::Parked,
+                    None => Fate::Rejected,
+                }
+            }
+            (Action::Requeue, _) => Fate::GoesBack,
+        }
+    }
+
+    /// The last rule that names the status decides, else the policy's own action.
+    fn action_for(&self, status: Status) -> Action {
+        let names = |rule: &&Rule| {
+            rule.statuses
+                .iter()
+                .any(|range| range.contains(&status.code()))
+        };
+        self.rules
+            .iter()
+            .rev()
+            .find(names)
+            .map_or(self.action, |rule| rule.action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(action: Action, max_attempts: Option<u64>, park: Option<&str>) -> FailurePolicy {
+        FailurePolicy {
+            action,
+            rules: Vec::new(),
+            attempts: max_attempts
+                .and_then(NonZeroU64::new)
+                .map(|max_attempts| AttemptLimit {
+                    max_attempts,
+                    park: park.map(str::to_owned),
+                }),
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_table() {
+        let status = Status::exited(7);
+        for (action, max_attempts, park, failures, fate) in [
+            (Action::Ack, None, None, 1, Fate::Forgotten),
+            (Action::Ack, Some(2), Some("bad"), 2, Fate::Forgotten),
+            (Action::Reject, None, None, 1, Fate::Rejected),
+            (Action::Reject, Some(3), Some("bad"), 1, Fate::Rejected),
+            (Action::Requeue, None, None, u64::MAX, Fate::GoesBack),
+            (Action::Requeue, Some(3), Some("bad"), 2, Fate::GoesBack),
+            (Action::Requeue, Some(3), None, 3, Fate::Rejected),
+            (Action::Requeue, Some(3), None, 4, Fate::Rejected),
+            (Action::Requeue, Some(3), Some("bad"), 3, Fate::Parked),
+            (Action::Requeue, Some(3), Some("bad"), 4, Fate::Parked),
+        ] {
+            let policy = policy(action, max_attempts, park);
+            assert_eq!(policy.fate(status, failures), fate, "{policy:?} {failures}");
+        }
+    }
+
+    #[test]
+    fn the_last_rule_that_names_the_status_decides() {
+        let policy = FailurePolicy {
+            rules: vec![
+                Rule {
+                    statuses: vec![1..=100],
+                    action: Action::Reject,
+                },
+                Rule {
+                    statuses: vec![3..=3, 75..=78],
+                    action: Action::Ack,
+                },
+            ],
+            ..policy(Action::Requeue, None, None)
+        };
+        for (code, action) in [
+            (1, Action::Reject),
+            (3, Action::Ack),
+            (4, Action::Reject),
+            (74, Action::Reject),
+            (75, Action::Ack),
+            (78, Action::Ack),
+            (100, Action::Reject),
+            (101, Action::Requeue),
+        ] {
+            assert_eq!(policy.action_for(Status::exited(code)), action, "{code}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! amqp-consume: a command for each message, and the message settled by how the command ended.
+//!
+//! One thread, the supervisor's loop, does it all; it waits for whatever comes first of messages, ended commands, signals
+//! and deadlines. Broker -> task -> command -> ending -> answer to the broker -> exit status.
+
+mod command;
+mod console;
+mod crew;
+mod ending;
+mod environment;
+mod failure;
+mod feeder;
+mod held;
+mod joblog;
+mod link;
+mod options;
+mod outcome;
+mod signals;
+mod supervisor;
+mod task;
+
+pub use failure::{Action, AttemptLimit, FailurePolicy, Rule};
+pub use options::{Acknowledgement, CommandLine, ConsumeOptions, Idle, Source, Work};
+
+use anyhow::Context;
+
+use crate::broker::ConnectOptions;
+use crate::status::Status;
+use supervisor::Supervisor;
+
+/// Runs the command for each message until there is a reason to end.
+pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Result<Status> {
+    // First of all: a signal that comes while we connect is to end us in order.
+    let notices = signals::listen().context("installing signal handlers")?;
+    Supervisor::new(options, notices)?.run(connect)
+}
