@@ -6,5 +6,6 @@
 
 mod get;
 mod queues;
+mod side_by_side;
 mod support;
 mod support_works;

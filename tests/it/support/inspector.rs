@@ -2,12 +2,15 @@
 
 use std::sync::Mutex;
 
-use amiquip::{AmqpProperties, Channel, Connection, QueueDeleteOptions, Result};
+use amiquip::{
+    AmqpProperties, Channel, ConfirmSmoother, Connection, Publish, QueueDeleteOptions, Result,
+};
 
 /// A connection that is opened when it is first needed, and again when it was lost.
 pub(crate) struct Inspector {
     url: String,
     connection: Mutex<Option<Connection>>,
+    lasting: Mutex<Vec<Channel>>,
 }
 
 /// A message as the broker gave it out.
@@ -31,6 +34,7 @@ impl Inspector {
         Self {
             url: url.to_owned(),
             connection: Mutex::default(),
+            lasting: Mutex::default(),
         }
     }
 
@@ -40,6 +44,49 @@ impl Inspector {
         let result = work(&channel);
         let _ = channel.close();
         result
+    }
+
+    /// Does something on a channel that stays open until the test's end.
+    pub(crate) fn on_lasting_channel(
+        &self,
+        work: impl FnOnce(&Channel) -> Result<()>,
+    ) -> Result<()> {
+        let channel = self.channel()?;
+        work(&channel)?;
+        self.lasting.lock().unwrap().push(channel);
+        Ok(())
+    }
+
+    /// Publishes messages and waits until the broker has them. Tells how many of them it could not route.
+    pub(crate) fn publish<B: AsRef<[u8]>>(
+        &self,
+        (exchange, routing_key): (&str, &str),
+        bodies: impl IntoIterator<Item = B>,
+        properties: &AmqpProperties,
+    ) -> Result<usize> {
+        self.on_channel(|channel| {
+            let returns = channel.listen_for_returns()?;
+            let confirms = channel.listen_for_publisher_confirms()?;
+            channel.enable_publisher_confirms()?;
+            let mut unconfirmed = 0;
+            for body in bodies {
+                let message = Publish {
+                    body: body.as_ref(),
+                    routing_key: routing_key.to_owned(),
+                    mandatory: true,
+                    immediate: false,
+                    properties: properties.clone(),
+                };
+                channel.basic_publish(exchange, message)?;
+                unconfirmed += 1;
+            }
+            let mut smoother = ConfirmSmoother::new();
+            while unconfirmed > 0 {
+                let Ok(confirm) = confirms.recv() else { break }; // closing the channel then tells why
+                unconfirmed -= smoother.process(confirm).count();
+            }
+            Ok(returns.try_iter().count())
+        })
     }
 
     /// Deletes the queue and the exchange of that name, where they exist.

@@ -13,9 +13,9 @@ mod test;
 mod wait;
 
 pub(crate) use inspector::Message;
-pub(crate) use outcome::Finished;
+pub(crate) use outcome::{Ended, Finished};
 pub(crate) use proxy::Proxy;
-pub(crate) use queue::Queue;
+pub(crate) use queue::{Kind, Queue};
 pub(crate) use running::Running;
 pub(crate) use rustix::process::Signal;
 pub(crate) use test::{Test, Tools, broker_url};

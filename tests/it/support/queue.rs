@@ -1,7 +1,9 @@
 //! A queue on the broker, seen and filled by AMQP.
 
+use std::fmt;
+
 use amiquip::{
-    AmqpProperties, Channel, ExchangeDeclareOptions, ExchangeType, FieldTable, Publish,
+    AmqpProperties, Channel, ConsumerOptions, ExchangeDeclareOptions, ExchangeType, FieldTable,
     QueueDeclareOptions, QueueDeleteOptions, Result,
 };
 
@@ -13,6 +15,41 @@ use super::wait::{DEADLINE, until};
 pub(crate) struct Queue<'t> {
     inspector: &'t Inspector,
     name: String,
+}
+
+/// How a queue was declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Transient,
+    Durable,
+    AutoDelete,
+    DurableAutoDelete,
+    /// More cannot be told about a queue that is another connection's own.
+    Exclusive,
+    /// Nor about one whose name the broker made up: nobody may declare it again.
+    Reserved,
+}
+
+impl Kind {
+    const VISIBLE: [Self; 4] = [
+        Self::Transient,
+        Self::Durable,
+        Self::AutoDelete,
+        Self::DurableAutoDelete,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transient => "transient",
+            Self::Durable => "durable",
+            Self::AutoDelete => "auto-delete",
+            Self::DurableAutoDelete => "durable auto-delete",
+            Self::Exclusive => "exclusive",
+            Self::Reserved => "named by the broker",
+        })
+    }
 }
 
 impl<'t> Queue<'t> {
@@ -61,22 +98,43 @@ impl<'t> Queue<'t> {
         });
     }
 
+    /// Subscribes to the queue until the test's end.
+    #[track_caller]
+    pub(crate) fn consume_without_reading(&self) {
+        let subscribe = |channel: &Channel| {
+            std::mem::forget(channel.basic_consume(&self.name, ConsumerOptions::default())?);
+            Ok(())
+        };
+        self.inspector
+            .on_lasting_channel(subscribe)
+            .unwrap_or_else(|error| panic!("queue {}: {error}", self.name));
+    }
+
     /// Puts messages with these bodies into the queue.
     #[track_caller]
     pub(crate) fn publish<B: AsRef<[u8]>>(&self, bodies: impl IntoIterator<Item = B>) {
-        for body in bodies {
-            self.publish_with(body, &AmqpProperties::default());
-        }
+        self.publish_all(bodies, &AmqpProperties::default());
+    }
+
+    /// Puts one message with properties into the queue.
+    #[track_caller]
+    pub(crate) fn publish_with(&self, body: impl AsRef<[u8]>, properties: &AmqpProperties) {
+        self.publish_all([body], properties);
     }
 
     #[track_caller]
-    pub(crate) fn publish_with(&self, body: impl AsRef<[u8]>, properties: &AmqpProperties) {
-        self.on_channel(|channel| {
-            let message = Publish::with_properties(body.as_ref(), &*self.name, properties.clone());
-            channel.basic_publish("", message)?;
-            // The answer comes after the queue has the message, and is an error if there is no queue.
-            channel.queue_declare_passive(&self.name).map(drop)
-        });
+    fn publish_all<B: AsRef<[u8]>>(
+        &self,
+        bodies: impl IntoIterator<Item = B>,
+        properties: &AmqpProperties,
+    ) {
+        let unroutable = self.inspector.publish(("", &self.name), bodies, properties);
+        assert_eq!(
+            unroutable.ok(),
+            Some(0),
+            "publishing to queue {}",
+            self.name
+        );
     }
 
     /// How many messages are ready. Those given out and not yet acknowledged do not count.
@@ -96,6 +154,29 @@ impl<'t> Queue<'t> {
 
     pub(crate) fn exists(&self) -> bool {
         self.counts().is_ok()
+    }
+
+    /// How the queue was declared; nothing if there is none.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self.counts() {
+            Ok(_) => Kind::VISIBLE
+                .into_iter()
+                .find(|kind| self.is_declared_as(*kind)),
+            Err(error) if error.to_string().contains("RESOURCE_LOCKED") => Some(Kind::Exclusive),
+            Err(_) => None,
+        }
+    }
+
+    /// The broker refuses a second declaration unless it is the same as the first.
+    fn is_declared_as(&self, kind: Kind) -> bool {
+        let options = QueueDeclareOptions {
+            durable: matches!(kind, Kind::Durable | Kind::DurableAutoDelete),
+            auto_delete: matches!(kind, Kind::AutoDelete | Kind::DurableAutoDelete),
+            ..QueueDeclareOptions::default()
+        };
+        self.inspector
+            .on_channel(|channel| channel.queue_declare(&self.name, options).map(drop))
+            .is_ok()
     }
 
     /// Waits until exactly that many messages are ready: what a tool gives back as it ends is there a moment later.

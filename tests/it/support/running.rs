@@ -154,13 +154,7 @@ impl<'t> Running<'t> {
     fn ends_with(mut self, ended: Option<Ended>) -> Finished {
         self.close_stdin();
         let Some(finished) = self.wait() else {
-            panic!(
-                "{}",
-                self.report(&format!(
-                    "  it had not ended after {:?}\n",
-                    self.expected.deadline
-                ))
-            );
+            self.fail_as_unfinished()
         };
         let complaints = finished.complaints(&self.expected, ended);
         assert!(
@@ -182,6 +176,18 @@ impl<'t> Running<'t> {
                 ended: Ended::of(status),
             })
         })
+    }
+
+    /// Panics with what there is to say about a command that did not end in time.
+    #[track_caller]
+    pub(crate) fn fail_as_unfinished(&mut self) -> ! {
+        panic!(
+            "{}",
+            self.report(&format!(
+                "  it had not ended after {:?}\n",
+                self.expected.deadline
+            ))
+        );
     }
 
     fn report(&mut self, complaint: &str) -> String {

@@ -137,6 +137,11 @@ impl Test {
         }
     }
 
+    /// The placeholders that have been named so far.
+    pub(crate) fn placeholders(&self) -> Vec<String> {
+        self.names.lock().unwrap().keys().cloned().collect()
+    }
+
     /// The text with its placeholders filled in.
     pub(crate) fn fill(&self, text: &str) -> String {
         let mut filled = String::new();

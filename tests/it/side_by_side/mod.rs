@@ -1,0 +1,12 @@
+//! The reference tools and ours, side by side: one table of scenarios, each run with both.
+//!
+//! A scenario that is the `same` must print the same, exit with the same status and leave the same on the broker.
+//! One that `differs` says why, and what each of the two does. A folder a command; `connection` is common to all.
+
+mod connection;
+mod consume;
+mod facts;
+mod get;
+mod publish;
+mod queues;
+mod scenario;
