@@ -2,7 +2,12 @@
 
 mod check;
 mod completions;
+mod demo;
+mod install;
+mod job;
 mod man;
+mod shell;
+mod test;
 mod tools;
 
 use std::path::Path;
@@ -13,6 +18,8 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask TASK
 
+  demo          show the tools at work on a private RabbitMQ, or on the one that AMQP_URL names
+  test          run all tests; more arguments are passed to `cargo test`
   man           write the man pages in man/
   completions   write the shell completions in completions/
   check         check that both are up to date, and the pages' lint";
@@ -33,6 +40,8 @@ fn main() -> ExitCode {
 fn run(task: &str, arguments: &[String]) -> Result<()> {
     let root = root();
     match (task, arguments) {
+        ("demo", []) => demo::run(root),
+        ("test", _) => test::run(root, arguments),
         ("man", []) => man::generate(root),
         ("completions", []) => completions::generate(root),
         ("check", []) => check::generated_files(root),
