@@ -143,10 +143,7 @@ fn job(shell: &Shell, queue: &str, folder: &Path) -> Result<()> {
         backoff_limit: 6,
     };
     let tally = job.run(shell)?;
-    let processed: String = FRUIT
-        .iter()
-        .map(|fruit| format!("processed {fruit}\n"))
-        .collect();
+    let processed = FRUIT.map(|fruit| format!("processed {fruit}\n")).concat();
     shell.step("sort done.txt", &processed)?;
     shell.step(
         &format!("amqp-declare-queue {url} -q {queue} -d --json"),

@@ -41,7 +41,7 @@ table! {
     url_with_password: with_messages(["a"], "amqp-get -u {url} --password guest -q {queue}").stderr_too().same();
     url_with_heartbeat_flag: with_messages(["a"], "amqp-get -u {url} --heartbeat 10 -q {queue}").same();
     url_with_authfile: with_messages(["a"], "amqp-get -u {url} --authfile auth -q {queue}").file("auth", "username:guest\npassword:guest\n").stderr_too().same();
-    /// A Secret can hold the credentials, and a ConfigMap the rest.
+    /// A Secret can hold the credentials, and another object the rest.
     url_without_user_with_authfile: with_messages(["a"], "amqp-get -u amqp://{host}:{port} --authfile auth -q {queue}").file("auth", "username:guest\npassword:guest\n").differs(
         r#"exit 1, complains; {queue} durable: "a""#,
         r#"exit 0, prints "a"; {queue} durable"#,

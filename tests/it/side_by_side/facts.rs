@@ -52,10 +52,11 @@ impl Facts {
             adopt_server_named_queues(test, &neutral(test, &String::from_utf8_lossy(&stderr)));
         Self {
             end,
-            stdout: look
-                .at_stdout
-                .then(|| quote(", prints", &stdout))
-                .unwrap_or_default(),
+            stdout: if look.at_stdout {
+                quote(", prints", &stdout)
+            } else {
+                String::new()
+            },
             stderr: match stderr.lines().next() {
                 Some(line) if look.at_first_line_of_stderr => quote(", says", line),
                 Some(_) => ", complains".to_owned(),
@@ -100,17 +101,15 @@ fn quote(label: &str, text: &str) -> String {
     }
 }
 
-/// The text with this run's own names taken out of it.
-fn neutral(test: &Test, text: &str) -> String {
-    let mut text = text.to_owned();
-    for placeholder in test
+/// What was printed, with this run's own names taken out of it.
+fn neutral(test: &Test, printed: &str) -> String {
+    let names = test
         .placeholders()
         .into_iter()
-        .filter(|placeholder| !is_server_named(placeholder))
-    {
-        text = text.replace(&test.name(&placeholder), &format!("{{{placeholder}}}"));
-    }
-    text
+        .filter(|placeholder| !is_server_named(placeholder));
+    names.fold(printed.to_owned(), |printed, placeholder| {
+        printed.replace(&test.name(&placeholder), &format!("{{{placeholder}}}"))
+    })
 }
 
 /// The name in the reference's words on standard error about it.
@@ -124,8 +123,8 @@ pub(crate) fn server_named_queue(stderr: &str) -> Option<String> {
 }
 
 /// Names that the broker made up are deleted in the end, and are all called `amq.gen-*` until then.
-fn adopt_server_named_queues(test: &Test, text: &str) -> String {
-    let words = text.split_inclusive(char::is_whitespace);
+fn adopt_server_named_queues(test: &Test, printed: &str) -> String {
+    let words = printed.split_inclusive(char::is_whitespace);
     words
         .map(|word| match word.trim_end() {
             name if is_server_named(name) => {
@@ -163,17 +162,19 @@ fn queue_in_words(test: &Test, placeholder: &str) -> String {
 }
 
 fn message_in_words(queue: &Queue, message: &Message) -> String {
-    let mut words = quote("", &message.text()).trim_start().to_owned();
-    if words.is_empty() {
-        words.push_str("\"\"");
-    }
-    if !message.exchange.is_empty() {
-        words += &format!(" by {}", message.exchange);
-    }
-    if message.routing_key != queue.name() {
-        words += &format!(" to {:?}", message.routing_key);
-    }
-    words + &properties_in_words(message)
+    let body = match message.text() {
+        empty if empty.is_empty() => "\"\"".to_owned(),
+        text => quote("", &text).trim_start().to_owned(),
+    };
+    let exchange = match message.exchange.as_str() {
+        "" => String::new(),
+        exchange => format!(" by {exchange}"),
+    };
+    let routing_key = match message.routing_key.as_str() {
+        key if key == queue.name() => String::new(),
+        key => format!(" to {key:?}"),
+    };
+    body + &exchange + &routing_key + &properties_in_words(message)
 }
 
 fn properties_in_words(message: &Message) -> String {

@@ -1,5 +1,7 @@
 //! A script that is run with the reference tools and with ours, and the verdict on the two.
 
+#![allow(dead_code)] // until the rows for amqp-consume are in
+
 use std::time::Duration;
 
 use amiquip::AmqpProperties;
