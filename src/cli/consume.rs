@@ -19,17 +19,26 @@ const QUEUE: &str = "Queue";
 const WORK: &str = "Work";
 const TIME: &str = "Time";
 
-const EXAMPLES: &str = "\
-Examples:
-  amqp-consume -q jobs -c 1 ./worker.sh                 one message, then end with the command's status
-  amqp-consume -q jobs -j 4 --timeout 10m ./worker.sh   four at once, none longer than ten minutes
-  amqp-consume -q jobs --idle-timeout 0s ./worker.sh    until the queue is empty
-  amqp-consume -e logs -r error,warning -x cat          a queue of its own, bound to an exchange";
+const EXAMPLES: &str = "Examples:
+  # One message; the exit status is the command's:
+  amqp-consume -q job1 -c 1 ./worker.sh
+  # Four at a time, none for longer than ten minutes:
+  amqp-consume -q job1 -j 4 --timeout 10m ./worker.sh
+  # Until the queue is empty; what fails three times is put aside:
+  amqp-consume -q job1 --idle-timeout 0s --max-attempts 3 --park bad ./worker.sh
+  # From an exchange, by a queue that ends with the tool:
+  amqp-consume -e logs -r error,warning -x cat";
 
-/// Run a command for each message of a queue, with the body on its standard input; acknowledge the message when the
-/// command exits 0. The message's properties are in its environment (`AMQP_MESSAGE_ID` and so on).
+/// Run a command for each message and acknowledge those whose command succeeds
+///
+/// The body is on the command's standard input, the message's properties are in its environment.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "amqp-consume", version, after_help = EXAMPLES)]
+#[command(
+    name = "amqp-consume",
+    version,
+    override_usage = "amqp-consume [OPTIONS]... COMMAND [ARGS]...",
+    after_help = EXAMPLES
+)]
 pub struct Consume {
     /// The queue to consume from [default: a new one, named by the broker]
     #[arg(short, long, value_name = "NAME", help_heading = QUEUE)]
