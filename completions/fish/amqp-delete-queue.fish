@@ -7,17 +7,18 @@ complete -c amqp-delete-queue -l username -d 'The user to log in as [default: gu
 complete -c amqp-delete-queue -l password -d 'The user\'s password [default: guest]; others on this machine can see it in the process list, see --authfile' -r
 complete -c amqp-delete-queue -l heartbeat -d 'Seconds between heartbeats; 0 turns them off [default: the broker\'s, at most 60]' -r
 complete -c amqp-delete-queue -l authfile -d 'A file with the two lines username:NAME and password:SECRET' -r -F
-complete -c amqp-delete-queue -l cacert -d 'Certificates to trust, in PEM' -r -F
-complete -c amqp-delete-queue -l key -d 'The client\'s private key, in PEM' -r -F
-complete -c amqp-delete-queue -l cert -d 'The client\'s certificate, in PEM' -r -F
 complete -c amqp-delete-queue -l connect-timeout -d 'How long connecting may take: name, TCP, TLS and login together [default: 10s]' -r
 complete -c amqp-delete-queue -l retry -d 'How long to keep trying while the broker cannot be reached [default: 0s]' -r
+complete -c amqp-delete-queue -l cacert -d 'Certificates of authorities to trust besides the system\'s, in PEM' -r -F
+complete -c amqp-delete-queue -l cert -d 'The client\'s certificate, in PEM' -r -F
+complete -c amqp-delete-queue -l key -d 'The client\'s private key, in PEM' -r -F
 complete -c amqp-delete-queue -l if-unused -d 'Refuse to delete a queue that has consumers'
 complete -c amqp-delete-queue -s e -l if-empty -d 'Refuse to delete a queue that has messages'
 complete -c amqp-delete-queue -l purge -d 'Drop all messages that are ready, but keep the queue'
 complete -c amqp-delete-queue -l json -d 'Print {"queue":NAME,"messages":N} a line'
-complete -c amqp-delete-queue -l ssl -d 'Connect by TLS, and by nothing else'
+complete -c amqp-delete-queue -l ssl -d 'Connect by TLS, and by nothing else; so does a URL of amqps://'
 complete -c amqp-delete-queue -l no-default-cert-paths -d 'Trust none of the system\'s certificates, only --cacert'
+complete -c amqp-delete-queue -l insecure -d 'Trust any server, whatever its certificate: anyone between you and it can read along'
 complete -c amqp-delete-queue -s ? -l help -d 'Show this help and exit'
 complete -c amqp-delete-queue -l usage -d 'Show a brief list of all options and exit'
 complete -c amqp-delete-queue -s V -l version -d 'Print version'
