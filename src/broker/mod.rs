@@ -30,7 +30,7 @@ pub use delivery::{Delivery, Unsettled};
 pub use endpoint::{ConnectOptions, Endpoint, Transport};
 pub use error::{Error, Result, Scope};
 pub use publisher::{Confirmation, Numbers, Publisher, Returned, Template, Unroutable};
-pub use queue::{DeleteConditions, QueueDeclaration, QueueState};
+pub use queue::{DeleteConditions, DeliveryCount, QueueDeclaration, QueueState};
 pub use session::{BlockedNotice, Session};
 pub use subscription::{Arrival, Arrivals, Subscription, WireArrival};
 pub use tls::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};

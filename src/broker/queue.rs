@@ -2,10 +2,10 @@
 
 use amiquip::{QueueDeclareOptions, QueueDeleteOptions};
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::message::{short_string, table_to_wire};
 use super::session::Session;
-use crate::message::Headers;
+use crate::message::{HeaderValue, Headers};
 
 /// A queue as it is to be: what queue.declare asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +42,17 @@ pub struct DeleteConditions {
     pub if_empty: bool,
 }
 
+/// Whether a queue tells with each message how often it has delivered it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryCount {
+    /// It does: a quorum queue.
+    Kept,
+    /// It does not.
+    NotKept,
+    /// The broker does not say.
+    Unknown,
+}
+
 impl Session {
     /// Creates a queue, or finds that it stands as it is to be (queue.declare).
     pub fn declare_queue(&self, queue: &QueueDeclaration) -> Result<QueueState> {
@@ -65,6 +76,30 @@ impl Session {
             .queue_declare_passive(name)
             .map(|queue| state(&queue))
             .map_err(|error| self.failure("queue.declare", error))
+    }
+
+    /// Finds out whether a queue counts deliveries, which quorum queues alone do. AMQP has no question for it: the queue
+    /// is declared as a quorum queue, which changes nothing for one and is refused for any other. Since the broker closes the
+    /// channel with a refusal, that is all that the session can be used for.
+    ///
+    /// Where the answer is about an argument that both kinds may have, or about missing rights, it is unknown.
+    #[must_use]
+    pub fn learn_delivery_count(self, name: &str) -> DeliveryCount {
+        let quorum = HeaderValue::String("quorum".to_owned());
+        // Looked at first: a queue must not come to be by being asked about.
+        let answer = self.look_at_queue(name).and_then(|_| {
+            self.declare_queue(&QueueDeclaration {
+                name: name.to_owned(),
+                durable: true,
+                arguments: [("x-queue-type".to_owned(), quorum)].into(),
+                ..QueueDeclaration::default()
+            })
+        });
+        match answer {
+            Ok(_) => DeliveryCount::Kept,
+            Err(Error::Refused { code, text, .. }) => count_by_refusal(code, &text),
+            Err(_) => DeliveryCount::Unknown,
+        }
     }
 
     /// Has `exchange` route what is published with `routing_key` to `queue` (queue.bind).
@@ -96,10 +131,68 @@ impl Session {
     }
 }
 
+/// What a refusal to take a queue for a quorum queue says about it. Quorum queues are durable, and neither exclusive nor
+/// ended with their last consumer (<https://www.rabbitmq.com/docs/quorum-queues#feature-comparison>).
+fn count_by_refusal(code: u16, text: &str) -> DeliveryCount {
+    const RESOURCE_LOCKED: u16 = 405;
+    const NEVER_OF_QUORUM_QUEUES: [&str; 4] = [
+        "'x-queue-type'",
+        "'durable'",
+        "'auto_delete'",
+        "'exclusive'",
+    ];
+    let differs = NEVER_OF_QUORUM_QUEUES
+        .iter()
+        .any(|name| text.contains(&format!("inequivalent arg {name}")));
+    if differs || code == RESOURCE_LOCKED {
+        DeliveryCount::NotKept
+    } else {
+        DeliveryCount::Unknown
+    }
+}
+
 fn state(queue: &amiquip::Queue<'_>) -> QueueState {
     QueueState {
         name: queue.name().to_owned(),
         messages: queue.declared_message_count().unwrap_or(0),
         consumers: queue.declared_consumer_count().unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_tells_whether_deliveries_are_counted() {
+        for (code, text, count) in [
+            (
+                406,
+                "inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received 'quorum' but current is 'classic'",
+                DeliveryCount::NotKept,
+            ),
+            (
+                406,
+                "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'true' but current is 'false'",
+                DeliveryCount::NotKept,
+            ),
+            (
+                405,
+                "cannot obtain exclusive access to locked queue 'q' in vhost '/'",
+                DeliveryCount::NotKept,
+            ),
+            (
+                406,
+                "inequivalent arg 'x-max-length' for queue 'durable' in vhost '/': received none but current is the value '5' of type 'long'",
+                DeliveryCount::Unknown,
+            ),
+            (
+                403,
+                "access to queue 'q' in vhost '/' refused for user 'u'",
+                DeliveryCount::Unknown,
+            ),
+        ] {
+            assert_eq!(count_by_refusal(code, text), count, "{text}");
+        }
     }
 }

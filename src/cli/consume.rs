@@ -124,6 +124,7 @@ impl Consume {
         let limit = self.limit();
         let prefetch = self.prefetch(limit);
         let acknowledgement = self.acknowledgement()?;
+        self.failure.check_against_queue(self.queue.as_deref())?;
         let (retries, retry_delay) = self.failure.retries();
         let mut words = self.command.into_iter();
         let command = CommandLine {

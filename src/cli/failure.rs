@@ -67,9 +67,6 @@ impl FailureArgs {
 
     /// What is done about failed messages.
     pub(super) fn policy(&self) -> Result<FailurePolicy, UsageError> {
-        if self.max_attempts.is_some() {
-            return Err(UsageError("--max-attempts is not supported yet".to_owned()));
-        }
         if self.park.as_deref() == Some("") {
             return Err(UsageError("--park needs the name of a queue".to_owned()));
         }
@@ -81,6 +78,16 @@ impl FailureArgs {
                 park: self.park.clone(),
             }),
         })
+    }
+
+    /// A message parked in the queue that it came from would be parked again at once, for ever.
+    pub(super) fn check_against_queue(&self, queue: Option<&str>) -> Result<(), UsageError> {
+        if self.park.is_some() && self.park.as_deref() == queue {
+            return Err(UsageError(
+                "--park must name another queue than --queue".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// One of the flags that say what becomes of a message, if any is given.

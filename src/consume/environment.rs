@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use super::reissue::original_address;
+use crate::envelope::headers_to_json;
 use crate::message::{HeaderValue, Message};
 
 /// The longest string that the kernel lets into an environment, with its name and the NUL behind it (execve(2)).
@@ -26,11 +28,13 @@ impl Telling<'_> {
     pub(super) fn variables(&self) -> Vec<(&'static str, Option<OsString>)> {
         let message = self.message;
         let properties = &message.properties;
+        let (exchange, routing_key) = original_address(message);
+        let headers = properties.headers.as_ref();
         let number = |value: u64| Some(value.to_string());
         [
             ("AMQP_QUEUE", Some(self.queue.to_owned())),
-            ("AMQP_EXCHANGE", Some(message.exchange.clone())),
-            ("AMQP_ROUTING_KEY", Some(message.routing_key.clone())),
+            ("AMQP_EXCHANGE", Some(exchange.to_owned())),
+            ("AMQP_ROUTING_KEY", Some(routing_key.to_owned())),
             ("AMQP_REDELIVERED", number(u64::from(self.redelivered))),
             ("AMQP_DELIVERY_TAG", number(self.tag)),
             (
@@ -52,6 +56,10 @@ impl Telling<'_> {
             ),
             ("AMQP_EXPIRATION", properties.expiration.clone()),
             ("AMQP_TIMESTAMP", properties.timestamp.and_then(number)),
+            (
+                "AMQP_HEADERS",
+                headers.map(|headers| headers_to_json(headers).to_string()),
+            ),
         ]
         .into_iter()
         .map(|(name, value)| (name, value.and_then(|value| presentable(name, value))))

@@ -46,14 +46,14 @@ pub struct AttemptLimit {
 }
 
 /// What becomes of a failed message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Back to the queue, where another attempt waits for it.
     GoesBack,
     /// To the dead-letter exchange, or dropped where there is none.
     Rejected,
     /// To the queue of those that were tried in vain.
-    Parked,
+    Parked(String),
     /// Acknowledged.
     Forgotten,
 }
@@ -73,13 +73,18 @@ impl FailurePolicy {
             (Action::Ack, _) => Fate::Forgotten,
             (Action::Reject, _) => Fate::Rejected,
             (Action::Requeue, Some(limit)) if failures >= limit.max_attempts.get() => {
-                match limit.park {
-                    Some(_) => Fate::Parked,
+                match &limit.park {
+                    Some(queue) => Fate::Parked(queue.clone()),
                     None => Fate::Rejected,
                 }
             }
             (Action::Requeue, _) => Fate::GoesBack,
         }
+    }
+
+    /// The queue that messages are put into which were tried in vain.
+    pub(super) fn parking_queue(&self) -> Option<&str> {
+        self.attempts.as_ref()?.park.as_deref()
     }
 
     /// The last rule that names the status decides, else the policy's own action.
@@ -126,8 +131,20 @@ mod tests {
             (Action::Requeue, Some(3), Some("bad"), 2, Fate::GoesBack),
             (Action::Requeue, Some(3), None, 3, Fate::Rejected),
             (Action::Requeue, Some(3), None, 4, Fate::Rejected),
-            (Action::Requeue, Some(3), Some("bad"), 3, Fate::Parked),
-            (Action::Requeue, Some(3), Some("bad"), 4, Fate::Parked),
+            (
+                Action::Requeue,
+                Some(3),
+                Some("bad"),
+                3,
+                Fate::Parked("bad".to_owned()),
+            ),
+            (
+                Action::Requeue,
+                Some(3),
+                Some("bad"),
+                4,
+                Fate::Parked("bad".to_owned()),
+            ),
         ] {
             let policy = policy(action, max_attempts, park);
             assert_eq!(policy.fate(status, failures), fate, "{policy:?} {failures}");

@@ -56,6 +56,10 @@ impl<'session> Link<'session> {
         options: &ConsumeOptions,
     ) -> Result<Link<'session>> {
         let queue = prepare_queue(session, &options.source)?;
+        if let Some(park) = options.failure.parking_queue() {
+            // Better now than when the first message is to go there.
+            session.look_at_queue(park)?;
+        }
         session.set_prefetch(options.prefetch)?;
         let subscription = if options.limit == Some(0) {
             session.look_at_queue(&queue)?;

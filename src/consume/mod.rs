@@ -8,13 +8,16 @@ mod console;
 mod crew;
 mod ending;
 mod environment;
+mod failed;
 mod failure;
 mod feeder;
 mod held;
 mod joblog;
 mod link;
 mod options;
+mod outbox;
 mod outcome;
+mod reissue;
 mod signals;
 mod supervisor;
 mod task;
@@ -32,5 +35,5 @@ use supervisor::Supervisor;
 pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Result<Status> {
     // First of all: a signal that comes while we connect is to end us in order.
     let notices = signals::listen().context("installing signal handlers")?;
-    Supervisor::new(options, notices)?.run(connect)
+    Supervisor::new(options, notices, connect)?.run(connect)
 }

@@ -11,11 +11,12 @@ use super::console::{reason, say};
 use super::crew::{Crew, Job};
 use super::ending::{Ending, Verdict};
 use super::environment::Telling;
-use super::failure::Fate;
-use super::held::{Held, Until};
+use super::failed::Failed;
+use super::held::Until;
 use super::joblog::{Joblog, Start};
 use super::link::{Answer, Link};
 use super::options::{Acknowledgement, ConsumeOptions};
+use super::outbox::Report;
 use super::outcome::{self, Account, End, Tally};
 use super::signals::{self, Notice};
 use super::task::{Claim, Task};
@@ -39,8 +40,8 @@ pub(super) struct Supervisor {
     crew: Crew,
     /// Failed, and to be run again; each keeps its job.
     resting: Vec<(Instant, Task)>,
-    /// Failed, and to go back to the queue.
-    held: Held,
+    /// Failed, and not settled yet.
+    failed: Failed,
     tally: Tally,
     /// What the first of the messages failed with that were held to the end.
     unfinished: Option<Status>,
@@ -72,6 +73,7 @@ enum Event {
     Arrival(Arrival),
     Notice(Notice),
     Opened(broker::Result<Box<Session>>),
+    Report(Report),
     Deadline,
 }
 
@@ -79,6 +81,7 @@ impl Supervisor {
     pub(super) fn new(
         options: ConsumeOptions,
         notices: Receiver<Notice>,
+        connect: &ConnectOptions,
     ) -> anyhow::Result<Supervisor> {
         let joblog = match &options.joblog {
             Some(path) => Some(
@@ -91,6 +94,7 @@ impl Supervisor {
             Some(_) => Until::TheEnd,
             None => Until::Paused,
         };
+        let failed = Failed::new(options.failure.clone(), until, connect.clone());
         Ok(Supervisor {
             options,
             notices,
@@ -100,7 +104,7 @@ impl Supervisor {
             waiting: VecDeque::new(),
             crew: Crew::default(),
             resting: Vec::new(),
-            held: Held::new(until),
+            failed,
             tally: Tally::default(),
             unfinished: None,
             commands_started: 0,
@@ -159,7 +163,7 @@ impl Supervisor {
                 Event::Opened(Err(error)) => self.fail(error.into()),
                 Event::Notice(Notice::Child) => self.reap_without_broker(),
                 Event::Notice(Notice::End(signal)) => self.on_signal(signal),
-                Event::Arrival(_) | Event::Deadline => {}
+                Event::Arrival(_) | Event::Report(_) | Event::Deadline => {}
             }
         }
         Ok(None)
@@ -175,8 +179,8 @@ impl Supervisor {
                 Stage::Consuming => self.keep_busy(&mut link)?,
                 Stage::Draining(_) | Stage::Stopping(_) => {
                     self.give_back_unstarted(&mut link)?;
-                    if self.crew.is_empty() {
-                        return self.give_back_held(&mut link);
+                    if self.crew.is_empty() && self.give_back_failed(&mut link)? {
+                        return Ok(());
                     }
                 }
             }
@@ -188,6 +192,7 @@ impl Supervisor {
                     }
                 }
                 Event::Notice(Notice::End(signal)) => self.on_signal(signal),
+                Event::Report(report) => self.failed.on_report(report, &mut link)?,
                 Event::Opened(_) | Event::Deadline => {}
             }
         }
@@ -200,10 +205,12 @@ impl Supervisor {
     ) -> Event {
         let arrivals = link.and_then(Link::arrivals).cloned().unwrap_or_else(never);
         let deadline = self.next_deadline(link.is_some()).map_or_else(never, at);
+        let reports = link.map_or_else(never, |_| self.failed.reports().clone());
         select! {
             recv(arrivals) -> wire => Event::Arrival(Arrival::from_wire(wire)),
             recv(self.notices) -> notice => notice.map_or(Event::Deadline, Event::Notice),
             recv(opened) -> session => session.map_or(Event::Deadline, Event::Opened),
+            recv(reports) -> report => report.map_or(Event::Deadline, Event::Report),
             recv(deadline) -> _ => Event::Deadline,
         }
     }
@@ -239,7 +246,7 @@ impl Supervisor {
         let lost = self.crew.lose_claims() + (resting - self.resting.len());
         self.tally.begun = self.tally.begun.saturating_sub(lost as u64);
         self.waiting.clear();
-        self.held.forget();
+        self.failed.forget();
     }
 
     // --- messages and commands ---
@@ -247,8 +254,7 @@ impl Supervisor {
     /// Gives back what is due and starts what can be started.
     fn keep_busy(&mut self, link: &mut Link) -> broker::Result<()> {
         let now = Instant::now();
-        for hold in self.held.due(now) {
-            link.answer(hold, Answer::Failed)?;
+        if self.failed.give_back_due(link)? {
             self.quiet_since = now;
         }
         let rested: Vec<_> = self
@@ -290,8 +296,8 @@ impl Supervisor {
         self.has_free_job()
             && self.waiting.is_empty()
             && link.is_out_of_credit()
-            && !self.held.is_full()
-            && self.held.cost_credit(link)
+            && !self.failed.is_full()
+            && self.failed.cost_credit(link)
     }
 
     fn start(&mut self, mut task: Task, link: &mut Link) -> broker::Result<()> {
@@ -304,7 +310,7 @@ impl Supervisor {
             message: &task.message,
             redelivered: task.redelivered,
             tag: task.tag,
-            attempt: task.attempt(),
+            attempt: self.failed.attempt(&task),
         }
         .variables();
         self.commands_started += 1;
@@ -368,7 +374,7 @@ impl Supervisor {
         match ending.verdict {
             Verdict::Succeeded => {
                 self.tally.succeeded += 1;
-                self.held.success();
+                self.failed.success();
                 link.settle(task.claim, Answer::Done)
             }
             Verdict::Interrupted => link.settle(task.claim, Answer::NotTried),
@@ -379,27 +385,8 @@ impl Supervisor {
             }
             Verdict::Failed => {
                 self.tally.failure(ending.status);
-                self.dispose_of_failed(task, ending.status, link)
+                self.failed.add(task, ending.status, link)
             }
-        }
-    }
-
-    fn dispose_of_failed(
-        &mut self,
-        task: Task,
-        status: Status,
-        link: &mut Link,
-    ) -> broker::Result<()> {
-        let failures = task.earlier_failures() + 1;
-        match self.options.failure.fate(status, failures) {
-            Fate::GoesBack => {
-                if let Claim::Held(hold) = task.claim {
-                    self.held.hold(hold, status, Instant::now());
-                }
-                Ok(())
-            }
-            Fate::Rejected | Fate::Parked => link.settle(task.claim, Answer::Rejected),
-            Fate::Forgotten => link.settle(task.claim, Answer::Done),
         }
     }
 
@@ -432,7 +419,7 @@ impl Supervisor {
             return Ok(());
         }
         let counted = !self.may_begin_another() && self.crew.is_empty() && self.resting.is_empty();
-        let stuck = self.options.limit.is_some() && self.held.is_full();
+        let stuck = self.options.limit.is_some() && self.failed.is_full();
         if stuck {
             say("too many messages have failed; they go back to the queue");
         }
@@ -457,11 +444,12 @@ impl Supervisor {
     /// When there will have been nothing to do for long enough, if nothing comes until then.
     fn idle_at(&self) -> Option<Instant> {
         let idle = self.options.idle?;
-        let busy = !self.crew.is_empty() || !self.resting.is_empty() || !self.waiting.is_empty();
-        // Held messages are still to be done if their attempts are counted; else they might never be.
-        let unfinished = self.options.limit.is_none()
-            && self.options.failure.attempts.is_some()
-            && !self.held.is_empty();
+        let busy = !self.crew.is_empty()
+            || !self.resting.is_empty()
+            || !self.waiting.is_empty()
+            || self.failed.is_busy();
+        // With a count, failed messages are held to the end; without a limit to their attempts, they might never be done.
+        let unfinished = self.options.limit.is_none() && self.failed.will_be_done();
         if busy || unfinished {
             return None;
         }
@@ -528,7 +516,7 @@ impl Supervisor {
         let mut of_the_work = [None; 3];
         if connected && matches!(self.stage, Stage::Consuming) {
             let resting = self.resting.iter().map(|(due, _)| *due).min();
-            of_the_work = [self.held.next_due(), resting, self.idle_at()];
+            of_the_work = [self.failed.next_due(), resting, self.idle_at()];
         }
         ours.into_iter().chain(of_the_work).flatten().min()
     }
@@ -551,12 +539,15 @@ impl Supervisor {
         Ok(())
     }
 
-    fn give_back_held(&mut self, link: &mut Link) -> broker::Result<()> {
-        self.unfinished = self.held.first_status();
-        for hold in self.held.all() {
-            link.answer(hold, Answer::Failed)?;
+    /// Gives back what has failed. True when the broker has been told about all of it.
+    fn give_back_failed(&mut self, link: &mut Link) -> broker::Result<bool> {
+        self.unfinished = self.unfinished.or(self.failed.first_status());
+        if matches!(self.stage, Stage::Stopping(_)) {
+            self.failed.give_up(link)?;
+        } else {
+            self.failed.give_back_all(link)?;
         }
-        Ok(())
+        Ok(!self.failed.is_busy())
     }
 
     /// Brings running commands to an end whose messages are no longer ours.
@@ -569,7 +560,7 @@ impl Supervisor {
             match self.next_event(None, &never()) {
                 Event::Notice(Notice::Child) => self.reap_without_broker(),
                 Event::Notice(Notice::End(signal)) => self.on_signal(signal),
-                Event::Arrival(_) | Event::Opened(_) | Event::Deadline => {}
+                Event::Arrival(_) | Event::Opened(_) | Event::Report(_) | Event::Deadline => {}
             }
         }
     }

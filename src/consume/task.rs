@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use super::environment::{delivery_count, header_number};
 use super::link::Hold;
-use crate::broker::Delivery;
+use super::reissue;
+use crate::broker::{Delivery, DeliveryCount};
 use crate::message::Message;
-
-/// The header that failures are counted in where the broker does not count deliveries.
-pub(super) const ATTEMPTS_HEADER: &str = "x-attempts";
 
 /// A message in hand.
 pub(super) struct Task {
@@ -50,14 +48,22 @@ impl Task {
         }
     }
 
-    /// How often the message is known to have failed before this delivery.
-    pub(super) fn earlier_failures(&self) -> u64 {
-        let counted_here = header_number(&self.message, ATTEMPTS_HEADER).unwrap_or(0);
-        counted_here.saturating_add(delivery_count(&self.message).unwrap_or(0))
+    /// The message apart from the claim to it.
+    pub(super) fn without_claim(mut self) -> (Task, Claim) {
+        let claim = std::mem::replace(&mut self.claim, Claim::Lost);
+        (self, claim)
     }
 
-    /// Which attempt at the message its next command is, from 1.
-    pub(super) fn attempt(&self) -> u64 {
-        self.earlier_failures() + u64::from(self.runs) + 1
+    /// How often the message has failed before this delivery, if the queue counts deliveries as `count` says.
+    ///
+    /// Where nothing else is known, an earlier delivery that came to nothing is taken for a failure, as quorum queues take it.
+    pub(super) fn earlier_failures(&self, count: DeliveryCount) -> u64 {
+        let counted_here = header_number(&self.message, reissue::ATTEMPTS).unwrap_or(0);
+        let counted_by_broker = match (delivery_count(&self.message), count) {
+            (Some(deliveries), _) => deliveries,
+            (None, DeliveryCount::Unknown) => u64::from(self.redelivered),
+            (None, DeliveryCount::Kept | DeliveryCount::NotKept) => 0,
+        };
+        counted_here.saturating_add(counted_by_broker)
     }
 }

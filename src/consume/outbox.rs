@@ -1,0 +1,246 @@
+//! What a worker publishes: failed messages, for another attempt or to be parked. By a thread with a connection of its own:
+//! the broker stops reading from publishers when it runs out of memory or disk, and would not hear acknowledgements then
+//! (<https://www.rabbitmq.com/docs/alarms>).
+
+use std::collections::HashSet;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::console::say;
+use crate::broker::{
+    Confirmation, ConnectOptions, DeliveryCount, Error, Numbers, Publisher, Result, Session,
+    Unroutable,
+};
+use crate::message::Message;
+
+/// The way into the thread, and back.
+pub(super) struct Outbox {
+    connect: ConnectOptions,
+    /// Absent until there is something to do: most workers never publish.
+    orders: Option<Sender<Order>>,
+    report_sender: Sender<Report>,
+    reports: Receiver<Report>,
+}
+
+enum Order {
+    Publish(Letter),
+    Learn(String),
+}
+
+struct Letter {
+    id: u64,
+    message: Box<Message>,
+}
+
+/// What has become of an order.
+pub(super) enum Report {
+    /// A message was published and the broker has confirmed that, or not.
+    Published {
+        /// The number that it was ordered with.
+        id: u64,
+        /// Why not.
+        result: std::result::Result<(), String>,
+    },
+    /// Whether the queue counts deliveries.
+    Learned(DeliveryCount),
+}
+
+impl Outbox {
+    pub(super) fn new(connect: ConnectOptions) -> Outbox {
+        let (report_sender, reports) = unbounded();
+        Outbox {
+            connect,
+            orders: None,
+            report_sender,
+            reports,
+        }
+    }
+
+    /// Where reports arrive, one for each order.
+    pub(super) fn reports(&self) -> &Receiver<Report> {
+        &self.reports
+    }
+
+    /// Has a message published to the queue that its routing key names.
+    pub(super) fn publish(&mut self, id: u64, message: Box<Message>) {
+        self.order(Order::Publish(Letter { id, message }));
+    }
+
+    /// Has it found out whether a queue counts deliveries.
+    pub(super) fn learn_delivery_count(&mut self, queue: &str) {
+        self.order(Order::Learn(queue.to_owned()));
+    }
+
+    fn order(&mut self, order: Order) {
+        if self.orders.is_none() {
+            self.orders = self.start_thread();
+        }
+        let undelivered = match &self.orders {
+            Some(orders) => orders.send(order).err().map(|unsent| unsent.0),
+            None => Some(order),
+        };
+        if let Some(order) = undelivered {
+            let _ = self.report_sender.send(match order {
+                Order::Publish(letter) => failed(&letter, "no thread to publish it"),
+                Order::Learn(_) => Report::Learned(DeliveryCount::Unknown),
+            });
+        }
+    }
+
+    fn start_thread(&self) -> Option<Sender<Order>> {
+        let (sender, orders) = unbounded();
+        let worker = Worker {
+            connect: self.connect.clone(),
+            orders,
+            reports: self.report_sender.clone(),
+        };
+        thread::Builder::new()
+            .name("outbox".to_owned())
+            .spawn(move || worker.work())
+            .map_err(|error| say(&format!("starting a thread: {error}")))
+            .ok()
+            .map(|_| sender)
+    }
+}
+
+/// The thread.
+struct Worker {
+    connect: ConnectOptions,
+    orders: Receiver<Order>,
+    reports: Sender<Report>,
+}
+
+impl Worker {
+    fn work(&self) {
+        let mut letters = Vec::new();
+        while self.collect(&mut letters) {
+            match Session::open(&self.connect) {
+                Ok(session) => letters = self.deliver(session, letters),
+                Err(error) => self.fail(std::mem::take(&mut letters), &error),
+            }
+        }
+    }
+
+    /// Waits until there are letters and takes all there are. False if there never will be.
+    fn collect(&self, letters: &mut Vec<Letter>) -> bool {
+        while letters.is_empty() {
+            let Ok(first) = self.orders.recv() else {
+                return false;
+            };
+            for order in std::iter::once(first).chain(self.orders.try_iter()) {
+                match order {
+                    Order::Publish(letter) => letters.push(letter),
+                    Order::Learn(queue) => self.learn(&queue),
+                }
+            }
+        }
+        true
+    }
+
+    fn learn(&self, queue: &str) {
+        let count = match Session::open(&self.connect) {
+            Ok(session) => session.learn_delivery_count(queue),
+            Err(_) => DeliveryCount::Unknown,
+        };
+        let _ = self.reports.send(Report::Learned(count));
+    }
+
+    /// Publishes on one session for as long as it lasts. Gives back what is to be tried on another.
+    fn deliver(&self, session: Session, mut letters: Vec<Letter>) -> Vec<Letter> {
+        let mut is_fresh = true;
+        let result = session.publisher().and_then(|mut publisher| {
+            while self.collect(&mut letters) {
+                let unroutable = publish_all(&mut publisher, &letters)?;
+                for letter in letters.drain(..) {
+                    self.report(&letter, &unroutable);
+                }
+                is_fresh = false;
+            }
+            Ok(())
+        });
+        match result {
+            Ok(()) => {
+                let _ = session.close();
+                Vec::new()
+            }
+            // It may have died long ago, unnoticed.
+            Err(error) if error.is_transient() && !is_fresh => letters,
+            Err(Error::Lost { .. }) => {
+                self.fail(letters, &session.autopsy("basic.publish"));
+                Vec::new()
+            }
+            Err(error) => {
+                self.fail(letters, &error);
+                Vec::new()
+            }
+        }
+    }
+
+    fn report(&self, letter: &Letter, unroutable: &Undelivered) {
+        let queue = &letter.message.routing_key;
+        let report = if unroutable.no_such_queue.contains(queue) {
+            failed(letter, &format!("no queue '{queue}'"))
+        } else if unroutable.refused.contains(&letter.id) {
+            failed(letter, &format!("queue '{queue}' does not take it"))
+        } else {
+            Report::Published {
+                id: letter.id,
+                result: Ok(()),
+            }
+        };
+        let _ = self.reports.send(report);
+    }
+
+    fn fail(&self, letters: Vec<Letter>, error: &Error) {
+        for letter in letters {
+            let _ = self.reports.send(failed(&letter, &error.to_string()));
+        }
+    }
+}
+
+fn failed(letter: &Letter, reason: &str) -> Report {
+    Report::Published {
+        id: letter.id,
+        result: Err(reason.to_owned()),
+    }
+}
+
+/// What the broker has not taken of what was published.
+#[derive(Default)]
+struct Undelivered {
+    /// Queues that are not there.
+    no_such_queue: HashSet<String>,
+    /// The numbers of messages that a queue has refused (it is full).
+    refused: HashSet<u64>,
+}
+
+/// Publishes all letters and waits until the broker has answered for each.
+fn publish_all(publisher: &mut Publisher<'_>, letters: &[Letter]) -> Result<Undelivered> {
+    let mut open = Vec::new();
+    for letter in letters {
+        let number = publisher.publish(&letter.message, Unroutable::Return)?;
+        open.push((number, letter.id));
+    }
+    let mut undelivered = Undelivered::default();
+    while !open.is_empty() {
+        let (numbers, taken) = match publisher.next_confirmation()? {
+            Confirmation::Acked(numbers) => (numbers, true),
+            Confirmation::Nacked(numbers) => (numbers, false),
+        };
+        let answered = open.extract_if(.., |(number, _)| match numbers {
+            Numbers::One(one) => *number == one,
+            Numbers::UpTo(last) => *number <= last,
+        });
+        let answered = answered.map(|(_, id)| id).collect::<Vec<_>>();
+        if !taken {
+            undelivered.refused.extend(answered);
+        }
+    }
+    // What no queue got was returned before it was confirmed.
+    let returned = publisher
+        .returned()
+        .map(|returned| returned.message.routing_key);
+    undelivered.no_such_queue.extend(returned);
+    Ok(undelivered)
+}
