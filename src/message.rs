@@ -49,6 +49,35 @@ pub struct Properties {
     pub app_id: Option<String>,
 }
 
+impl Properties {
+    /// These, and what `others` have beyond them.
+    #[must_use]
+    pub fn or(self, others: Properties) -> Properties {
+        let headers = match (self.headers, others.headers) {
+            (Some(headers), Some(mut all)) => {
+                all.extend(headers);
+                Some(all)
+            }
+            (headers, others) => headers.or(others),
+        };
+        Properties {
+            content_type: self.content_type.or(others.content_type),
+            content_encoding: self.content_encoding.or(others.content_encoding),
+            headers,
+            delivery_mode: self.delivery_mode.or(others.delivery_mode),
+            priority: self.priority.or(others.priority),
+            correlation_id: self.correlation_id.or(others.correlation_id),
+            reply_to: self.reply_to.or(others.reply_to),
+            expiration: self.expiration.or(others.expiration),
+            message_id: self.message_id.or(others.message_id),
+            timestamp: self.timestamp.or(others.timestamp),
+            kind: self.kind.or(others.kind),
+            user_id: self.user_id.or(others.user_id),
+            app_id: self.app_id.or(others.app_id),
+        }
+    }
+}
+
 /// The delivery mode of a message that the broker writes to disk.
 pub const PERSISTENT: u8 = 2;
 

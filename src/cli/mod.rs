@@ -9,6 +9,7 @@ mod delete_queue;
 mod duration;
 mod failure;
 mod get;
+mod properties;
 mod publish;
 mod tls;
 mod usage;

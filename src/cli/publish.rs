@@ -4,21 +4,24 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{ArgAction, Command, CommandFactory, Parser};
+use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum};
 
 use super::connection::ConnectionArgs;
+use super::properties::PropertyArgs;
 use super::{Tool, UsageError, complain};
-use crate::message::{HeaderValue, PERSISTENT, Properties, TRANSIENT};
+use crate::message::{Properties, TRANSIENT};
 use crate::publish::{
-    self, Address, Confirms, Ending, Input, LineEnd, Outcome, PublishOptions, Records, Routing,
-    Source,
+    self, Address, Confirms, Ending, Input, Inputs, LineEnd, List, Outcome, PublishOptions,
+    Records, Routing, ShowProgress, Source, Terminator,
 };
 use crate::status::Status;
 
-const PROPERTIES: &str = "Properties";
-const SEEDING: &str = "Many messages";
+const SOURCES: &str = "Files and records";
+const DELIVERY: &str = "Delivery";
+const REPORT: &str = "Progress and report";
 
 /// From 200 to 1000 in flight is where throughput flattens.
 const MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
@@ -26,10 +29,13 @@ const MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 const EXAMPLES: &str = "Examples:
   # One persistent message to the queue job1:
   amqp-publish -r job1 -p -b apple
-  # Each line of a file, without its newline:
-  amqp-publish -r job1 -p -l --chomp tasks.txt
+  # Each line of a file, without its newline; after a crash the same again goes on where it was:
+  amqp-publish -r job1 -p -l --chomp --checkpoint seed.checkpoint tasks.txt
   # Each file:
-  amqp-publish -r job1 -p tasks/*.json";
+  amqp-publish -r job1 -p tasks/*.json
+  find in/ -type f -print0 | amqp-publish -r job1 -p --files0-from -
+  # A dump, with all properties:
+  amqp-get -q dead -c 1000 --json | amqp-publish -r job1 --jsonl";
 
 /// Publish messages from standard input, an argument, or files, and wait until the broker has confirmed them.
 #[derive(Clone, Debug, Parser)]
@@ -37,7 +43,9 @@ const EXAMPLES: &str = "Examples:
     name = "amqp-publish",
     version,
     override_usage = "amqp-publish [OPTIONS]... [FILE]...",
-    after_help = EXAMPLES
+    after_help = EXAMPLES,
+    group(ArgGroup::new("records").args(["line_buffered", "null", "jsonl"])),
+    group(ArgGroup::new("source").args(["body", "inputs", "files_from", "files0_from"]))
 )]
 pub struct Publish {
     /// The exchange to publish to [default: the default exchange, where the routing key is a queue's name]
@@ -49,63 +57,78 @@ pub struct Publish {
     routing_key: Option<String>,
 
     /// The message's body [default: all of standard input]
-    #[arg(short, long, value_name = "BODY", conflicts_with_all = ["line_buffered", "inputs"])]
+    #[arg(short, long, value_name = "BODY", conflicts_with_all = ["records", "checkpoint"])]
     body: Option<OsString>,
 
     /// Make each line a message, newline included, and send it as soon as it is read
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = SOURCES)]
     line_buffered: bool,
 
     /// With -l: leave the newline out of the message
-    #[arg(long, requires = "line_buffered")]
+    #[arg(long, help_heading = SOURCES)]
     chomp: bool,
 
-    /// Files to publish, each as one message or, with -l, each record of each; - is standard input
+    /// Make each NUL-terminated record a message, without the NUL
+    #[arg(short = '0', long, help_heading = SOURCES)]
+    null: bool,
+
+    /// Make a message of each line of JSON, as amqp-get --json and amqp-consume --json write it. Flags win over what
+    /// it says; -r without -e means the queue of that name
+    #[arg(long, help_heading = SOURCES)]
+    jsonl: bool,
+
+    /// Publish the files that FILE names, one a line; - is standard input
+    #[arg(long, value_name = "FILE", help_heading = SOURCES)]
+    files_from: Option<OsString>,
+
+    /// Publish the files that FILE names, each ended by a NUL, as find -print0 does
+    #[arg(long, value_name = "FILE", help_heading = SOURCES)]
+    files0_from: Option<OsString>,
+
+    /// Files to publish, each as a message or, with -l, -0 or --jsonl, each of its records; - is standard input
     #[arg(value_name = "FILE")]
     inputs: Vec<OsString>,
 
-    /// Let messages survive a restart of the broker (in durable queues)
-    #[arg(short, long, help_heading = PROPERTIES)]
-    persistent: bool,
+    #[command(flatten)]
+    properties: PropertyArgs,
 
-    /// The MIME type of the body
-    #[arg(short = 'C', long, value_name = "TYPE", help_heading = PROPERTIES)]
-    content_type: Option<String>,
-
-    /// The MIME content encoding of the body
-    #[arg(short = 'E', long, value_name = "ENCODING", help_heading = PROPERTIES)]
-    content_encoding: Option<String>,
-
-    /// The queue that replies are wanted in
-    #[arg(short = 't', long, value_name = "QUEUE", help_heading = PROPERTIES)]
-    reply_to: Option<String>,
-
-    /// A header; may be given several times
-    #[arg(short = 'H', long, value_name = "KEY: VALUE", value_parser = parse_header, action = ArgAction::Append, help_heading = PROPERTIES)]
-    header: Vec<(String, HeaderValue)>,
-
-    /// Exit 0 once the messages are sent, without the broker's word that it has them
-    #[arg(long, help_heading = SEEDING)]
+    /// End once the messages are sent, without the broker's word that it has them
+    #[arg(long, help_heading = DELIVERY)]
     no_confirm: bool,
 
+    /// How many messages may be unconfirmed at a time, and of their bodies at most 16 MiB
+    #[arg(long, value_name = "N", default_value_t = MAX_IN_FLIGHT, conflicts_with = "no_confirm", help_heading = DELIVERY)]
+    max_in_flight: NonZeroUsize,
+
     /// Make it an error that a message reaches no queue [default: for the default exchange only]
-    #[arg(long, overrides_with = "no_mandatory", help_heading = SEEDING)]
+    #[arg(long, overrides_with = "no_mandatory", help_heading = DELIVERY)]
     mandatory: bool,
 
     /// Let the broker drop messages that reach no queue
-    #[arg(long, overrides_with = "mandatory", help_heading = SEEDING)]
+    #[arg(long, overrides_with = "mandatory", help_heading = DELIVERY)]
     no_mandatory: bool,
 
-    /// How many messages may be unconfirmed at a time
-    #[arg(long, value_name = "N", default_value_t = MAX_IN_FLIGHT, conflicts_with = "no_confirm", help_heading = SEEDING)]
-    max_in_flight: NonZeroUsize,
+    /// Keep in FILE up to where all is confirmed; the same command, run again, goes on from there
+    #[arg(long, value_name = "FILE", conflicts_with = "no_confirm", help_heading = DELIVERY)]
+    checkpoint: Option<PathBuf>,
+
+    /// Whether to show progress on standard error; auto: if it is a terminal
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = REPORT)]
+    progress: When,
 
     /// Print one JSON object about the run at its end
-    #[arg(long, help_heading = SEEDING)]
+    #[arg(long, help_heading = REPORT)]
     json: bool,
 
     #[command(flatten)]
     connection: ConnectionArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
 }
 
 impl Tool for Publish {
@@ -114,57 +137,59 @@ impl Tool for Publish {
     }
 
     fn run(self) -> anyhow::Result<Status> {
+        let connect = self.connection.clone().options()?;
         let json = self.json;
-        let (options, connection) = self.options()?;
-        let single = options.source.is_single_message();
-        let outcome = publish::publish(&connection.options()?, &options)?;
-        explain(&outcome, single);
+        let options = self.options()?;
+        let is_single_message = options.source.is_single_message();
+        let outcome = publish::publish(&connect, options);
+        explain(&outcome, is_single_message);
         if json {
-            let mut stdout = io::stdout();
-            writeln!(stdout, "{}", outcome.to_json_line()).context("writing to standard output")?;
+            writeln!(io::stdout(), "{}", outcome.to_json_line())
+                .context("writing to standard output")?;
         }
         Ok(outcome.status())
     }
 }
 
 impl Publish {
-    fn options(self) -> Result<(PublishOptions, ConnectionArgs), UsageError> {
-        let options = PublishOptions {
+    fn options(self) -> Result<PublishOptions, UsageError> {
+        if self.chomp && !self.line_buffered {
+            return Err(UsageError("--chomp needs --line-buffered".to_owned()));
+        }
+        Ok(PublishOptions {
             address: self.address()?,
-            properties: self.properties(),
             routing: self.routing(),
             confirms: self.confirms(),
             source: self.source()?,
-        };
-        Ok((options, self.connection))
-    }
-
-    fn address(&self) -> Result<Address, UsageError> {
-        if self.exchange.is_none() && self.routing_key.is_none() {
-            return Err(UsageError(
-                "neither exchange nor routing key specified".to_owned(),
-            ));
-        }
-        Ok(Address::Given {
-            exchange: self.exchange.clone().unwrap_or_default(),
-            routing_key: self.routing_key.clone().unwrap_or_default(),
+            progress: match self.progress {
+                When::Auto => ShowProgress::OnTerminal,
+                When::Always => ShowProgress::Always,
+                When::Never => ShowProgress::Never,
+            },
+            properties: if self.jsonl {
+                self.properties.properties()
+            } else {
+                self.properties.properties().or(Properties {
+                    delivery_mode: Some(TRANSIENT),
+                    ..Properties::default()
+                })
+            },
+            checkpoint: self.checkpoint,
         })
     }
 
-    fn properties(&self) -> Properties {
-        let delivery_mode = if self.persistent {
-            PERSISTENT
-        } else {
-            TRANSIENT
-        };
-        let headers = self.header.iter().cloned().collect();
-        Properties {
-            content_type: self.content_type.clone(),
-            content_encoding: self.content_encoding.clone(),
-            reply_to: self.reply_to.clone(),
-            delivery_mode: Some(delivery_mode),
-            headers: (!self.header.is_empty()).then_some(headers),
-            ..Properties::default()
+    fn address(&self) -> Result<Address, UsageError> {
+        match (&self.exchange, &self.routing_key) {
+            (exchange, None) if self.jsonl => Ok(Address::OfEnvelope {
+                exchange: exchange.clone(),
+            }),
+            (None, None) => Err(UsageError(
+                "neither exchange nor routing key specified".to_owned(),
+            )),
+            (exchange, routing_key) => Ok(Address::Given {
+                exchange: exchange.clone().unwrap_or_default(),
+                routing_key: routing_key.clone().unwrap_or_default(),
+            }),
         }
     }
 
@@ -187,47 +212,58 @@ impl Publish {
     }
 
     fn source(&self) -> Result<Source, UsageError> {
-        if let Some(body) = &self.body {
-            return Ok(Source::Argument(body.clone().into_vec()));
+        match &self.body {
+            Some(body) => Ok(Source::Argument(body.clone().into_vec())),
+            None => Ok(Source::Inputs(self.inputs()?, self.records())),
         }
-        let records = match (self.line_buffered, self.chomp) {
-            (false, _) => Records::Whole,
+    }
+
+    fn records(&self) -> Records {
+        match (self.line_buffered, self.chomp) {
             (true, false) => Records::Lines(LineEnd::Kept),
             (true, true) => Records::Lines(LineEnd::Chomped),
+            _ if self.null => Records::NulTerminated,
+            _ if self.jsonl => Records::Envelopes,
+            _ => Records::Whole,
+        }
+    }
+
+    fn inputs(&self) -> Result<Inputs, UsageError> {
+        let list = |name: &OsString, terminator| {
+            let input = Input::from(name.clone());
+            Ok(Inputs::Listed(List { input, terminator }))
         };
-        if self.inputs.is_empty() {
-            return Ok(Source::Inputs(vec![Input::Stdin], records));
+        match (&self.files_from, &self.files0_from) {
+            (Some(name), _) => list(name, Terminator::Newline),
+            (_, Some(name)) => list(name, Terminator::Nul),
+            (None, None) if self.inputs.is_empty() => Ok(Inputs::Named(vec![Input::Stdin])),
+            (None, None) => named(&self.inputs),
         }
-        let inputs: Vec<Input> = self.inputs.iter().cloned().map(Input::from).collect();
-        let readings_of_stdin = inputs.iter().filter(|input| **input == Input::Stdin);
-        if readings_of_stdin.count() > 1 {
-            return Err(UsageError(
-                "standard input (-) can be read only once".to_owned(),
-            ));
-        }
-        Ok(Source::Inputs(inputs, records))
     }
 }
 
-/// Says on standard error what went wrong and, where there was more than one message, how far it went.
-fn explain(outcome: &Outcome, single: bool) {
+fn named(names: &[OsString]) -> Result<Inputs, UsageError> {
+    let inputs: Vec<Input> = names.iter().cloned().map(Input::from).collect();
+    let from_stdin = inputs.iter().filter(|input| **input == Input::Stdin);
+    if from_stdin.count() > 1 {
+        return Err(UsageError(
+            "standard input (-) can be read only once".to_owned(),
+        ));
+    }
+    Ok(Inputs::Named(inputs))
+}
+
+/// Says on standard error what went wrong and, where there is more than one message, how far it came.
+fn explain(outcome: &Outcome, is_single_message: bool) {
     match &outcome.ending {
         Ending::Complete => {}
         Ending::Failed(error) => {
             complain(&format!("{error:#}"));
-            if !single {
+            let began = outcome.tally.published > 0 || outcome.first_unconfirmed.is_some();
+            if began && !is_single_message {
                 complain(&outcome.progress_made());
             }
         }
         Ending::Interrupted(_) => complain(&format!("interrupted; {}", outcome.progress_made())),
     }
-}
-
-/// `key: value`; as in amqp-tools the value is a string, and blanks before it are not part of it.
-fn parse_header(text: &str) -> Result<(String, HeaderValue), String> {
-    let (key, value) = text
-        .split_once(':')
-        .ok_or("expected 'key: value', with a colon".to_owned())?;
-    let value = value.trim_start_matches([' ', '\t']).to_owned();
-    Ok((key.to_owned(), HeaderValue::String(value)))
 }

@@ -1,10 +1,11 @@
-//! Inputs by name: files, and standard input as `-`.
+//! Inputs by name: files, and standard input as `-`; named on the command line, or in a list.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::File;
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// A file, or standard input.
@@ -16,18 +17,83 @@ pub enum Input {
     File(PathBuf),
 }
 
+/// Inputs, one after the other.
+#[derive(Clone, Debug)]
+pub enum Inputs {
+    /// These.
+    Named(Vec<Input>),
+    /// The files that a list names.
+    Listed(List),
+}
+
+/// A list of file names.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// What the list is read from.
+    pub input: Input,
+    /// What ends each name.
+    pub terminator: Terminator,
+}
+
+/// What ends a file name in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminator {
+    /// A newline.
+    Newline,
+    /// A NUL, which no file name contains.
+    Nul,
+}
+
+/// An input that could not be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("reading {name}: {reason}")]
+pub(super) struct ReadError {
+    pub(super) name: String,
+    pub(super) reason: String,
+}
+
 impl Input {
     /// Opens it for reading. A directory is refused here rather than at the first read.
-    pub(super) fn open(&self) -> io::Result<File> {
+    pub(super) fn open(&self) -> Result<File, ReadError> {
         let file = match self {
             // Unbuffered: a line must not wait in a buffer for the next one.
-            Input::Stdin => File::from(io::stdin().as_fd().try_clone_to_owned()?),
-            Input::File(path) => File::open(path)?,
+            Input::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            Input::File(path) => File::open(path),
         };
-        if file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+        match file.and_then(|file| Ok((file.metadata()?.is_dir(), file))) {
+            Ok((false, file)) => Ok(file),
+            Ok((true, _)) => Err(self.failed(&io::ErrorKind::IsADirectory.into())),
+            Err(error) => Err(self.failed(&error)),
         }
-        Ok(file)
+    }
+
+    /// Its size, where that is known before it is read.
+    pub(super) fn size(&self) -> Option<u64> {
+        let metadata = match self {
+            Input::Stdin => self.open().ok()?.metadata(),
+            Input::File(path) => path.metadata(),
+        };
+        metadata
+            .ok()
+            .filter(Metadata::is_file)
+            .map(|file| file.len())
+    }
+
+    /// The error for an input that cannot be read.
+    pub(super) fn failed(&self, error: &io::Error) -> ReadError {
+        ReadError {
+            name: self.to_string(),
+            reason: reason(error),
+        }
+    }
+}
+
+/// The reason without the number that the standard library puts behind it.
+pub(super) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
     }
 }
 
@@ -47,5 +113,89 @@ impl fmt::Display for Input {
             Input::Stdin => f.write_str("-"),
             Input::File(path) => path.display().fmt(f),
         }
+    }
+}
+
+/// The inputs in order, named one by one as the list is read.
+pub(super) type Names = Box<dyn Iterator<Item = Result<Input, ReadError>> + Send>;
+
+impl Inputs {
+    /// Their names. A list is opened anew each time.
+    pub(super) fn names(&self) -> Names {
+        match self {
+            Inputs::Named(inputs) => Box::new(inputs.clone().into_iter().map(Ok)),
+            Inputs::Listed(list) => match list.input.open() {
+                Ok(file) => Box::new(ListReader::of(list.clone(), file)),
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            },
+        }
+    }
+
+    /// Whether their names can be gone through more than once.
+    pub(super) fn are_rereadable(&self) -> bool {
+        match self {
+            Inputs::Named(_) => true,
+            Inputs::Listed(list) => list.input != Input::Stdin && list.input.size().is_some(),
+        }
+    }
+
+    /// The same inputs, rereadable. That may take memory for all their names.
+    pub(super) fn rereadable(self) -> Result<Inputs, ReadError> {
+        if self.are_rereadable() {
+            return Ok(self);
+        }
+        let names: Result<Vec<Input>, ReadError> = self.names().collect();
+        names.map(Inputs::Named)
+    }
+}
+
+/// Reads names from a list.
+struct ListReader {
+    list: List,
+    file: BufReader<File>,
+    /// How many names have been read.
+    count: u64,
+}
+
+impl ListReader {
+    fn of(list: List, file: File) -> ListReader {
+        ListReader {
+            list,
+            file: BufReader::new(file),
+            count: 0,
+        }
+    }
+
+    fn next_name(&mut self) -> Result<Option<Input>, ReadError> {
+        let terminator = match self.list.terminator {
+            Terminator::Newline => b'\n',
+            Terminator::Nul => b'\0',
+        };
+        let mut name = Vec::new();
+        self.file
+            .read_until(terminator, &mut name)
+            .map_err(|error| self.list.input.failed(&error))?;
+        if name.is_empty() {
+            return Ok(None);
+        }
+        self.count += 1;
+        if name.last() == Some(&terminator) {
+            name.pop();
+        }
+        if name.is_empty() {
+            return Err(ReadError {
+                name: format!("{}:{}", self.list.input, self.count),
+                reason: "an empty file name".to_owned(),
+            });
+        }
+        Ok(Some(Input::File(OsStr::from_bytes(&name).into())))
+    }
+}
+
+impl Iterator for ListReader {
+    type Item = Result<Input, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_name().transpose()
     }
 }

@@ -1,8 +1,10 @@
 //! What amqp-publish can be asked for. Options that exist can be carried out, as far as that is known beforehand.
 
+use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
-use super::input::Input;
+use super::input::Inputs;
 use crate::broker::Unroutable;
 use crate::message::Properties;
 
@@ -13,12 +15,16 @@ pub struct PublishOptions {
     pub source: Source,
     /// Where the messages go.
     pub address: Address,
-    /// The properties that all messages get.
+    /// The properties that all messages get. They win over those of an envelope.
     pub properties: Properties,
     /// When it is an error that a message reaches no queue.
     pub routing: Routing,
     /// Whether the broker confirms what it has taken.
     pub confirms: Confirms,
+    /// The file that keeps the place up to which everything is confirmed.
+    pub checkpoint: Option<PathBuf>,
+    /// Whether the progress is shown.
+    pub progress: ShowProgress,
 }
 
 /// Where the bodies come from.
@@ -27,7 +33,7 @@ pub enum Source {
     /// The command line: one message.
     Argument(Vec<u8>),
     /// Inputs, one after the other.
-    Inputs(Vec<Input>, Records),
+    Inputs(Inputs, Records),
 }
 
 impl Source {
@@ -36,7 +42,8 @@ impl Source {
     pub fn is_single_message(&self) -> bool {
         match self {
             Source::Argument(_) => true,
-            Source::Inputs(inputs, records) => inputs.len() == 1 && *records == Records::Whole,
+            Source::Inputs(Inputs::Named(names), Records::Whole) => names.len() == 1,
+            Source::Inputs(..) => false,
         }
     }
 }
@@ -48,6 +55,10 @@ pub enum Records {
     Whole,
     /// A line.
     Lines(LineEnd),
+    /// What is between NULs.
+    NulTerminated,
+    /// A line, which is an envelope.
+    Envelopes,
 }
 
 impl Records {
@@ -55,7 +66,18 @@ impl Records {
     pub(super) fn delimiter(self) -> Option<u8> {
         match self {
             Records::Whole => None,
-            Records::Lines(_) => Some(b'\n'),
+            Records::Lines(_) | Records::Envelopes => Some(b'\n'),
+            Records::NulTerminated => Some(b'\0'),
+        }
+    }
+
+    /// A name for it, which a checkpoint keeps: places are counted in records.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Records::Whole => "files",
+            Records::Lines(_) => "lines",
+            Records::NulTerminated => "null",
+            Records::Envelopes => "jsonl",
         }
     }
 }
@@ -78,6 +100,11 @@ pub enum Address {
         exchange: String,
         /// The routing key; to the default exchange, the queue's name.
         routing_key: String,
+    },
+    /// Each where its envelope says.
+    OfEnvelope {
+        /// The exchange for all of them, whatever their envelopes say.
+        exchange: Option<String>,
     },
 }
 
@@ -115,4 +142,26 @@ pub enum Confirms {
     },
     /// It does not.
     Off,
+}
+
+/// Whether the progress is shown on standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShowProgress {
+    /// If that is a terminal.
+    #[default]
+    OnTerminal,
+    /// Also where it is not: a line every few seconds.
+    Always,
+    /// It is not.
+    Never,
+}
+
+impl ShowProgress {
+    pub(super) fn is_shown(self) -> bool {
+        match self {
+            ShowProgress::OnTerminal => io::stderr().is_terminal(),
+            ShowProgress::Always => true,
+            ShowProgress::Never => false,
+        }
+    }
 }

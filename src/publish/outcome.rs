@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::options::Confirms;
 use super::window::Tally;
 use crate::status::Status;
 
@@ -12,6 +13,8 @@ use crate::status::Status;
 pub struct Outcome {
     /// How it ended.
     pub ending: Ending,
+    /// Whether the broker was asked to confirm.
+    pub confirms: Confirms,
     /// What became of the messages.
     pub tally: Tally,
     /// Where the first message stands that is not confirmed, as far as is known.
@@ -60,13 +63,19 @@ impl Outcome {
     /// How many are confirmed and which is the first that is not, in a sentence.
     #[must_use]
     pub fn progress_made(&self) -> String {
-        let confirmed = match self.tally.confirmed {
-            1 => "1 message confirmed".to_owned(),
-            count => format!("{count} messages confirmed"),
+        let (count, state) = match self.confirms {
+            Confirms::Awaited { .. } => (self.tally.confirmed, "confirmed"),
+            Confirms::Off => (
+                self.tally.published,
+                "sent, whether they arrived is not known",
+            ),
         };
-        match &self.first_unconfirmed {
-            Some(place) => format!("{confirmed}; the first unconfirmed is {place}"),
-            None => confirmed,
+        let noun = if count == 1 { "message" } else { "messages" };
+        match (&self.first_unconfirmed, self.confirms) {
+            (Some(place), Confirms::Awaited { .. }) => {
+                format!("{count} {noun} {state}; the first unconfirmed is {place}")
+            }
+            _ => format!("{count} {noun} {state}"),
         }
     }
 }

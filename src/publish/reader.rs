@@ -1,14 +1,15 @@
 //! The thread that reads the inputs, so that waiting for input never keeps the broker's answers waiting, nor the other
 //! way round.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::chunks::Chunks;
-use super::input::Input;
+use super::input::{Input, Inputs, ReadError};
 use super::options::{Records, Source};
 
 /// How many chunks may wait to be published.
@@ -28,6 +29,19 @@ pub(super) struct Chunk {
 pub(super) struct Origin {
     /// As errors name it.
     pub(super) name: String,
+    /// How many inputs come before it.
+    pub(super) index: u64,
+    /// Where in it reading began.
+    pub(super) first: Position,
+}
+
+/// Where a record stands in its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Its number, from 1.
+    pub(super) record: u64,
+    /// The offset of its first byte.
+    pub(super) offset: u64,
 }
 
 /// A chunk's bytes, shared by the messages that are made of them.
@@ -37,78 +51,118 @@ pub(super) struct Bytes {
     _receipt: Option<Sender<()>>,
 }
 
-/// An input that could not be read, or not to its end.
-#[derive(Debug, thiserror::Error)]
-#[error("reading {name}: {error}")]
-pub(super) struct ReadError {
-    name: String,
-    error: io::Error,
+/// Why there are no more chunks, though there should be.
+pub(super) struct Unread {
+    /// What could not be read, if it is one of the inputs and not the list of them.
+    pub(super) origin: Option<Arc<Origin>>,
+    pub(super) error: ReadError,
 }
-
-/// Nobody wants to read on.
-struct Unwanted;
 
 /// Where chunks arrive, in order. The first error is the last thing that does.
-pub(super) type ChunkReceiver = Receiver<Result<Chunk, ReadError>>;
+pub(super) type ChunkReceiver = Receiver<Result<Chunk, Unread>>;
 
-/// Starts reading.
-pub(super) fn start(source: Source) -> io::Result<(ChunkReceiver, Records)> {
-    let (chunks, receiver) = bounded(CHUNKS_AHEAD);
-    let reader = Reader { chunks };
-    let records = match source {
-        Source::Argument(body) => {
-            // There is room for one chunk.
-            let _ = reader.hand_over(&Arc::new(Origin::named("--body")), body);
-            Records::Whole
-        }
-        Source::Inputs(inputs, records) => {
-            thread::Builder::new()
-                .name("reader".to_owned())
-                .spawn(move || {
-                    let _ = inputs
-                        .iter()
-                        .try_for_each(|input| reader.read(input, records));
-                })?;
-            records
-        }
-    };
-    Ok((receiver, records))
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    /// How many inputs are skipped.
+    pub(super) input: u64,
+    /// Where in the next one.
+    pub(super) position: Position,
 }
 
-impl Origin {
-    fn named(name: &str) -> Origin {
-        Origin {
-            name: name.to_owned(),
+impl Start {
+    /// At the very beginning.
+    pub(super) const BEGINNING: Start = Start {
+        input: 0,
+        position: Position::FIRST,
+    };
+}
+
+impl Position {
+    pub(super) const FIRST: Position = Position {
+        record: 1,
+        offset: 0,
+    };
+}
+
+impl Bytes {
+    /// Bytes that nobody waits for the end of.
+    pub(super) fn new(content: Vec<u8>) -> Bytes {
+        Bytes {
+            content,
+            _receipt: None,
         }
     }
 }
 
+/// Nobody wants to read on, or nobody can.
+struct End;
+
+/// Starts reading.
+pub(super) fn start(source: Source, start: Start) -> io::Result<ChunkReceiver> {
+    let (chunks, receiver) = bounded(CHUNKS_AHEAD);
+    match source {
+        Source::Argument(body) => {
+            let origin = Arc::new(Origin {
+                name: "--body".to_owned(),
+                index: 0,
+                first: Position::FIRST,
+            });
+            let bytes = Arc::new(Bytes::new(body));
+            // There is room for one chunk.
+            let _ = chunks.send(Ok(Chunk { origin, bytes }));
+        }
+        Source::Inputs(inputs, records) => {
+            let reader = Reader { chunks, records };
+            thread::Builder::new()
+                .name("reader".to_owned())
+                .spawn(move || reader.read_all(&inputs, start))?;
+        }
+    }
+    Ok(receiver)
+}
+
 struct Reader {
-    chunks: Sender<Result<Chunk, ReadError>>,
+    chunks: Sender<Result<Chunk, Unread>>,
+    records: Records,
 }
 
 impl Reader {
-    fn read(&self, input: &Input, records: Records) -> Result<(), Unwanted> {
-        let origin = Arc::new(Origin::named(&input.to_string()));
-        let failed = |error: io::Error| {
-            let name = origin.name.clone();
-            let _ = self.chunks.send(Err(ReadError { name, error }));
-            Unwanted
-        };
-        let mut file = input.open().map_err(failed)?;
-        let Some(delimiter) = records.delimiter() else {
-            let mut content = Vec::new();
-            file.read_to_end(&mut content).map_err(failed)?;
-            return self.hand_over(&origin, content);
-        };
-        let mut chunks = Chunks::of(file, delimiter);
-        while let Some(chunk) = chunks.next().map_err(failed)? {
-            self.hand_over(&origin, chunk)?;
+    fn read_all(&self, inputs: &Inputs, start: Start) -> Result<(), End> {
+        for (index, input) in (0..).zip(inputs.names()) {
+            let input = input.map_err(|error| self.give_up(None, error))?;
+            let first = if index == start.input {
+                start.position
+            } else {
+                Position::FIRST
+            };
+            if index >= start.input {
+                let name = input.to_string();
+                let origin = Arc::new(Origin { name, index, first });
+                self.read(&input, &origin)?;
+            }
         }
         Ok(())
     }
 
-    fn hand_over(&self, origin: &Arc<Origin>, content: Vec<u8>) -> Result<(), Unwanted> {
+    fn read(&self, input: &Input, origin: &Arc<Origin>) -> Result<(), End> {
+        let unread = |error| self.give_up(Some(origin), error);
+        let failed = |error: io::Error| unread(input.failed(&error));
+        let mut file = input.open().map_err(unread)?;
+        skip(&mut file, origin.first.offset).map_err(failed)?;
+        let Some(delimiter) = self.records.delimiter() else {
+            let mut content = Vec::new();
+            file.read_to_end(&mut content).map_err(failed)?;
+            return self.hand_over(origin, content);
+        };
+        let mut chunks = Chunks::of(file, delimiter);
+        while let Some(chunk) = chunks.next().map_err(failed)? {
+            self.hand_over(origin, chunk)?;
+        }
+        Ok(())
+    }
+
+    fn hand_over(&self, origin: &Arc<Origin>, content: Vec<u8>) -> Result<(), End> {
         let (receipt, dropped) = bounded(0);
         let large = content.len() > LARGE;
         let bytes = Arc::new(Bytes {
@@ -118,11 +172,29 @@ impl Reader {
         let origin = Arc::clone(origin);
         self.chunks
             .send(Ok(Chunk { origin, bytes }))
-            .map_err(|_| Unwanted)?;
+            .map_err(|_| End)?;
         if large {
             // Nothing is ever sent; this ends when the bytes are dropped.
             let _: Result<(), _> = dropped.recv();
         }
         Ok(())
     }
+
+    fn give_up(&self, origin: Option<&Arc<Origin>>, error: ReadError) -> End {
+        let origin = origin.map(Arc::clone);
+        let _ = self.chunks.send(Err(Unread { origin, error }));
+        End
+    }
+}
+
+/// Passes over the first bytes of what is there to read: by seeking where that is possible, else by reading.
+fn skip(file: &mut File, length: u64) -> io::Result<()> {
+    if length == 0 {
+        return Ok(());
+    }
+    if file.metadata()?.is_file() {
+        let length = i64::try_from(length).map_err(io::Error::other)?;
+        return file.seek(SeekFrom::Current(length)).map(drop);
+    }
+    io::copy(&mut file.take(length), &mut io::sink()).map(drop)
 }

@@ -5,9 +5,12 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use super::chunks::record_length;
-use super::options::{Address, LineEnd, PublishOptions, Records};
-use super::reader::{Bytes, Chunk, Origin};
-use crate::broker::{Error, Template};
+use super::digest::Digest;
+use super::options::{LineEnd, Records};
+use super::reader::{Bytes, Chunk, Origin, Position};
+use super::template::TemplateMaker;
+use crate::broker::Template;
+use crate::envelope;
 
 /// A message to be.
 #[derive(Clone)]
@@ -15,24 +18,27 @@ pub(super) struct Record {
     pub(super) place: Place,
     pub(super) template: Arc<Template>,
     pub(super) body: Body,
+    /// How many bytes of the input it is.
+    pub(super) input_length: usize,
 }
 
-/// Where a record stands in the input.
+/// Where a record stands in the inputs.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    origin: Arc<Origin>,
-    /// From 1, within its origin.
-    record: u64,
+    pub(super) origin: Arc<Origin>,
+    pub(super) position: Position,
+    /// Of the record as it stands there, if anybody wants to know.
+    pub(super) digest: Digest,
 }
 
 impl fmt::Display for Place {
     /// `FILE:RECORD`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.origin.name, self.record)
+        write!(f, "{}:{}", self.origin.name, self.position.record)
     }
 }
 
-/// A message's body: a part of a chunk, not copied.
+/// A message's body: a part of a chunk, not copied, or bytes of its own.
 #[derive(Clone)]
 pub(super) struct Body {
     bytes: Arc<Bytes>,
@@ -47,13 +53,47 @@ impl Deref for Body {
     }
 }
 
+impl From<Vec<u8>> for Body {
+    fn from(content: Vec<u8>) -> Self {
+        Body {
+            range: 0..content.len(),
+            bytes: Arc::new(Bytes::new(content)),
+        }
+    }
+}
+
+/// Whether the places of records have digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Digests {
+    Taken,
+    NotNeeded,
+}
+
+/// A record that no message can be made of, or not the one that was expected.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub(super) struct BadRecord {
+    place: Place,
+    reason: String,
+}
+
 /// Makes records of the chunks that it is given.
 pub(super) struct RecordMaker {
     records: Records,
-    template: Arc<Template>,
-    open: Option<OpenChunk>,
-    /// Of the last record made.
-    last: Option<Place>,
+    templates: TemplateMaker,
+    digests: Digests,
+    /// What the first record must be. It is confirmed already, and passed over.
+    confirmed_before: Option<Digest>,
+    chunk: Option<OpenChunk>,
+    cursor: Option<Cursor>,
+    /// Whether there is something at the cursor that cannot become a message.
+    is_stuck: bool,
+}
+
+/// Where the next record stands, if there is one.
+struct Cursor {
+    origin: Arc<Origin>,
+    position: Position,
 }
 
 /// A chunk that still has records.
@@ -64,85 +104,179 @@ struct OpenChunk {
 }
 
 impl RecordMaker {
-    pub(super) fn new(records: Records, options: &PublishOptions) -> Result<RecordMaker, Error> {
-        let Address::Given {
-            exchange,
-            routing_key,
-        } = &options.address;
-        let unroutable = options.routing.unroutable(exchange);
-        let template = Template::new(exchange, routing_key, &options.properties, unroutable)?;
-        Ok(RecordMaker {
+    pub(super) fn new(
+        records: Records,
+        templates: TemplateMaker,
+        digests: Digests,
+        confirmed_before: Option<Digest>,
+    ) -> RecordMaker {
+        RecordMaker {
             records,
-            template: Arc::new(template),
-            open: None,
-            last: None,
-        })
+            templates,
+            digests,
+            confirmed_before,
+            chunk: None,
+            cursor: None,
+            is_stuck: false,
+        }
     }
 
     /// Takes the next chunk. All records of the one before must have been made.
     pub(super) fn accept(&mut self, chunk: Chunk) {
-        debug_assert!(self.open.is_none());
-        self.open = Some(OpenChunk { chunk, done: 0 });
+        debug_assert!(self.chunk.is_none());
+        self.turn_to(&chunk.origin);
+        self.chunk = Some(OpenChunk { chunk, done: 0 });
+    }
+
+    /// Notes that `origin` cannot be read, or not on.
+    pub(super) fn get_stuck_at(&mut self, origin: &Arc<Origin>) {
+        self.turn_to(origin);
+        self.is_stuck = true;
     }
 
     /// The next record of the chunk at hand, if it has one.
-    pub(super) fn next(&mut self) -> Option<Record> {
-        let open = self.open.as_mut()?;
-        let place = Place::after(self.last.as_ref(), &open.chunk.origin);
-        let range = open.next_range(self.records);
-        let body = Body {
-            bytes: Arc::clone(&open.chunk.bytes),
-            range,
-        };
-        if open.is_done() {
-            self.open = None;
+    pub(super) fn next(&mut self) -> Result<Option<Record>, BadRecord> {
+        while let (Some(chunk), Some(cursor)) = (&self.chunk, &self.cursor) {
+            let range = chunk.next_record(self.records);
+            let place = self.place(chunk, cursor, range.clone());
+            let length = range.len();
+            match self.confirmed_before.take() {
+                None => {
+                    let record = self.record(chunk, place, range)?;
+                    self.advance(length);
+                    return Ok(Some(record));
+                }
+                Some(digest) if digest == place.digest => self.advance(length),
+                Some(_) => {
+                    let reason = "the checkpoint was made for another record; without the file, \
+                                  publishing begins anew"
+                        .to_owned();
+                    self.chunk = None;
+                    return Err(BadRecord { place, reason });
+                }
+            }
         }
-        self.last = Some(place.clone());
-        Some(Record {
-            place,
-            template: Arc::clone(&self.template),
-            body,
-        })
+        Ok(None)
     }
 
     /// Where the next record stands, as far as it is known that there is one.
     pub(super) fn next_place(&self) -> Option<Place> {
-        let open = self.open.as_ref()?;
-        Some(Place::after(self.last.as_ref(), &open.chunk.origin))
+        let cursor = self.cursor.as_ref()?;
+        (self.chunk.is_some() || self.is_stuck).then(|| Place {
+            origin: Arc::clone(&cursor.origin),
+            position: cursor.position,
+            digest: Digest::EMPTY,
+        })
     }
-}
 
-impl Place {
-    fn after(last: Option<&Place>, origin: &Arc<Origin>) -> Place {
-        let record = match last {
-            Some(last) if Arc::ptr_eq(&last.origin, origin) => last.record + 1,
-            _ => 1,
+    /// Whether the record that is confirmed already has not come.
+    pub(super) fn misses_confirmed_record(&self) -> bool {
+        self.confirmed_before.is_some()
+    }
+
+    fn turn_to(&mut self, origin: &Arc<Origin>) {
+        let stays = self
+            .cursor
+            .as_ref()
+            .is_some_and(|cursor| Arc::ptr_eq(&cursor.origin, origin));
+        if !stays {
+            self.cursor = Some(Cursor {
+                origin: Arc::clone(origin),
+                position: origin.first,
+            });
+        }
+    }
+
+    fn place(&self, chunk: &OpenChunk, cursor: &Cursor, range: Range<usize>) -> Place {
+        let digest = match self.digests {
+            Digests::Taken => Digest::of(&chunk.chunk.bytes.content[range]),
+            Digests::NotNeeded => Digest::EMPTY,
         };
         Place {
-            origin: Arc::clone(origin),
-            record,
+            origin: Arc::clone(&cursor.origin),
+            position: cursor.position,
+            digest,
         }
+    }
+
+    fn record(
+        &self,
+        chunk: &OpenChunk,
+        place: Place,
+        range: Range<usize>,
+    ) -> Result<Record, BadRecord> {
+        let input_length = range.len();
+        match self.message(chunk, range) {
+            Ok((template, body)) => Ok(Record {
+                place,
+                template,
+                body,
+                input_length,
+            }),
+            Err(reason) => Err(BadRecord { place, reason }),
+        }
+    }
+
+    fn message(
+        &self,
+        chunk: &OpenChunk,
+        range: Range<usize>,
+    ) -> Result<(Arc<Template>, Body), String> {
+        let bytes = &chunk.chunk.bytes;
+        if self.records == Records::Envelopes {
+            let envelope = envelope::from_json_line(&bytes.content[range])
+                .map_err(|error| error.to_string())?;
+            let template = self.templates.for_envelope(&envelope)?;
+            return Ok((template, envelope.body.into()));
+        }
+        let template = self.templates.for_body()?;
+        let body = Body {
+            range: self.records.body_of(&bytes.content, range),
+            bytes: Arc::clone(bytes),
+        };
+        Ok((template, body))
+    }
+
+    fn advance(&mut self, length: usize) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.position.record += 1;
+            cursor.position.offset += length as u64;
+        }
+        self.chunk = self.chunk.take().and_then(|chunk| chunk.without(length));
     }
 }
 
 impl OpenChunk {
-    /// Where the next record's body is. The record itself may be longer by its delimiter.
-    fn next_range(&mut self, records: Records) -> Range<usize> {
-        let start = self.done;
-        let rest = &self.chunk.bytes.content[start..];
-        self.done += match records.delimiter() {
+    /// Where the next record is, its delimiter included.
+    fn next_record(&self, records: Records) -> Range<usize> {
+        let rest = &self.chunk.bytes.content[self.done..];
+        let length = match records.delimiter() {
             Some(delimiter) => record_length(rest, delimiter),
             None => rest.len(),
         };
-        let record = &self.chunk.bytes.content[start..self.done];
-        let body = match records {
-            Records::Lines(LineEnd::Chomped) => record.strip_suffix(b"\n").unwrap_or(record),
-            Records::Whole | Records::Lines(LineEnd::Kept) => record,
-        };
-        start..start + body.len()
+        self.done..self.done + length
     }
 
-    fn is_done(&self) -> bool {
-        self.done == self.chunk.bytes.content.len()
+    /// The same without the next `length` bytes, if anything is left then.
+    fn without(mut self, length: usize) -> Option<OpenChunk> {
+        self.done += length;
+        (self.done < self.chunk.bytes.content.len()).then_some(self)
+    }
+}
+
+impl Records {
+    /// Which part of a record is the message's body.
+    fn body_of(self, content: &[u8], record: Range<usize>) -> Range<usize> {
+        let dropped = match self {
+            Records::Lines(LineEnd::Chomped) => Some(b'\n'),
+            Records::NulTerminated => Some(b'\0'),
+            Records::Whole | Records::Lines(LineEnd::Kept) | Records::Envelopes => None,
+        };
+        let bytes = &content[record.clone()];
+        if dropped.is_some() && bytes.last().copied() == dropped {
+            record.start..record.end - 1
+        } else {
+            record
+        }
     }
 }

@@ -2,12 +2,11 @@
 //! order; a message that comes back carries no number and is told by what it is.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::options::Confirms;
-use super::records::{Place, Record};
+use super::digest::Digest;
+use super::records::{Body, Place, Record};
 use crate::broker::{Confirmation, Numbers, Returned, Template};
 use crate::message::Message;
 
@@ -31,21 +30,40 @@ pub struct Tally {
 
 /// The messages on the way, in the order in which they were sent.
 pub(super) struct Window {
-    /// Nothing is kept if the broker does not confirm.
+    /// How many there may be; nothing is kept if the broker does not confirm.
     capacity: Option<NonZeroUsize>,
+    bodies: Bodies,
     in_flight: VecDeque<InFlight>,
     /// The number of the first of them.
     first: u64,
+    /// The size of the bodies on the way.
     bytes: usize,
     tally: Tally,
+    /// How many bytes of the input are confirmed.
+    input_bytes: u64,
+    /// The last record of those before which all are confirmed.
+    confirmed_up_to: Option<Place>,
+    confirmed_in_order: u64,
+}
+
+/// What happens to a body once it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bodies {
+    /// It is kept until it is confirmed, in case it has to be sent again.
+    Kept,
+    Forgotten,
 }
 
 struct InFlight {
     place: Place,
     template: Arc<Template>,
+    body: Option<Body>,
     length: usize,
-    fingerprint: u64,
+    input_length: usize,
+    fingerprint: Digest,
     fate: Fate,
+    /// Up to which record all is confirmed once this one is, if not just up to this one.
+    through: Option<Place>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,21 +112,37 @@ impl From<Returned> for Refusal {
 }
 
 impl Window {
-    pub(super) fn new(confirms: Confirms) -> Window {
+    pub(super) fn new(capacity: Option<NonZeroUsize>, bodies: Bodies) -> Window {
         Window {
-            capacity: match confirms {
-                Confirms::Awaited { max_in_flight } => Some(max_in_flight),
-                Confirms::Off => None,
-            },
+            capacity,
+            bodies,
             in_flight: VecDeque::new(),
             first: 1,
             bytes: 0,
             tally: Tally::default(),
+            input_bytes: 0,
+            confirmed_up_to: None,
+            confirmed_in_order: 0,
         }
     }
 
     pub(super) fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// How many bytes of the input are done: confirmed or, where nothing is, sent.
+    pub(super) fn input_bytes(&self) -> u64 {
+        self.input_bytes
+    }
+
+    /// The last record of those before which all are confirmed.
+    pub(super) fn confirmed_up_to(&self) -> Option<&Place> {
+        self.confirmed_up_to.as_ref()
+    }
+
+    /// How many messages have been confirmed after all before them were.
+    pub(super) fn confirmed_in_order(&self) -> u64 {
+        self.confirmed_in_order
     }
 
     /// Whether a message with a body of `length` may be sent now.
@@ -131,31 +165,57 @@ impl Window {
         self.in_flight.front().map(|message| &message.place)
     }
 
-    /// Takes in a message that has just been sent.
+    /// Takes in a message that is about to be sent.
     pub(super) fn add(&mut self, record: &Record) {
         let length = record.body.len();
         self.tally.published += 1;
         self.tally.bytes += length as u64;
         if self.capacity.is_none() {
+            self.input_bytes += record.input_length as u64;
             return;
         }
         self.bytes += length;
         self.in_flight.push_back(InFlight {
             place: record.place.clone(),
             template: Arc::clone(&record.template),
+            body: (self.bodies == Bodies::Kept).then(|| record.body.clone()),
             length,
+            input_length: record.input_length,
             fingerprint: if record.template.may_be_returned() {
-                fingerprint(&record.body)
+                Digest::of(&record.body)
             } else {
-                0
+                Digest::EMPTY
             },
             fate: Fate::Open,
+            through: None,
         });
+    }
+
+    /// Forgets the numbers, which count for one channel, and what is confirmed. What is left is to be sent again.
+    pub(super) fn renumber(&mut self) {
+        let mut open: VecDeque<InFlight> = VecDeque::new();
+        for message in self.in_flight.drain(..) {
+            match open.back_mut() {
+                Some(before) if message.fate == Fate::Confirmed => {
+                    before.through = message.through.or(Some(message.place));
+                }
+                _ => open.push_back(message),
+            }
+        }
+        self.in_flight = open;
+        self.first = 1;
+    }
+
+    /// The messages on the way whose bodies are kept, in order.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&Template, &Body)> {
+        self.in_flight
+            .iter()
+            .filter_map(|message| Some((&*message.template, message.body.as_ref()?)))
     }
 
     /// Notes that a message has come back, before what the broker says about it by number.
     pub(super) fn returned(&mut self, returned: Returned) -> Refusal {
-        let print = fingerprint(&returned.message.body);
+        let print = Digest::of(&returned.message.body);
         let is_it = |message: &InFlight| {
             message.fate == Fate::Open
                 && message.fingerprint == print
@@ -211,30 +271,27 @@ impl Window {
             return;
         }
         message.fate = fate;
+        message.body = None;
         self.bytes -= message.length;
         match fate {
             Fate::Open => {}
-            Fate::Confirmed => self.tally.confirmed += 1,
+            Fate::Confirmed => {
+                self.tally.confirmed += 1;
+                self.input_bytes += message.input_length as u64;
+            }
             Fate::Returned => self.tally.returned += 1,
             Fate::Rejected => self.tally.rejected += 1,
         }
     }
 
     fn forget_confirmed(&mut self) {
-        while self
-            .in_flight
-            .front()
-            .is_some_and(|m| m.fate == Fate::Confirmed)
+        while let Some(message) = self.in_flight.front()
+            && message.fate == Fate::Confirmed
+            && let Some(message) = self.in_flight.pop_front()
         {
-            self.in_flight.pop_front();
+            self.confirmed_up_to = message.through.or(Some(message.place));
+            self.confirmed_in_order += 1;
             self.first += 1;
         }
     }
-}
-
-/// Tells bodies apart without keeping them.
-fn fingerprint(body: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
-    hasher.finish()
 }

@@ -1,0 +1,98 @@
+//! The flags for a message's properties.
+
+use clap::{ArgAction, Args};
+
+use crate::message::{HeaderValue, Headers, PERSISTENT, Properties};
+
+const HEADING: &str = "Properties";
+
+/// The property flags as given.
+#[derive(Args, Clone, Debug)]
+pub(super) struct PropertyArgs {
+    /// Let messages survive a restart of the broker (in durable queues)
+    #[arg(short, long, help_heading = HEADING)]
+    persistent: bool,
+
+    /// The MIME type of the body
+    #[arg(short = 'C', long, value_name = "TYPE", help_heading = HEADING)]
+    content_type: Option<String>,
+
+    /// The MIME content encoding of the body
+    #[arg(short = 'E', long, value_name = "ENCODING", help_heading = HEADING)]
+    content_encoding: Option<String>,
+
+    /// The queue that replies are wanted in
+    #[arg(short = 't', long, value_name = "QUEUE", help_heading = HEADING)]
+    reply_to: Option<String>,
+
+    /// A header; may be given several times
+    #[arg(short = 'H', long, value_name = "KEY: VALUE", value_parser = parse_header, action = ArgAction::Append, help_heading = HEADING)]
+    header: Vec<(String, String)>,
+
+    /// The priority, 0 to 255, for queues made with x-max-priority
+    #[arg(long, value_name = "N", help_heading = HEADING)]
+    priority: Option<u8>,
+
+    /// How long the message may wait in a queue, in milliseconds
+    #[arg(long, value_name = "MS", help_heading = HEADING)]
+    expiration: Option<u64>,
+
+    /// What ties a reply to its request
+    #[arg(long, value_name = "ID", help_heading = HEADING)]
+    correlation_id: Option<String>,
+
+    /// The message's own name
+    #[arg(long, value_name = "ID", help_heading = HEADING)]
+    message_id: Option<String>,
+
+    /// The application's name for the kind of message
+    #[arg(long, value_name = "TYPE", help_heading = HEADING)]
+    r#type: Option<String>,
+
+    /// The publishing application
+    #[arg(long, value_name = "NAME", help_heading = HEADING)]
+    app_id: Option<String>,
+
+    /// The publishing user; the broker refuses any but the one that logs in
+    #[arg(long, value_name = "NAME", help_heading = HEADING)]
+    user_id: Option<String>,
+
+    /// The message's time, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", help_heading = HEADING)]
+    timestamp: Option<u64>,
+}
+
+impl PropertyArgs {
+    /// The properties that the flags set, and no others.
+    pub(super) fn properties(self) -> Properties {
+        let headers: Headers = self
+            .header
+            .into_iter()
+            .map(|(key, value)| (key, HeaderValue::String(value)))
+            .collect();
+        Properties {
+            content_type: self.content_type,
+            content_encoding: self.content_encoding,
+            headers: (!headers.is_empty()).then_some(headers),
+            delivery_mode: self.persistent.then_some(PERSISTENT),
+            priority: self.priority,
+            correlation_id: self.correlation_id,
+            reply_to: self.reply_to,
+            expiration: self.expiration.map(|milliseconds| milliseconds.to_string()),
+            message_id: self.message_id,
+            timestamp: self.timestamp,
+            kind: self.r#type,
+            user_id: self.user_id,
+            app_id: self.app_id,
+        }
+    }
+}
+
+/// `key: value`; as in amqp-tools the value is a string, and blanks before it are not part of it.
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once(':')
+        .ok_or("expected 'key: value', with a colon".to_owned())?;
+    let value = value.trim_start_matches([' ', '\t']);
+    Ok((key.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,325 @@
+//! The place up to which everything is confirmed, in a file, so that the same command can go on from there.
+//!
+//! It is one small record, always the same size, overwritten by a single write within one disk sector: whoever reads it,
+//! after whatever crash, finds the old place or the new one. That is cheap enough to do for every half window.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use serde_json::{Value, json};
+
+use super::digest::Digest;
+use super::input::reason;
+use super::options::Records;
+use super::reader::{Position, Start};
+use super::records::Place;
+use super::survey::Survey;
+
+/// The size of the record, in bytes: a disk sector.
+const SIZE: usize = 512;
+const VERSION: u64 = 1;
+
+/// At most this often the disk is waited for. What the system holds in memory survives the death of this process, and
+/// is lost only with the machine.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A slow disk may take this share of the time.
+const SYNC_SHARE: u32 = 20;
+
+/// A checkpoint file that this process alone writes to.
+pub(super) struct Checkpoint {
+    path: PathBuf,
+    file: File,
+    subject: Subject,
+    /// How many messages had been confirmed in order when it was last written.
+    saved: u64,
+    next_sync: Instant,
+}
+
+/// What a checkpoint is about: places in other inputs mean nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Subject {
+    identity: Digest,
+    inputs: u64,
+    records: Records,
+}
+
+/// The place that a checkpoint keeps: the last record of those up to which all are confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Confirmed {
+    /// Where it stands.
+    pub(super) start: Start,
+    /// What it is.
+    pub(super) digest: Digest,
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CheckpointError {
+    #[error("checkpoint {path}: {reason}")]
+    Io { path: PathBuf, reason: String },
+    #[error("checkpoint {0}: another amqp-publish is using it")]
+    InUse(PathBuf),
+    #[error("checkpoint {0}: not a file that amqp-publish has written")]
+    Foreign(PathBuf),
+    #[error(
+        "checkpoint {path}: it was made for other {what}; without the file, publishing begins anew"
+    )]
+    OtherSubject { path: PathBuf, what: &'static str },
+}
+
+type Result<T> = std::result::Result<T, CheckpointError>;
+
+impl Checkpoint {
+    /// Opens the file, or creates it, for these inputs, and says up to where they are confirmed, if to anywhere.
+    pub(super) fn open(
+        path: &Path,
+        records: Records,
+        survey: &Survey,
+    ) -> Result<(Checkpoint, Option<Confirmed>)> {
+        let subject = Subject {
+            identity: survey.identity,
+            inputs: survey.inputs,
+            records,
+        };
+        let failed = |error: io::Error| io_error(path, &error);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(CheckpointError::Foreign(path.to_owned()));
+        }
+        // Where files cannot be locked, nobody is kept out.
+        if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+            return Err(CheckpointError::InUse(path.to_owned()));
+        }
+        let mut text = String::new();
+        let read = (&file).take(2 * SIZE as u64).read_to_string(&mut text);
+        let confirmed = match read {
+            // It has just been created, or its creator did not live to write to it.
+            Ok(0) => None,
+            Ok(_) => parse(&text, path)?.for_subject(subject, path)?,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(CheckpointError::Foreign(path.to_owned()));
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let checkpoint = Checkpoint {
+            path: path.to_owned(),
+            file,
+            subject,
+            saved: 0,
+            next_sync: Instant::now(),
+        };
+        // If this fails, it does so before anything is sent.
+        checkpoint.write(confirmed)?;
+        checkpoint.file.sync_all().map_err(failed)?;
+        Ok((checkpoint, confirmed))
+    }
+
+    /// How many of `confirmed_in_order` messages the file does not know of.
+    pub(super) fn unsaved(&self, confirmed_in_order: u64) -> u64 {
+        confirmed_in_order - self.saved
+    }
+
+    /// Writes down that everything up to `place` is confirmed.
+    pub(super) fn save(&mut self, place: &Place, confirmed_in_order: u64) -> Result<()> {
+        self.write(Some(Confirmed {
+            start: Start {
+                input: place.origin.index,
+                position: place.position,
+            },
+            digest: place.digest,
+        }))?;
+        self.saved = confirmed_in_order;
+        let now = Instant::now();
+        if now >= self.next_sync {
+            self.sync()?;
+            self.next_sync = Instant::now() + SYNC_INTERVAL.max(now.elapsed() * SYNC_SHARE);
+        }
+        Ok(())
+    }
+
+    /// Waits until what has been written is on the disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file
+            .sync_data()
+            .map_err(|error| io_error(&self.path, &error))
+    }
+
+    fn write(&self, confirmed: Option<Confirmed>) -> Result<()> {
+        self.file
+            .write_all_at(&record(self.subject, confirmed), 0)
+            .map_err(|error| io_error(&self.path, &error))
+    }
+}
+
+fn io_error(path: &Path, error: &io::Error) -> CheckpointError {
+    CheckpointError::Io {
+        path: path.to_owned(),
+        reason: reason(error),
+    }
+}
+
+/// What is in the file: a line of JSON, filled up with blanks.
+fn record(subject: Subject, confirmed: Option<Confirmed>) -> Vec<u8> {
+    let mut value = json!({
+        "amqp-publish checkpoint": VERSION,
+        "inputs": subject.inputs,
+        "identity": hex(subject.identity),
+        "records": subject.records.name(),
+    });
+    if let Some(Confirmed { start, digest }) = confirmed {
+        value["confirmed"] = json!({
+            "input": start.input,
+            "record": start.position.record,
+            "offset": start.position.offset,
+            "digest": hex(digest),
+        });
+    }
+    let mut record = value.to_string().into_bytes();
+    record.resize(SIZE - 1, b' ');
+    record.push(b'\n');
+    record
+}
+
+/// A checkpoint as it was read.
+struct Found {
+    identity: Digest,
+    inputs: u64,
+    records: String,
+    confirmed: Option<Confirmed>,
+}
+
+impl Found {
+    /// The place, if it is one in what is to be published now.
+    fn for_subject(self, subject: Subject, path: &Path) -> Result<Option<Confirmed>> {
+        let what = if self.records != subject.records.name() {
+            "records (lines, files and so on)"
+        } else if self.inputs != subject.inputs || self.identity != subject.identity {
+            "inputs, or their sizes have changed"
+        } else {
+            return Ok(self.confirmed);
+        };
+        Err(CheckpointError::OtherSubject {
+            path: path.to_owned(),
+            what,
+        })
+    }
+}
+
+fn parse(text: &str, path: &Path) -> Result<Found> {
+    let value = serde_json::from_str(text).unwrap_or_default();
+    found(&value).ok_or_else(|| CheckpointError::Foreign(path.to_owned()))
+}
+
+fn found(value: &Value) -> Option<Found> {
+    (value["amqp-publish checkpoint"] == VERSION).then_some(())?;
+    let confirmed = match &value["confirmed"] {
+        Value::Null => None,
+        place => Some(Confirmed {
+            start: Start {
+                input: place["input"].as_u64()?,
+                position: Position {
+                    record: place["record"].as_u64()?,
+                    offset: place["offset"].as_u64()?,
+                },
+            },
+            digest: unhex(&place["digest"])?,
+        }),
+    };
+    Some(Found {
+        identity: unhex(&value["identity"])?,
+        inputs: value["inputs"].as_u64()?,
+        records: value["records"].as_str()?.to_owned(),
+        confirmed,
+    })
+}
+
+fn hex(digest: Digest) -> String {
+    format!("{:016x}", digest.number())
+}
+
+fn unhex(value: &Value) -> Option<Digest> {
+    u64::from_str_radix(value.as_str()?, 16)
+        .ok()
+        .map(Digest::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUBJECT: Subject = Subject {
+        identity: Digest::EMPTY,
+        inputs: u64::MAX,
+        records: Records::Envelopes,
+    };
+
+    fn confirmed() -> Confirmed {
+        Confirmed {
+            start: Start {
+                input: u64::MAX,
+                position: Position {
+                    record: u64::MAX,
+                    offset: u64::MAX,
+                },
+            },
+            digest: Digest::of(b"x"),
+        }
+    }
+
+    #[test]
+    fn every_record_fits_and_is_read_as_it_was_written() {
+        for place in [None, Some(confirmed())] {
+            let bytes = record(SUBJECT, place);
+            assert_eq!(bytes.len(), SIZE);
+            let text = String::from_utf8(bytes).unwrap();
+            let found = parse(&text, Path::new("c")).unwrap();
+            assert_eq!(found.for_subject(SUBJECT, Path::new("c")).unwrap(), place);
+        }
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        for text in ["", "x", "{}", "{\"amqp-publish checkpoint\":2}", "\0\0"] {
+            assert!(parse(text, Path::new("c")).is_err(), "{text:?}");
+        }
+        let longer = String::from_utf8(record(SUBJECT, None)).unwrap() + "{}";
+        assert!(parse(&longer, Path::new("c")).is_err());
+    }
+
+    #[test]
+    fn other_inputs_are_refused() {
+        let found = || {
+            let text = String::from_utf8(record(SUBJECT, None)).unwrap();
+            parse(&text, Path::new("c")).unwrap()
+        };
+        let others = [
+            Subject {
+                identity: Digest::of(b"other"),
+                ..SUBJECT
+            },
+            Subject {
+                inputs: 1,
+                ..SUBJECT
+            },
+            Subject {
+                records: Records::Whole,
+                ..SUBJECT
+            },
+        ];
+        for other in others {
+            assert!(found().for_subject(other, Path::new("c")).is_err());
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The progress on standard error: a bar where that is a terminal, a line now and then where it is not but is asked for.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use indicatif::{
+    HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+    TermLike,
+};
+use rustix::termios::tcgetwinsize;
+
+use super::options::ShowProgress;
+use crate::broker::BlockedNotice;
+
+const TICK: Duration = Duration::from_millis(200);
+/// Below this many columns there is no room for a bar.
+const NARROW: u16 = 60;
+/// The width of lines that go to no terminal.
+const LINE_WIDTH: u16 = 120;
+
+/// Shows how far it is, if it is to be shown.
+#[derive(Default)]
+pub(super) struct Progress {
+    shown: Option<Shown>,
+}
+
+struct Shown {
+    bar: ProgressBar,
+    counts: Arc<Counts>,
+    looks: Looks,
+}
+
+/// What the bar's own words are made of.
+struct Counts {
+    /// Confirmed in this run.
+    messages: AtomicU64,
+    /// How much of the input was done before.
+    bytes_before: u64,
+    began: Instant,
+}
+
+/// What is shown, and while the broker takes nothing.
+#[derive(Clone)]
+struct Looks {
+    flowing: ProgressStyle,
+    blocked: ProgressStyle,
+}
+
+impl Progress {
+    /// Begins to show progress through `bytes` bytes of input, if it is known how many there are, of which
+    /// `bytes_before` were done in an earlier run.
+    pub(super) fn begin(show: ShowProgress, bytes: Option<u64>, bytes_before: u64) -> Progress {
+        if !show.is_shown() {
+            return Progress::default();
+        }
+        let counts = Arc::new(Counts {
+            messages: AtomicU64::new(0),
+            bytes_before,
+            began: Instant::now(),
+        });
+        let (target, columns) = target();
+        let looks = Looks::fitting(columns, bytes, &counts);
+        let bar = ProgressBar::with_draw_target(bytes, target)
+            .with_style(looks.flowing.clone())
+            .with_position(bytes_before);
+        bar.enable_steady_tick(TICK);
+        Progress {
+            shown: Some(Shown { bar, counts, looks }),
+        }
+    }
+
+    /// Notes how many messages are confirmed, and how many bytes of input that is in this run.
+    pub(super) fn advance_to(&self, messages: u64, bytes: u64) {
+        if let Some(Shown { bar, counts, .. }) = &self.shown {
+            counts.messages.store(messages, Ordering::Relaxed);
+            bar.set_position(counts.bytes_before + bytes);
+        }
+    }
+
+    /// Shows when the broker stops taking messages, and when it goes on, until the notices end.
+    pub(super) fn watch(&self, notices: Receiver<BlockedNotice>) -> io::Result<()> {
+        let Some(Shown { bar, looks, .. }) = &self.shown else {
+            return Ok(());
+        };
+        let (bar, looks) = (bar.clone(), looks.clone());
+        let watch = move || {
+            for notice in notices {
+                match notice {
+                    BlockedNotice::Blocked(reason) => {
+                        bar.set_message(reason);
+                        bar.set_style(looks.blocked.clone());
+                    }
+                    BlockedNotice::Unblocked => bar.set_style(looks.flowing.clone()),
+                }
+            }
+            bar.set_style(looks.flowing);
+        };
+        thread::Builder::new()
+            .name("blocked".to_owned())
+            .spawn(watch)
+            .map(drop)
+    }
+
+    /// Whether anything is shown.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown.is_some()
+    }
+
+    /// Does something that may print lines on standard error.
+    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.shown {
+            Some(Shown { bar, .. }) => {
+                bar.disable_steady_tick();
+                let done = bar.suspend(work);
+                bar.enable_steady_tick(TICK);
+                done
+            }
+            None => work(),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(Shown { bar, .. }) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Where it is shown, and how many columns there are if that is a terminal.
+fn target() -> (ProgressDrawTarget, Option<u16>) {
+    let stderr = io::stderr();
+    if stderr.is_terminal() {
+        let columns = tcgetwinsize(&stderr).map_or(0, |size| size.ws_col);
+        (ProgressDrawTarget::stderr(), Some(columns))
+    } else {
+        let lines = ProgressDrawTarget::term_like_with_hz(Box::new(Lines), 1);
+        (lines, None)
+    }
+}
+
+impl Looks {
+    fn fitting(columns: Option<u16>, bytes: Option<u64>, counts: &Arc<Counts>) -> Looks {
+        let (flowing, blocked) = templates(columns, bytes.is_some());
+        Looks {
+            flowing: counts.style(flowing),
+            blocked: counts.style(blocked),
+        }
+    }
+}
+
+/// What is shown while messages flow, and while the broker takes none.
+fn templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'static str) {
+    match (columns, length_is_known) {
+        (Some(..NARROW), true) => (
+            "{percent}%  {messages} messages  {rate}/s  {left}",
+            "{percent}%  blocked by the broker: {wide_msg}",
+        ),
+        (Some(..NARROW), false) => (
+            "{messages} messages  {rate}/s",
+            "blocked by the broker: {wide_msg}",
+        ),
+        (Some(_), true) => (
+            "{wide_bar} {percent}% of {binary_total_bytes}  {messages} messages  {rate}/s  {left}",
+            "{percent}% of {binary_total_bytes}  {messages} messages  blocked by the broker: {wide_msg}",
+        ),
+        (None, true) => (
+            "{percent}% of {binary_total_bytes}  {messages} messages  {rate}/s  {left}",
+            "{percent}% of {binary_total_bytes}  {messages} messages  blocked by the broker: {msg}",
+        ),
+        (Some(_) | None, false) => (
+            "{binary_bytes}  {messages} messages  {rate}/s",
+            "{binary_bytes}  {messages} messages  blocked by the broker: {msg}",
+        ),
+    }
+}
+
+impl Counts {
+    fn style(self: &Arc<Self>, template: &str) -> ProgressStyle {
+        let [messages, rate, left] = [(); 3].map(|()| Arc::clone(self));
+        ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ")
+            .with_key(
+                "messages",
+                move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                    // What cannot be written here is not worth an error.
+                    let _ = write!(out, "{}", HumanCount(messages.messages()));
+                },
+            )
+            .with_key(
+                "rate",
+                move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                    let _ = write!(out, "{}", HumanCount(rate.messages_per_second()));
+                },
+            )
+            .with_key(
+                "left",
+                move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    if let Some(time) = left.time_left(state.pos(), state.len()) {
+                        let _ = write!(out, "{:#}", HumanDuration(time));
+                    }
+                },
+            )
+    }
+
+    fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// On average since the beginning.
+    fn messages_per_second(&self) -> u64 {
+        let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.messages() * 1000 / milliseconds.max(1)
+    }
+
+    /// How long the rest takes if it goes on as it did so far.
+    fn time_left(&self, position: u64, length: Option<u64>) -> Option<Duration> {
+        let done = position.saturating_sub(self.bytes_before);
+        let rest = length?.saturating_sub(position);
+        let times = u32::try_from(u128::from(rest) * 1000 / u128::from(done.max(1))).ok()?;
+        (done > 0).then(|| self.began.elapsed().saturating_mul(times) / 1000)
+    }
+}
+
+/// Where the bar's lines go if there is no terminal: each is a line of its own, and nothing else is written.
+#[derive(Debug)]
+struct Lines;
+
+impl TermLike for Lines {
+    fn width(&self) -> u16 {
+        LINE_WIDTH
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        // What is blank only moves a cursor.
+        match text.trim() {
+            "" => Ok(()),
+            line => writeln!(io::stderr(), "{line}"),
+        }
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.write_str(text)
+    }
+
+    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

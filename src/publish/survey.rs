@@ -1,0 +1,45 @@
+//! A look at the inputs before they are read: how much there is, and what tells them from other inputs.
+
+use super::digest::Digest;
+use super::input::{Inputs, ReadError};
+use super::reader::Start;
+
+/// What is known of the inputs before they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// Of their names and sizes.
+    pub(super) identity: Digest,
+    /// How many there are.
+    pub(super) inputs: u64,
+    /// How many bytes there are in all, if every input has a size.
+    pub(super) bytes: Option<u64>,
+}
+
+impl Survey {
+    pub(super) fn of(inputs: &Inputs) -> Result<Survey, ReadError> {
+        let mut survey = Survey {
+            identity: Digest::EMPTY,
+            inputs: 0,
+            bytes: Some(0),
+        };
+        for input in inputs.names() {
+            let input = input?;
+            let size = input.size();
+            let line = match size {
+                Some(size) => format!("{size} {input}\0"),
+                None => format!("- {input}\0"),
+            };
+            survey.identity = survey.identity.and(line.as_bytes());
+            survey.inputs += 1;
+            survey.bytes = survey.bytes.zip(size).map(|(sum, size)| sum + size);
+        }
+        Ok(survey)
+    }
+}
+
+/// How many bytes come before `start`, as far as the inputs have sizes.
+pub(super) fn bytes_before(inputs: &Inputs, start: Start) -> u64 {
+    let skipped = (0..start.input).zip(inputs.names());
+    let sizes = skipped.filter_map(|(_, input)| input.ok()?.size());
+    sizes.sum::<u64>() + start.position.offset
+}

@@ -1,0 +1,85 @@
+//! From the command line, and the envelope if there is one, to where a message goes and with which properties.
+
+use std::sync::Arc;
+
+use super::options::{Address, PublishOptions, Routing};
+use crate::broker::{Error, Template};
+use crate::envelope::Envelope;
+use crate::message::Properties;
+
+/// Makes the templates of messages.
+pub(super) struct TemplateMaker {
+    address: Address,
+    properties: Properties,
+    routing: Routing,
+    /// For all messages that have nothing of their own.
+    common: Arc<Template>,
+}
+
+impl TemplateMaker {
+    /// Fails if AMQP has no room for what the options say.
+    pub(super) fn new(options: &PublishOptions) -> Result<TemplateMaker, Error> {
+        let (exchange, routing_key) = match &options.address {
+            Address::Given {
+                exchange,
+                routing_key,
+            } => (exchange.as_str(), routing_key.as_str()),
+            Address::OfEnvelope { exchange } => (exchange.as_deref().unwrap_or_default(), ""),
+        };
+        let common = template(options.routing, exchange, routing_key, &options.properties)?;
+        Ok(TemplateMaker {
+            address: options.address.clone(),
+            properties: options.properties.clone(),
+            routing: options.routing,
+            common: Arc::new(common),
+        })
+    }
+
+    /// For a message that is nothing but a body.
+    pub(super) fn for_body(&self) -> Result<Arc<Template>, String> {
+        match self.address {
+            Address::Given { .. } => Ok(Arc::clone(&self.common)),
+            Address::OfEnvelope { .. } => self.for_envelope(&Envelope::default()),
+        }
+    }
+
+    /// For the message of an envelope.
+    pub(super) fn for_envelope(&self, envelope: &Envelope) -> Result<Arc<Template>, String> {
+        let (exchange, routing_key) = match &self.address {
+            Address::Given { .. } if envelope.properties == Properties::default() => {
+                return Ok(Arc::clone(&self.common));
+            }
+            Address::Given {
+                exchange,
+                routing_key,
+            } => (Some(exchange), Some(routing_key)),
+            Address::OfEnvelope { exchange } => (
+                exchange.as_ref().or(envelope.exchange.as_ref()),
+                envelope.routing_key.as_ref(),
+            ),
+        };
+        if exchange.is_none() && routing_key.is_none() {
+            return Err("neither exchange nor routing key specified".to_owned());
+        }
+        let text = |text: Option<&String>| text.cloned().unwrap_or_default();
+        let properties = self.properties.clone().or(envelope.properties.clone());
+        template(
+            self.routing,
+            &text(exchange),
+            &text(routing_key),
+            &properties,
+        )
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
+    }
+}
+
+fn template(
+    routing: Routing,
+    exchange: &str,
+    routing_key: &str,
+    properties: &Properties,
+) -> Result<Template, Error> {
+    let unroutable = routing.unroutable(exchange);
+    Template::new(exchange, routing_key, properties, unroutable)
+}
