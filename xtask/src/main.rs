@@ -1,5 +1,6 @@
 //! `cargo xtask TASK`: what contributors and CI run.
 
+mod bench;
 mod check;
 mod completions;
 mod demo;
@@ -22,6 +23,7 @@ cargo xtask TASK
   test          run all tests; more arguments are passed to `cargo test`
   man           write the man pages in man/
   completions   write the shell completions in completions/
+  bench         measure the tools against what one would use instead, see CONTRIBUTING.md
   check         check that both are up to date, and the pages' lint";
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn run(task: &str, arguments: &[String]) -> Result<()> {
         ("test", _) => test::run(root, arguments),
         ("man", []) => man::generate(root),
         ("completions", []) => completions::generate(root),
+        ("bench", arguments) => bench::run(arguments),
         ("check", []) => check::generated_files(root),
         _ => bail!("no such task, or not these arguments\n\n{HELP}"),
     }
