@@ -117,8 +117,10 @@ fn host_and_port(address: &str) -> Result<(Option<String>, Option<u16>), UrlErro
 }
 
 fn parse_port(text: &str) -> Result<u16, UrlError> {
-    text.parse()
-        .map_err(|_| wrong(&format!("'{text}' is no port (0 to 65535)")))
+    // Not quoted: where a password has a '/', its beginning stands here.
+    text.parse().map_err(|_| {
+        wrong("the port is not a number from 0 to 65535 (write a '/' in a password as %2F, a '?' as %3F)")
+    })
 }
 
 fn vhost(path: &str) -> Result<Option<String>, UrlError> {
@@ -165,7 +167,13 @@ fn set_parameter(url: &mut BrokerUrl, parameter: &str) -> Result<(), UrlError> {
         "auth_mechanism" if value.eq_ignore_ascii_case("external") => url.external = true,
         "auth_mechanism" if value.eq_ignore_ascii_case("plain") => url.external = false,
         "auth_mechanism" => return Err(wrong("auth_mechanism is 'plain' or 'external'")),
-        _ => return Err(wrong(&format!("unknown parameter '{name}'"))),
+        _ if name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_') =>
+        {
+            return Err(wrong(&format!("unknown parameter '{name}'")));
+        }
+        _ => return Err(wrong("unknown parameter")),
     }
     Ok(())
 }
@@ -282,6 +290,9 @@ mod tests {
             ("h:5672", "amqp://"),
             ("amqp://u:secret@h:65536", "port"),
             ("amqp://u:secret@h:", "port"),
+            ("amqp://u:secret/1@h", "%2F"),
+            ("amqp://u:secret?1@h", "%3F"),
+            ("amqp://u?secret@h", "parameter"),
             ("amqp://u:secret@[::1", "']'"),
             ("amqp://u:secret@[::1]5672", "']'"),
             ("amqp://u:secret@h/a/b", "%2F"),

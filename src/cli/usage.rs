@@ -37,8 +37,13 @@ pub(super) fn lenient(command: Command) -> Command {
         })
 }
 
-/// One line that says what is wrong with a command line.
+/// One line that says what is wrong with a command line. It may quote a URL given in the wrong place, but not the
+/// credentials in it.
 pub(super) fn describe(error: &clap::Error) -> String {
+    without_credentials(&complaint(error))
+}
+
+fn complaint(error: &clap::Error) -> String {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => argument.as_str(),
         Some(ContextValue::Strings(arguments)) => arguments.first().map_or("", String::as_str),
@@ -50,6 +55,15 @@ pub(super) fn describe(error: &clap::Error) -> String {
         }
         ErrorKind::UnknownArgument => format!("unexpected operand: {argument}"),
         _ => first_line(error),
+    }
+}
+
+fn without_credentials(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}://***{}", &text[..scheme], &text[at..])
+        }
+        _ => text.to_owned(),
     }
 }
 

@@ -9,3 +9,4 @@ mod queues;
 mod side_by_side;
 mod support;
 mod support_works;
+mod tls;

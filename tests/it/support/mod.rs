@@ -12,6 +12,7 @@ mod running;
 mod test;
 mod wait;
 
+pub(crate) use command::Command;
 pub(crate) use inspector::Message;
 pub(crate) use outcome::{Ended, Finished};
 pub(crate) use proxy::Proxy;
