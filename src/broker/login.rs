@@ -100,7 +100,7 @@ fn failure(endpoint: &Endpoint, witness: &Witness, error: amiquip::Error) -> Err
             "the broker does not offer {requested}, only {available}"
         )),
         // amiquip's guess, from the moment at which the broker hung up. RabbitMQ says so when it refuses a login.
-        (amiquip::Error::InvalidCredentials, _) => Error::Unreachable {
+        (amiquip::Error::InvalidCredentials, Some(End::Broke(_))) => Error::Unreachable {
             address,
             reason: "the broker closed the connection during the login, without a reason"
                 .to_owned(),

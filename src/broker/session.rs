@@ -54,6 +54,14 @@ impl Session {
         let shut = self.shut();
         match self.last_objection().and(shut) {
             Err(Error::Lost { reason, .. }) => Error::Lost { context, reason },
+            Err(Error::Refused {
+                scope, code, text, ..
+            }) => Error::Refused {
+                context,
+                scope,
+                code,
+                text,
+            },
             Err(error) => error,
             Ok(()) => Error::Lost {
                 context,

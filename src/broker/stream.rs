@@ -1,6 +1,7 @@
 //! The byte stream under AMQP, in the form that amiquip takes: TCP or TLS, watched over by the wire guard.
 
 use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
 
 use amiquip::IoStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
@@ -18,7 +19,11 @@ pub(super) struct BrokerStream {
     guard: Guard,
     introduction: Introduction,
     witness: Witness,
+    last_heard: Instant,
 }
+
+/// amiquip gives up on a broker after two heartbeat intervals of silence, and on one that sends nonsense at once.
+const SILENCE: Duration = Duration::from_secs(1);
 
 enum Wire {
     Tcp(mio::net::TcpStream),
@@ -48,6 +53,7 @@ impl BrokerStream {
             guard: Guard::default(),
             introduction: Introduction::default(),
             witness,
+            last_heard: Instant::now(),
         })
     }
 
@@ -79,10 +85,24 @@ impl Read for BrokerStream {
                 let end = format!("the {who} closed the connection");
                 self.witness.see_end(End::Broke(end));
             }
+            Ok(_) => self.last_heard = Instant::now(),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.see_end(error),
-            _ => {}
+            Err(_) => {}
         }
         result
+    }
+}
+
+impl Drop for BrokerStream {
+    /// amiquip says why it ends a connection only to who joins its thread.
+    fn drop(&mut self) {
+        let silence = self.last_heard.elapsed();
+        self.witness.see_end(if silence > SILENCE {
+            let seconds = silence.as_secs();
+            End::Broke(format!("no sign of life from the broker for {seconds}s"))
+        } else {
+            End::Nonsense("the server sent what is not AMQP 0-9-1, or out of turn".to_owned())
+        });
     }
 }
 

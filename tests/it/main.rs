@@ -4,9 +4,12 @@
 //! the whole run (or the broker that `AMQP_URL` names), so every test has queues of its own and deletes them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod connect;
 mod get;
+mod lying_servers;
 mod queues;
 mod side_by_side;
 mod support;
 mod support_works;
 mod tls;
+mod wire;

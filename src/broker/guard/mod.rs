@@ -18,8 +18,9 @@ pub(super) const FRAME_MAX: u32 = 131_072;
 /// size that a content header announces.
 const BODY_MAX: u64 = 512 * 1024 * 1024;
 
-/// More heartbeats than this at a stretch are no sign of life but a flood, behind which nothing else gets a turn.
-const HEARTBEATS_MAX: u32 = 10_000;
+/// More frames than this at a stretch, with no message among them, are no answers but a flood, behind which amiquip
+/// would never get to anything else.
+const FRAMES_AT_A_STRETCH_MAX: u32 = 1 << 20;
 
 /// Before the payload of a frame: type, channel, size (AMQP 0-9-1, section 4.2.3).
 const HEAD: usize = 7;
@@ -42,7 +43,8 @@ pub struct Guard {
     filled: usize,
     place: Place,
     acquaintance: Acquaintance,
-    heartbeats: u32,
+    /// Frames without content since the server last paused.
+    at_a_stretch: u32,
     violation: Option<Violation>,
     news: Vec<News>,
 }
@@ -93,7 +95,7 @@ impl Default for Guard {
             filled: 0,
             place: Place::Head,
             acquaintance: Acquaintance::Stranger,
-            heartbeats: 0,
+            at_a_stretch: 0,
             violation: None,
             news: Vec::new(),
         }
@@ -170,7 +172,7 @@ impl Guard {
         let result = source.read(&mut self.input[self.filled..]);
         match &result {
             Ok(length) => self.filled += length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.heartbeats = 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.at_a_stretch = 0,
             Err(_) => {}
         }
         result
@@ -261,17 +263,18 @@ impl Guard {
     ) -> Result<(), Violation> {
         let payload = &mut self.input[start..start + size];
         let (name, checked) = match frame_type {
-            METHOD => {
-                self.heartbeats = 0;
-                methods::check(payload, channel, &mut self.news)
-            }
+            METHOD => methods::check(payload, channel, &mut self.news),
             HEADER => ("a content header", check_content_header(payload, channel)),
-            _ => {
-                self.heartbeats += 1;
-                let is_flood = channel != 0 || self.heartbeats > HEARTBEATS_MAX;
-                ("heartbeats", if is_flood { Err(Malformed) } else { Ok(()) })
-            }
+            _ if channel == 0 => ("a heartbeat", Ok(())),
+            _ => ("a heartbeat", Err(Malformed)),
         };
+        self.at_a_stretch = match frame_type {
+            HEADER => 0,
+            _ => self.at_a_stretch + 1,
+        };
+        if self.at_a_stretch > FRAMES_AT_A_STRETCH_MAX {
+            return Err(self.violation("one frame after the other without end"));
+        }
         checked.map_err(|Malformed| self.violation(&format!("{name} as it must not be")))
     }
 
@@ -281,7 +284,9 @@ impl Guard {
             Acquaintance::Stranger => {
                 Violation(stranger::describe(&self.input[self.checked..self.filled]))
             }
-            Acquaintance::Met => Violation(format!("the server sent {what}, against AMQP 0-9-1")),
+            Acquaintance::Met => {
+                Violation(format!("the server sent {what}, which is not AMQP 0-9-1"))
+            }
         }
     }
 }

@@ -383,7 +383,7 @@ fn nonsense_is_told_from_what_came_before_it() {
         (head(BODY, 0, 5), "channel 0"),
         (huge_body, "content header"),
         (unfinished, "without an end"),
-        (heartbeat().repeat(10_001), "heartbeats"),
+        (heartbeat().repeat((1 << 20) + 1), "without end"),
         (
             method(
                 1,

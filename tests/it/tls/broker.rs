@@ -163,9 +163,10 @@ fn a_hundred_thousand_lines_arrive_to_the_last_both_ways() {
     let test = broker.test(&broker.authority.client("guest"));
     let flags = broker.flags();
     let queue = test.queue("queue").declare();
-    let lines: String = (1..=100_000)
+    let lines: Vec<String> = (1..=100_000)
         .map(|number| format!("line {number}\n"))
         .collect();
+    let lines = lines.concat();
     test.run(&format!("amqp-publish -l -r {{queue}} {flags}"))
         .stdin(&lines)
         .within(PATIENCE)

@@ -45,23 +45,23 @@ impl Authority {
         parameters.not_before = date_time_ymd(first, 3, 1);
         parameters.not_after = date_time_ymd(last, 3, 1);
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.issue(&parameters, KeyPair::generate().unwrap())
+        self.issue(&parameters, &KeyPair::generate().unwrap())
     }
 
     /// A certificate for a client that goes by that name.
     pub(crate) fn client(&self, name: &str) -> Issued {
-        self.client_with_key(name, KeyPair::generate().unwrap())
+        self.client_with_key(name, &KeyPair::generate().unwrap())
     }
 
-    pub(crate) fn client_with_key(&self, name: &str, key: KeyPair) -> Issued {
+    pub(crate) fn client_with_key(&self, name: &str, key: &KeyPair) -> Issued {
         let mut parameters = named(name, &[]);
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(&parameters, key)
     }
 
-    fn issue(&self, parameters: &CertificateParams, key: KeyPair) -> Issued {
+    fn issue(&self, parameters: &CertificateParams, key: &KeyPair) -> Issued {
         Issued {
-            certificate: parameters.signed_by(&key, &self.0).unwrap().pem(),
+            certificate: parameters.signed_by(key, &self.0).unwrap().pem(),
             key: key.serialize_pem(),
         }
     }

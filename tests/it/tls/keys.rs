@@ -58,7 +58,7 @@ fn keys_may_be_rsa_or_elliptic_and_in_any_unencrypted_format() {
         let pkcs8 = openssl(made_by, "");
         let converted = openssl(converted_by, &pkcs8);
         assert!(converted.contains(begins), "{made_by}");
-        let client = authority.client_with_key("ann", KeyPair::from_pem(&pkcs8).unwrap());
+        let client = authority.client_with_key("ann", &KeyPair::from_pem(&pkcs8).unwrap());
         for key in [pkcs8, converted] {
             test.file("cert.pem", &client.certificate);
             test.file("key.pem", &key);

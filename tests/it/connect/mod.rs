@@ -1,0 +1,6 @@
+//! Finding the broker: which nodes, for how long, as whom, and what may come over the wire.
+
+mod credentials;
+mod latin;
+mod nodes;
+mod retry;
