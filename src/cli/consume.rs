@@ -11,13 +11,18 @@ use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
 use super::{Tool, UsageError};
-use crate::consume::{self, Acknowledgement, CommandLine, ConsumeOptions, Idle, Source, Work};
+use crate::consume::{
+    self, Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Work,
+};
 use crate::queues::Binding;
 use crate::status::Status;
 
 const QUEUE: &str = "Queue";
 const WORK: &str = "Work";
 const TIME: &str = "Time";
+
+/// Printing takes no time: nothing is hoarded, and no round trip waited for.
+const PRINT_AHEAD: u16 = 100;
 
 const EXAMPLES: &str = "Examples:
   # One message; the exit status is the command's:
@@ -68,13 +73,17 @@ pub struct Consume {
     #[arg(short, long, value_name = "N", help_heading = WORK)]
     count: Option<i64>,
 
-    /// How many unacknowledged messages the broker may hand over; 0: 65535 [default: as many as --jobs]
+    /// How many unacknowledged messages the broker may hand over; 0: 65535 [default: as many as --jobs; with --json 100]
     #[arg(short, long, value_name = "N", help_heading = WORK)]
-    prefetch_count: Option<u16>,
+    prefetch_count: Option<i64>,
 
     /// How many commands may run at once
     #[arg(short, long, value_name = "N", default_value_t = NonZeroUsize::MIN, help_heading = WORK)]
     jobs: NonZeroUsize,
+
+    /// Without COMMAND: write each message to standard output as a line of JSON, and acknowledge it then
+    #[arg(long, conflicts_with_all = ["command", "jobs", "joblog", "timeout", "retries", "no_ack"], help_heading = WORK)]
+    json: bool,
 
     /// Append a line about each command to this file
     #[arg(long, value_name = "FILE", help_heading = WORK)]
@@ -125,23 +134,9 @@ impl Consume {
         let prefetch = self.prefetch(limit);
         let acknowledgement = self.acknowledgement()?;
         self.failure.check_against_queue(self.queue.as_deref())?;
-        let (retries, retry_delay) = self.failure.retries();
-        let mut words = self.command.into_iter();
-        let command = CommandLine {
-            program: words
-                .next()
-                .ok_or_else(|| UsageError("consuming command not specified".to_owned()))?,
-            arguments: words.collect(),
-        };
         let options = ConsumeOptions {
             source,
-            work: Work {
-                command,
-                jobs: self.jobs,
-                timeout: self.timeout,
-                retries,
-                retry_delay,
-            },
+            work: self.work()?,
             limit,
             prefetch,
             acknowledgement,
@@ -188,16 +183,41 @@ impl Consume {
             .collect()
     }
 
+    fn work(&self) -> Result<Work, UsageError> {
+        if self.json {
+            return match self.failure.first_given() {
+                None => Ok(Work::Print),
+                Some(flag) => Err(exclusive(flag, "--json")),
+            };
+        }
+        let Some((program, arguments)) = self.command.split_first() else {
+            return Err(UsageError("consuming command not specified".to_owned()));
+        };
+        let (retries, retry_delay) = self.failure.retries();
+        Ok(Work::Command(CommandWork {
+            line: CommandLine {
+                program: program.clone(),
+                arguments: arguments.to_vec(),
+            },
+            jobs: self.jobs,
+            timeout: self.timeout,
+            retries,
+            retry_delay,
+        }))
+    }
+
     /// A negative count is no limit.
     fn limit(&self) -> Option<u64> {
         self.count.and_then(|count| u64::try_from(count).ok())
     }
 
-    /// As many as can run, so that no worker hoards what an idle one could do; never more than are asked for.
+    /// As many as can run, so that no worker hoards what an idle one could do; never more than are asked for. As in
+    /// amqp-tools, 0 and what AMQP has no number for is no limit; ours is the highest number, as a limit there must be.
     fn prefetch(&self, limit: Option<u64>) -> NonZeroU16 {
         let asked = match self.prefetch_count {
-            Some(0) => u16::MAX,
-            Some(count) => count,
+            Some(count @ 1..) => u16::try_from(count).unwrap_or(u16::MAX),
+            Some(_) => u16::MAX,
+            None if self.json => PRINT_AHEAD,
             None => u16::try_from(self.jobs.get()).unwrap_or(u16::MAX),
         };
         let useful = limit.map_or(asked, |limit| {
@@ -210,9 +230,11 @@ impl Consume {
         match (self.no_ack, self.failure.first_given()) {
             (false, _) => Ok(Acknowledgement::AfterCommand),
             (true, None) => Ok(Acknowledgement::OnArrival),
-            (true, Some(flag)) => Err(UsageError(format!(
-                "{flag} and --no-ack cannot be used at the same time"
-            ))),
+            (true, Some(flag)) => Err(exclusive(flag, "--no-ack")),
         }
     }
+}
+
+fn exclusive(one: &str, other: &str) -> UsageError {
+    UsageError(format!("{one} and {other} cannot be used at the same time"))
 }

@@ -12,7 +12,7 @@ use super::command::Started;
 use super::ending::Ending;
 use super::feeder::Feeder;
 use super::joblog::Start;
-use super::task::{Claim, Task};
+use super::task::Task;
 
 /// How long a command that was told to end by SIGTERM has until SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -182,14 +182,11 @@ impl Crew {
 
     /// The connection is gone, and with it the claim to what the commands run for. Says for how many that is news.
     pub(super) fn lose_claims(&mut self) -> usize {
-        let mut lost = 0;
-        for job in self.jobs.values_mut() {
-            if matches!(job.task.claim, Claim::Held(_)) {
-                job.task.claim = Claim::Lost;
-                lost += 1;
-            }
-        }
-        lost
+        self.jobs
+            .values_mut()
+            .map(|job| job.task.lose_claim())
+            .filter(|lost| *lost)
+            .count()
     }
 
     fn discharge(&mut self, pid: Pid, status: WaitStatus) -> Option<Job> {

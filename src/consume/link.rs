@@ -148,6 +148,15 @@ impl<'session> Link<'session> {
             .collect())
     }
 
+    /// Subscribes after the broker has ended the subscription; the queue is declared again, if it is to be.
+    pub(super) fn subscribe_again(&mut self, source: &Source) -> Result<()> {
+        self.queue = prepare_queue(self.session, source)?;
+        self.subscription = Some(self.session.subscribe(&self.queue)?);
+        self.generation += 1;
+        self.unanswered = 0;
+        Ok(())
+    }
+
     /// Forgets a subscription that the broker has ended.
     pub(super) fn subscription_ended(&mut self) {
         self.subscription = None;

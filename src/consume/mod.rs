@@ -17,23 +17,28 @@ mod link;
 mod options;
 mod outbox;
 mod outcome;
+mod printer;
 mod reissue;
 mod signals;
 mod supervisor;
 mod task;
 
 pub use failure::{Action, AttemptLimit, FailurePolicy, Rule};
-pub use options::{Acknowledgement, CommandLine, ConsumeOptions, Idle, Source, Work};
+pub use options::{Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Work};
 
 use anyhow::Context;
 
 use crate::broker::ConnectOptions;
 use crate::status::Status;
+use crate::stdout;
 use supervisor::Supervisor;
 
-/// Runs the command for each message until there is a reason to end.
+/// Runs the command for each message, or prints it, until there is a reason to end.
 pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Result<Status> {
+    if matches!(options.work, Work::Print) {
+        stdout::ensure_open().context("standard output")?;
+    }
     // First of all: a signal that comes while we connect is to end us in order.
     let notices = signals::listen().context("installing signal handlers")?;
-    Supervisor::new(options, notices, connect)?.run(connect)
+    Supervisor::new(options, notices, connect)?.run()
 }

@@ -14,7 +14,7 @@ use crate::status::Status;
 pub struct ConsumeOptions {
     /// The queue.
     pub source: Source,
-    /// The command, and what is granted to it.
+    /// What is done with each message.
     pub work: Work,
     /// How many messages to handle; `None`: no limit.
     pub limit: Option<u64>,
@@ -48,11 +48,20 @@ pub enum Source {
     },
 }
 
-/// The command to run for each message.
+/// What is done with each message.
 #[derive(Clone, Debug)]
-pub struct Work {
+pub enum Work {
+    /// A command is run for it.
+    Command(CommandWork),
+    /// Its envelope is written to standard output.
+    Print,
+}
+
+/// The command to run for each message, and what is granted to it.
+#[derive(Clone, Debug)]
+pub struct CommandWork {
     /// The program and its arguments.
-    pub command: CommandLine,
+    pub line: CommandLine,
     /// How many may run at once.
     pub jobs: NonZeroUsize,
     /// How long each may run.
@@ -61,6 +70,14 @@ pub struct Work {
     pub retries: u32,
     /// The pause before the first of these, doubled before each further one.
     pub retry_delay: Duration,
+}
+
+impl CommandWork {
+    /// The pause before the command is run again that has failed `runs` times.
+    pub(super) fn pause_after(&self, runs: u32) -> Duration {
+        let doublings = runs.saturating_sub(1).min(16);
+        self.retry_delay.saturating_mul(1 << doublings)
+    }
 }
 
 /// A program and its arguments, as given.

@@ -1,5 +1,6 @@
 //! What amqp-consume has to show for itself in the end: its exit status.
 
+use super::ending::{Ending, Verdict};
 use crate::status::Status;
 
 /// What was done.
@@ -16,10 +17,16 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// A message has failed.
-    pub(super) fn failure(&mut self, status: Status) {
-        self.failed += 1;
-        self.first_failure.get_or_insert(status);
+    /// Work on a message has ended.
+    pub(super) fn count(&mut self, ending: Ending) {
+        match ending.verdict {
+            Verdict::Succeeded => self.succeeded += 1,
+            Verdict::Failed => {
+                self.failed += 1;
+                self.first_failure.get_or_insert(ending.status);
+            }
+            Verdict::Interrupted => {}
+        }
     }
 }
 
@@ -98,7 +105,11 @@ mod tests {
         };
         for code in failures {
             tally.begun += 1;
-            tally.failure(Status::exited(*code));
+            tally.count(Ending {
+                verdict: Verdict::Failed,
+                status: Status::exited(*code),
+                signal: 0,
+            });
         }
         tally
     }

@@ -48,6 +48,15 @@ impl Task {
         }
     }
 
+    /// The connection is gone, and the claim with it. Says whether there was one.
+    pub(super) fn lose_claim(&mut self) -> bool {
+        let is_held = matches!(self.claim, Claim::Held(_));
+        if is_held {
+            self.claim = Claim::Lost;
+        }
+        is_held
+    }
+
     /// The message apart from the claim to it.
     pub(super) fn without_claim(mut self) -> (Task, Claim) {
         let claim = std::mem::replace(&mut self.claim, Claim::Lost);

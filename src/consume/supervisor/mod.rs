@@ -1,0 +1,288 @@
+//! The loop: takes messages, has them worked on, and settles them. What it does about messages is in `messages`, about its
+//! own end in `end`.
+
+mod end;
+mod messages;
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, at, bounded, never, select};
+
+use super::console::say;
+use super::crew::Crew;
+use super::failed::Failed;
+use super::held::Until;
+use super::joblog::Joblog;
+use super::link::Link;
+use super::options::ConsumeOptions;
+use super::outbox::Report;
+use super::outcome::Tally;
+use super::printer::Printer;
+use super::signals::Notice;
+use super::task::{Claim, Task};
+use crate::broker::{self, Arrival, ConnectOptions, Error, Session};
+use crate::status::Status;
+use end::Stage;
+
+/// The least time between two attempts to work on a connection.
+const BREATHER: Duration = Duration::from_secs(1);
+
+/// The running tool. It outlives a connection; what belongs to one is in its [`Link`].
+pub(super) struct Supervisor {
+    options: Rc<ConsumeOptions>,
+    connect: ConnectOptions,
+    notices: Receiver<Notice>,
+    joblog: Option<Joblog>,
+    stage: Stage,
+    /// When `--grace` is over.
+    grace_ends: Option<Instant>,
+    /// Delivered, and waiting for a free job.
+    waiting: VecDeque<Task>,
+    /// The running commands.
+    crew: Crew,
+    /// What is being written to standard output.
+    printer: Printer,
+    /// Failed, and to be run again; each keeps its job.
+    resting: Vec<(Instant, Task)>,
+    /// Failed, and not settled yet.
+    failed: Failed,
+    tally: Tally,
+    /// What the first of the messages failed with that were held to the end.
+    unfinished: Option<Status>,
+    commands_started: u64,
+    /// Since when nothing has come or run.
+    quiet_since: Instant,
+}
+
+/// What the loop wakes up for.
+enum Event {
+    Arrival(Arrival),
+    Notice(Notice),
+    Opened(broker::Result<Box<Session>>),
+    Report(Report),
+    Written(io::Result<()>),
+    Deadline,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        options: ConsumeOptions,
+        notices: Receiver<Notice>,
+        connect: &ConnectOptions,
+    ) -> anyhow::Result<Supervisor> {
+        let joblog = match &options.joblog {
+            Some(path) => Some(
+                Joblog::open(path)
+                    .with_context(|| format!("opening the job log {}", path.display()))?,
+            ),
+            None => None,
+        };
+        let until = match options.limit {
+            Some(_) => Until::TheEnd,
+            None => Until::Paused,
+        };
+        Ok(Supervisor {
+            failed: Failed::new(options.failure.clone(), until, connect.clone()),
+            options: Rc::new(options),
+            connect: connect.clone(),
+            notices,
+            joblog,
+            stage: Stage::Consuming,
+            grace_ends: None,
+            waiting: VecDeque::new(),
+            crew: Crew::default(),
+            printer: Printer::default(),
+            resting: Vec::new(),
+            tally: Tally::default(),
+            unfinished: None,
+            commands_started: 0,
+            quiet_since: Instant::now(),
+        })
+    }
+
+    /// Consumes until there is a reason to end, on one connection after the other.
+    pub(super) fn run(mut self) -> anyhow::Result<Status> {
+        let mut not_before = Instant::now();
+        while let Some(session) = self.open_session(not_before)? {
+            not_before = Instant::now() + BREATHER;
+            let error = match self.serve(&session) {
+                Ok(()) => match session.close() {
+                    Ok(()) => break,
+                    Err(error) => error,
+                },
+                Err(Error::Lost { .. }) => session.autopsy("basic.consume"),
+                Err(error) => error,
+            };
+            self.lose_session();
+            let is_consuming = matches!(self.stage, Stage::Consuming);
+            if is_consuming && error.is_transient() && self.is_persistent() {
+                say(&format!("{error}; connecting anew"));
+            } else {
+                self.fail(explained(error));
+            }
+        }
+        self.finish_without_broker();
+        self.outcome()
+    }
+
+    /// Whether the tool outlives its connections.
+    fn is_persistent(&self) -> bool {
+        !self.connect.retry.is_zero()
+    }
+
+    /// Connects, in a thread of its own: running commands and signals are looked after meanwhile. `None` if the tool is
+    /// to end before there is a connection, or needs none any more.
+    fn open_session(&mut self, not_before: Instant) -> anyhow::Result<Option<Session>> {
+        if !matches!(self.stage, Stage::Consuming) {
+            return Ok(None);
+        }
+        let (sender, opened) = bounded(1);
+        let connect = self.connect.clone();
+        thread::Builder::new()
+            .name("connect".to_owned())
+            .spawn(move || {
+                thread::sleep(not_before.saturating_duration_since(Instant::now()));
+                let _ = sender.send(Session::open(&connect).map(Box::new));
+            })
+            .context("starting a thread")?;
+        while matches!(self.stage, Stage::Consuming) {
+            self.enforce_deadlines();
+            match self.next_event(None, &opened) {
+                Event::Opened(Ok(session)) => {
+                    self.quiet_since = Instant::now();
+                    return Ok(Some(*session));
+                }
+                Event::Opened(Err(error)) => self.fail(error.into()),
+                other => self.on_event_without_broker(other),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Works on one connection until the tool is to end and everything is settled.
+    fn serve(&mut self, session: &Session) -> broker::Result<()> {
+        let mut link = Link::establish(session, &self.options)?;
+        loop {
+            self.enforce_deadlines();
+            self.decide_to_end(&link)?;
+            match self.stage {
+                Stage::Consuming => self.keep_busy(&mut link)?,
+                Stage::Draining(_) | Stage::Stopping(_) => {
+                    if self.wind_up(&mut link)? {
+                        return Ok(());
+                    }
+                }
+            }
+            match self.next_event(Some(&link), &never()) {
+                Event::Arrival(arrival) => self.on_arrival(arrival, &mut link)?,
+                Event::Notice(Notice::Child) => self.on_children(&mut link)?,
+                Event::Notice(Notice::End(signal)) => self.on_signal(signal),
+                Event::Report(report) => self.failed.on_report(report, &mut link)?,
+                Event::Written(result) => self.on_written(result, &mut link)?,
+                Event::Opened(_) | Event::Deadline => {}
+            }
+        }
+    }
+
+    fn next_event(
+        &self,
+        link: Option<&Link>,
+        opened: &Receiver<broker::Result<Box<Session>>>,
+    ) -> Event {
+        let arrivals = link.and_then(Link::arrivals).cloned().unwrap_or_else(never);
+        let deadline = self.next_deadline(link.is_some()).map_or_else(never, at);
+        let reports = link.map_or_else(never, |_| self.failed.reports().clone());
+        let written = self.printer.written().cloned().unwrap_or_else(never);
+        select! {
+            recv(arrivals) -> wire => Event::Arrival(Arrival::from_wire(wire)),
+            recv(self.notices) -> notice => notice.map_or(Event::Deadline, Event::Notice),
+            recv(opened) -> session => session.map_or(Event::Deadline, Event::Opened),
+            recv(reports) -> report => report.map_or(Event::Deadline, Event::Report),
+            recv(written) -> result => Event::Written(
+                result.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())),
+            ),
+            recv(deadline) -> _ => Event::Deadline,
+        }
+    }
+
+    fn on_event_without_broker(&mut self, event: Event) {
+        match event {
+            Event::Notice(Notice::Child) => self.on_children_without_broker(),
+            Event::Notice(Notice::End(signal)) => self.on_signal(signal),
+            Event::Written(result) => self.on_written_without_broker(result),
+            Event::Arrival(_) | Event::Opened(_) | Event::Report(_) | Event::Deadline => {}
+        }
+    }
+
+    fn on_arrival(&mut self, arrival: Arrival, link: &mut Link) -> broker::Result<()> {
+        match arrival {
+            Arrival::Delivery(delivery) => {
+                let task = link.take(*delivery);
+                self.waiting.push_back(task);
+                self.quiet_since = Instant::now();
+                Ok(())
+            }
+            Arrival::Ended => Ok(()),
+            Arrival::Cancelled => self.on_cancelled(link),
+            Arrival::Closed(error) => Err(error),
+            Arrival::Broken => Err(Error::Lost {
+                context: "basic.consume",
+                reason: "the connection is closed".to_owned(),
+            }),
+        }
+    }
+
+    /// The broker has ended the subscription: the queue is deleted, or has moved to another node.
+    fn on_cancelled(&mut self, link: &mut Link) -> broker::Result<()> {
+        let error = Error::Cancelled(format!("queue '{}' is gone", link.queue()));
+        link.subscription_ended();
+        if matches!(self.stage, Stage::Consuming) && self.is_persistent() {
+            say(&format!("{error}; subscribing anew"));
+            return link.subscribe_again(&self.options.source);
+        }
+        self.fail(error.into());
+        Ok(())
+    }
+
+    /// The connection is gone, and all unsettled messages with it: the broker delivers them again.
+    fn lose_session(&mut self) {
+        let resting = self.resting.len();
+        self.resting
+            .retain(|(_, task)| matches!(task.claim, Claim::Settled));
+        let lost =
+            self.crew.lose_claims() + self.printer.lose_claims() + (resting - self.resting.len());
+        self.tally.begun = self.tally.begun.saturating_sub(lost as u64);
+        self.waiting.clear();
+        self.failed.forget();
+    }
+
+    /// When there is something to do though nothing happens.
+    fn next_deadline(&self, connected: bool) -> Option<Instant> {
+        let ours = [self.crew.next_deadline(), self.grace_ends];
+        let mut of_the_work = [None; 3];
+        if connected && matches!(self.stage, Stage::Consuming) {
+            let resting = self.resting.iter().map(|(due, _)| *due).min();
+            of_the_work = [self.failed.next_due(), resting, self.idle_at()];
+        }
+        ours.into_iter().chain(of_the_work).flatten().min()
+    }
+}
+
+/// The error, with what to do about those that are not self-explanatory.
+fn explained(error: Error) -> anyhow::Error {
+    match &error {
+        Error::Refused { text, .. } if text.contains("delivery acknowledgement") => {
+            anyhow::anyhow!(
+                "{error}\nThe broker takes a message back that is not acknowledged in time. Raise its consumer_timeout \
+                 (30 minutes unless set), or x-consumer-timeout of the queue (RabbitMQ 3.12 or later), both in \
+                 milliseconds, above what a command may take, or bound that with --timeout."
+            )
+        }
+        _ => error.into(),
+    }
+}
