@@ -4,6 +4,7 @@
 //! One that `differs` says why, and what each of the two does. A folder a command; `connection` is common to all.
 
 mod connection;
+mod consume;
 mod facts;
 mod get;
 mod publish;

@@ -159,6 +159,7 @@ impl<'t> Queue<'t> {
     /// How the queue was declared; nothing if there is none.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self.counts() {
+            Ok(_) if self.name.starts_with("amq.") => Some(Kind::Reserved),
             Ok(_) => Kind::VISIBLE
                 .into_iter()
                 .find(|kind| self.is_declared_as(*kind)),

@@ -162,10 +162,11 @@ impl Test {
         filled + rest
     }
 
-    /// Writes a file into the test's folder.
+    /// Writes a file into the test's folder that only its owner may read.
     pub(crate) fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, contents).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 
