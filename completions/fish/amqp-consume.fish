@@ -2,7 +2,7 @@ complete -c amqp-consume -s q -l queue -d 'The queue to consume from [default: a
 complete -c amqp-consume -s e -l exchange -d 'Declare the queue and bind it to this exchange' -r
 complete -c amqp-consume -s r -l routing-key -d 'The routing keys to bind with, separated by commas' -r
 complete -c amqp-consume -s c -l count -d 'End after N messages, with the status of the first command that failed [default: no limit]' -r
-complete -c amqp-consume -s p -l prefetch-count -d 'How many unacknowledged messages the broker may hand over; 0: 65535 [default: as many as --jobs]' -r
+complete -c amqp-consume -s p -l prefetch-count -d 'How many unacknowledged messages the broker may hand over; 0: 65535 [default: as many as --jobs; with --json 100]' -r
 complete -c amqp-consume -s j -l jobs -d 'How many commands may run at once' -r
 complete -c amqp-consume -l joblog -d 'Append a line about each command to this file' -r -F
 complete -c amqp-consume -l timeout -d 'End a command that runs longer, by SIGTERM and 5s later SIGKILL; it has failed, with status 124' -r
@@ -33,6 +33,7 @@ complete -c amqp-consume -l key -d 'The client\'s private key, in PEM' -r -F
 complete -c amqp-consume -s d -l declare -d 'Declare the queue; it ends with its last consumer'
 complete -c amqp-consume -s x -l exclusive -d 'Declare the queue for this connection alone'
 complete -c amqp-consume -s A -l no-ack -d 'Acknowledge each message before its command runs: if that fails, the message is gone'
+complete -c amqp-consume -l json -d 'Without COMMAND: write each message to standard output as a line of JSON, and acknowledge it then'
 complete -c amqp-consume -l ssl -d 'Connect by TLS, and by nothing else; so does a URL of amqps://'
 complete -c amqp-consume -l no-default-cert-paths -d 'Trust none of the system\'s certificates, only --cacert'
 complete -c amqp-consume -l insecure -d 'Trust any server, whatever its certificate: anyone between you and it can read along'
