@@ -54,7 +54,7 @@ fn complaint(error: &clap::Error) -> String {
             format!("{argument}: unknown option{}", suggestion(error))
         }
         ErrorKind::UnknownArgument => format!("unexpected operand: {argument}"),
-        _ => first_line(error),
+        _ => first_paragraph(error),
     }
 }
 
@@ -121,9 +121,12 @@ fn suggestion(error: &clap::Error) -> String {
     }
 }
 
-/// clap's own words, without its `error: ` and what it adds below.
-fn first_line(error: &clap::Error) -> String {
+/// clap's own words in one line, without its `error: ` and what it adds below a blank line.
+fn first_paragraph(error: &clap::Error) -> String {
     let text = StyledStr::from(error.to_string()).to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let mut lines = text.lines().take_while(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let list = lines.map(str::trim).collect::<Vec<_>>().join(", ");
+    format!("{first} {list}").trim_end().to_owned()
 }

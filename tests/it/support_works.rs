@@ -113,6 +113,6 @@ fn the_proxy_passes_stalls_and_cuts() {
     proxy.refuse();
     test.run("amqp-get -q {queue}")
         .args(["-u", &proxy.url()])
-        .stderr("logging in to AMQP server: connection closed unexpectedly\n")
+        .stderr_contains("logging in to AMQP server: ")
         .exits(1);
 }
