@@ -3,6 +3,7 @@
 //! An experiment is a [`track::Track`] on which entries race in the [`lab::Lab`]; its results are data
 //! ([`results::Results`]), and the page, the plots and the verdicts are made from that alone.
 
+mod certificates;
 mod delay_proxy;
 mod experiments;
 mod invocation;
@@ -25,7 +26,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use experiments::{consuming, large_bodies, one_shot, round_trips, seeding, sizes, startup};
+use experiments::{consuming, large_bodies, one_shot, round_trips, seeding, sizes, startup, tls};
 use lab::{Lab, Scale};
 use options::Options;
 use results::Results;
@@ -42,7 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 fn measure(options: &Options) -> Result<Results> {
     let root = project_root()?;
-    let lab = Lab::set_up(&root, options.scale)?;
+    let lab = Lab::set_up(&root, options)?;
     let start = Instant::now();
     let mut results = Results {
         date: machine::today().context("there is no date")?,
@@ -76,6 +77,7 @@ fn experiment(lab: &Lab, name: &str, results: &mut Results) -> Result<()> {
         "bodies" => results.races.extend(seeding::bodies(lab)?),
         "consuming" => results.races.extend(consuming::run(lab)?),
         "large-bodies" => results.races.extend(large_bodies::run(lab)?),
+        "tls" => results.races.extend(tls::run(lab)?),
         "instructions" => results.tallies.extend(startup::run(lab)?),
         _ => results.tallies.push(sizes::run(lab)?),
     }

@@ -7,3 +7,4 @@ pub(crate) mod round_trips;
 pub(crate) mod seeding;
 pub(crate) mod sizes;
 pub(crate) mod startup;
+pub(crate) mod tls;

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 use testbroker::{Broker, Options};
 
+use super::certificates::Tls;
 use super::invocation::Invocation;
 use super::tools::Tools;
 
@@ -36,19 +37,23 @@ pub(crate) struct Lab {
     pub(crate) tools: Tools,
     pub(crate) scale: Scale,
     broker: Broker,
+    tls: Tls,
     folder: TempDir,
     root: PathBuf,
 }
 
 impl Lab {
-    pub(crate) fn set_up(root: &Path, scale: Scale) -> Result<Self> {
-        let tools = Tools::prepare(root)?;
+    pub(crate) fn set_up(root: &Path, options: &super::options::Options) -> Result<Self> {
+        let tools = Tools::prepare(root, options.tools.as_deref())?;
+        let folder = TempDir::with_prefix("bench-")?;
+        let tls = Tls::in_folder(folder.path())?;
         eprintln!("bench: starting a private broker");
         Ok(Self {
             tools,
-            scale,
-            broker: Broker::start(&Options::new())?,
-            folder: TempDir::with_prefix("bench-")?,
+            scale: options.scale,
+            broker: Broker::start(&tls.configure(Options::new()))?,
+            tls,
+            folder,
             root: root.to_owned(),
         })
     }
@@ -75,6 +80,10 @@ impl Lab {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.broker.address()
+    }
+
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// One of our tools with the broker's URL.
@@ -114,7 +123,11 @@ impl Lab {
         if let Some(python) = self.tools.python() {
             shown = shown.replace(&python.display().to_string(), "python3");
         }
-        for (long, short) in [(self.url(), "$URL"), (self.prefix_of_files(), "")] {
+        for (long, short) in [
+            (self.url(), "$URL"),
+            (self.tls.url(), "$TLS_URL"),
+            (self.prefix_of_files(), ""),
+        ] {
             shown = shown.replace(&long, short);
         }
         shown.replace(&format!("{}/", self.root.display()), "")

@@ -14,15 +14,19 @@ const PIKA: &str = "pika==1.3.2";
 #[derive(Debug)]
 pub(crate) struct Tools {
     root: PathBuf,
+    ours: PathBuf,
     python: Option<PathBuf>,
     parallel: Option<PathBuf>,
     valgrind: Option<PathBuf>,
 }
 
 impl Tools {
-    /// Builds ours, and installs the others where that is possible without asking.
-    pub(crate) fn prepare(root: &Path) -> Result<Self> {
-        build_release(root)?;
+    /// Builds ours, unless they are somewhere already, and installs the others where that is possible without asking.
+    pub(crate) fn prepare(root: &Path, ours: Option<&Path>) -> Result<Self> {
+        let ours = match ours {
+            Some(folder) => folder.to_owned(),
+            None => build_release(root)?,
+        };
         let packages = [
             ("amqp-publish", "amqp-tools"),
             ("time", "time"),
@@ -42,6 +46,7 @@ impl Tools {
         }
         Ok(Self {
             root: root.to_owned(),
+            ours,
             python: python_with_pika(root)
                 .inspect_err(|error| eprintln!("bench: without pika: {error:#}"))
                 .ok(),
@@ -52,7 +57,7 @@ impl Tools {
 
     /// One of our tools, such as `amqp-get`.
     pub(crate) fn ours(&self, name: &str) -> PathBuf {
-        self.root.join("target/release").join(name)
+        self.ours.join(name)
     }
 
     /// The reference's tool of the same name.
@@ -147,7 +152,8 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-fn build_release(root: &Path) -> Result<()> {
+/// Builds the release binaries and says where they are.
+fn build_release(root: &Path) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args([
@@ -163,7 +169,7 @@ fn build_release(root: &Path) -> Result<()> {
         .status()
         .context("starting cargo")?;
     ensure!(status.success(), "cargo build --release failed");
-    Ok(())
+    Ok(root.join("target/release"))
 }
 
 /// Tries; whoever needs the package finds out whether it is there.
