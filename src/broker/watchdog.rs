@@ -2,60 +2,70 @@
 //! broker ends with an error.
 
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Watches over one connection; lets go of it when dropped.
 #[derive(Debug)]
-pub(super) struct Watchdog {
-    deadlines: Sender<Option<Instant>>,
-    bitten: Arc<AtomicBool>,
-}
+pub(super) struct Watchdog(Arc<Shared>);
 
 /// Cuts a connection from another thread, when the one that uses it may be waiting for the broker.
 #[derive(Clone, Debug)]
-pub struct Cutter(Sender<Option<Instant>>);
+pub struct Cutter(Arc<Shared>);
+
+/// What the watching thread and those that set deadlines have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    orders: Mutex<Orders>,
+    changed: Condvar,
+    bitten: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    deadline: Option<Instant>,
+    /// Until when the thread sleeps if nobody wakes it; `None`: until somebody does.
+    sleeps_until: Option<Instant>,
+    /// Nothing is watched over any more.
+    is_over: bool,
+}
 
 impl Cutter {
     /// Has the connection cut at `deadline`, unless closing it sets another.
     pub fn cut_at(&self, deadline: Instant) {
-        // Nobody listens where the connection has ended already.
-        let _ = self.0.send(Some(deadline));
+        self.0.set(Some(deadline));
     }
 }
 
 impl Watchdog {
     /// A watchdog for `socket`'s connection, with no deadline yet.
     pub(super) fn over(socket: TcpStream) -> std::io::Result<Watchdog> {
-        let (deadlines, orders) = channel();
-        let bitten = Arc::new(AtomicBool::new(false));
-        let mark = Arc::clone(&bitten);
+        let shared = Arc::new(Shared::default());
+        let watched = Arc::clone(&shared);
         thread::Builder::new()
             .name("watchdog".to_owned())
             .spawn(move || {
-                if overslept(&orders) {
-                    mark.store(true, Ordering::SeqCst);
+                if watched.oversleeps() {
+                    watched.bitten.store(true, Ordering::SeqCst);
                     // The connection may be gone already; then there is nothing to end.
                     let _ = socket.shutdown(Shutdown::Both);
                 }
             })?;
-        Ok(Watchdog { deadlines, bitten })
+        Ok(Watchdog(shared))
     }
 
     /// The means to cut the connection from elsewhere.
     pub(super) fn cutter(&self) -> Cutter {
-        Cutter(self.deadlines.clone())
+        Cutter(Arc::clone(&self.0))
     }
 
     /// Does `work`; the connection is cut if it takes longer than until `deadline`.
     pub(super) fn guard<T>(&self, deadline: Instant, work: impl FnOnce() -> T) -> T {
-        // A watchdog that cannot be told has ended the connection, and work ends by that.
-        let _ = self.deadlines.send(Some(deadline));
+        self.0.set(Some(deadline));
         let done = work();
-        let _ = self.deadlines.send(None);
+        self.0.set(None);
         done
     }
 
@@ -66,7 +76,7 @@ impl Watchdog {
 
     /// Whether a deadline passed and the connection was cut for it.
     pub(super) fn has_cut(&self) -> bool {
-        self.bitten.load(Ordering::SeqCst)
+        self.0.bitten.load(Ordering::SeqCst)
     }
 }
 
@@ -77,20 +87,55 @@ pub(super) fn deadline_in(limit: Duration) -> Instant {
     now.checked_add(limit.min(NEVER)).unwrap_or(now)
 }
 
-/// Waits until a deadline passes (true) or nobody can set one any more (false).
-fn overslept(orders: &Receiver<Option<Instant>>) -> bool {
-    let mut deadline: Option<Instant> = None;
-    loop {
-        let order = match deadline {
-            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(deadline) => {
-                orders.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            }
+impl Shared {
+    /// Sets or clears the deadline. The thread is woken only if it would sleep too long: most deadlines are cleared in
+    /// time, and then it never runs.
+    fn set(&self, deadline: Option<Instant>) {
+        let mut orders = self.lock();
+        orders.deadline = deadline;
+        let sleeps_too_long = match (deadline, orders.sleeps_until) {
+            (Some(deadline), Some(until)) => deadline < until,
+            (Some(_), None) => true,
+            (None, _) => false,
         };
-        match order {
-            Ok(new) => deadline = new,
-            Err(RecvTimeoutError::Timeout) => return true,
-            Err(RecvTimeoutError::Disconnected) => return false,
+        if sleeps_too_long {
+            self.changed.notify_one();
         }
+    }
+
+    /// Waits until a deadline passes (true) or nobody can set one any more (false).
+    fn oversleeps(&self) -> bool {
+        let mut orders = self.lock();
+        loop {
+            if orders.is_over {
+                return false;
+            }
+            orders.sleeps_until = orders.deadline;
+            let Some(deadline) = orders.deadline else {
+                orders = self
+                    .changed
+                    .wait(orders)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            let woken = self.changed.wait_timeout(orders, left);
+            orders = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The orders are whole at every moment, also where somebody panicked who held them.
+    fn lock(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.0.lock().is_over = true;
+        self.0.changed.notify_one();
     }
 }
