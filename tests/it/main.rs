@@ -6,11 +6,15 @@
 
 mod connect;
 mod examples;
+mod failures;
 mod get;
 mod lying_servers;
+mod publish;
 mod queues;
 mod side_by_side;
 mod support;
 mod support_works;
 mod tls;
+mod tutorial;
+mod usage_errors;
 mod wire;

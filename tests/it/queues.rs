@@ -1,6 +1,8 @@
 //! amqp-declare-queue and amqp-delete-queue.
 
-use crate::support::Test;
+use amiquip::ExchangeType;
+
+use crate::support::{Kind, Test};
 
 #[test]
 fn a_declared_queue_is_there_and_its_name_is_printed() {
@@ -8,15 +10,158 @@ fn a_declared_queue_is_there_and_its_name_is_printed() {
     test.run("amqp-declare-queue -q {queue} -d")
         .stdout("{queue}\n")
         .succeeds();
-    assert_eq!(test.queue("queue").depth(), 0);
+    assert_eq!(test.queue("queue").kind(), Some(Kind::Durable));
 }
 
 #[test]
-fn deleting_prints_how_many_messages_were_in_the_queue() {
+fn operands_are_names_and_each_is_declared_once() {
+    let test = Test::new();
+    test.run("amqp-declare-queue -d -q {b} {a} {b} {c} {a}")
+        .stdout("{b}\n{a}\n{c}\n")
+        .succeeds();
+    for name in ["a", "b", "c"] {
+        assert_eq!(test.queue(name).kind(), Some(Kind::Durable));
+    }
+}
+
+#[test]
+fn a_queue_named_by_the_broker_can_be_used_by_its_name() {
+    let test = Test::new();
+    let name = test
+        .run("amqp-declare-queue -q ''")
+        .stdout_contains("amq.gen-")
+        .succeeds()
+        .stdout_text();
+    let queue = test.adopt(name.trim_end());
+    test.run("amqp-publish -b a -r")
+        .arg(queue.name())
+        .succeeds();
+    queue.holds(1);
+}
+
+#[test]
+fn auto_delete_and_arguments_make_the_queue_they_say() {
+    let test = Test::new();
+    test.run("amqp-declare-queue --auto-delete {queue}")
+        .stdout("{queue}\n")
+        .succeeds();
+    assert_eq!(test.queue("queue").kind(), Some(Kind::AutoDelete));
+
+    let declare = "amqp-declare-queue -d {short} -a x-max-length=1 -a x-overflow=reject-publish";
+    test.run(declare).stdout("{short}\n").succeeds();
+    test.run(declare).stdout("{short}\n").succeeds();
+    test.run("amqp-declare-queue -d {short} -a x-max-length=2 -a x-overflow=reject-publish")
+        .stderr_line("inequivalent arg 'x-max-length' for queue '{short}' in vhost '/': received '2' but current is '1'")
+        .exits(1);
+}
+
+#[test]
+fn a_quorum_queue_is_durable_by_itself() {
+    let test = Test::new();
+    test.run("amqp-declare-queue --queue-type quorum -d {queue}")
+        .stdout("{queue}\n")
+        .succeeds();
+    test.run("amqp-declare-queue -a x-queue-type=quorum -d {queue}")
+        .stdout("{queue}\n")
+        .succeeds();
+    test.run("amqp-publish -p -r {queue} -b a").succeeds();
+    test.run("amqp-get -q {queue}").stdout("a").succeeds();
+}
+
+#[test]
+fn a_bound_queue_gets_what_its_exchange_does() {
+    let test = Test::new();
+    test.queue("other")
+        .declare()
+        .bind_to(&ExchangeType::Direct, &test.name("exchange"), "unused");
+    test.run("amqp-declare-queue -d {queue} --bind {exchange}:red --bind {exchange}:green")
+        .stdout("{queue}\n")
+        .succeeds();
+    for key in ["red", "blue", "green"] {
+        test.run("amqp-publish -e {exchange}")
+            .args(["-r", key, "-b", key])
+            .succeeds();
+    }
+    assert_eq!(test.queue("queue").take_texts(), ["red", "green"]);
+    test.run("amqp-declare-queue -d {queue} --bind {missing}:key")
+        .any_stdout()
+        .stderr_line(
+            "queue.bind: server channel error 404, message: NOT_FOUND - no exchange '{missing}'",
+        )
+        .exits(1);
+}
+
+#[test]
+fn passive_only_looks() {
+    let test = Test::new();
+    test.run("amqp-declare-queue --passive {queue}")
+        .stderr_line("queue.declare: server channel error 404")
+        .exits(1);
+    test.queue("queue").declare();
+    test.run("amqp-declare-queue --passive {queue}")
+        .stdout("{queue}\n")
+        .succeeds();
+}
+
+#[test]
+fn json_tells_how_much_is_in_a_queue_and_how_many_read_it() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a", "b"]);
+    test.run("amqp-declare-queue -d {queue} --json")
+        .stdout("{\"queue\":\"{queue}\",\"messages\":2,\"consumers\":0}\n")
+        .succeeds();
+    let empty = test.queue("empty").declare();
+    empty.consume_without_reading();
+    test.run("amqp-declare-queue -d {empty} --json")
+        .stdout("{\"queue\":\"{empty}\",\"messages\":0,\"consumers\":1}\n")
+        .succeeds();
+}
+
+#[test]
+fn deleting_prints_how_many_messages_were_in_each_queue() {
     let test = Test::new();
     test.queue("queue").declare().publish(["a", "b", "c"]);
-    test.run("amqp-delete-queue -q {queue}")
-        .stdout("3\n")
+    test.queue("other").declare();
+    test.run("amqp-delete-queue -q {queue} {other} {missing}")
+        .stdout("3\n0\n0\n")
         .succeeds();
     assert!(!test.queue("queue").exists());
+    assert!(!test.queue("other").exists());
+}
+
+#[test]
+fn purging_keeps_the_queue() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a", "b"]);
+    test.run("amqp-delete-queue -q {queue} --purge")
+        .stdout("2\n")
+        .succeeds();
+    queue.holds(0);
+}
+
+#[test]
+fn conditions_keep_what_is_used_or_full() {
+    let test = Test::new();
+    let full = test.queue("full").declare();
+    full.publish(["a"]);
+    test.run("amqp-delete-queue -e {full}")
+        .stderr_line("PRECONDITION_FAILED")
+        .exits(1);
+    let used = test.queue("used").declare();
+    used.consume_without_reading();
+    test.run("amqp-delete-queue --if-unused {used}")
+        .stderr_line("PRECONDITION_FAILED")
+        .exits(1);
+    assert!(full.exists() && used.exists());
+}
+
+#[test]
+fn deleting_tells_in_json_too() {
+    let test = Test::new();
+    test.queue("queue").declare().publish(["a"]);
+    test.run("amqp-delete-queue {queue} --json")
+        .stdout("{\"queue\":\"{queue}\",\"messages\":1}\n")
+        .succeeds();
 }

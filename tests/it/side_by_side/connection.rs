@@ -17,8 +17,8 @@ table! {
     );
     url_percent_encoded: with_messages(["a"], "amqp-get -u amqp://%67uest:gues%74@{host}:{port} -q {queue}").same();
     url_with_unknown_vhost: with_messages(["a"], "amqp-get -u {url}/nowhere -q {queue}").stderr_too().same();
-    url_with_wrong_password: with_messages(["a"], "amqp-get -u amqp://guest:wrong@{host}:{port} -q {queue}").same();
-    url_with_wrong_user: with_messages(["a"], "amqp-get -u amqp://nobody:guest@{host}:{port} -q {queue}").same();
+    url_with_wrong_password: with_messages(["a"], "amqp-get -u amqp://guest:wrong@{host}:{port} -q {queue}").stderr_too().same();
+    url_with_wrong_user: with_messages(["a"], "amqp-get -u amqp://nobody:guest@{host}:{port} -q {queue}").stderr_too().same();
     url_twice: with_messages(["a"], "amqp-get -u amqp://{host}:1 -u {url} -q {queue}").same();
     url_of_another_scheme: with_messages(["a"], "amqp-get -u http://{host}:{port} -q {queue}").same();
     url_garbage: with_messages(["a"], "amqp-get -u garbage -q {queue}").same();
@@ -64,7 +64,7 @@ table! {
     vhost_is_not_percent_decoded: with_messages(["a"], "amqp-get -s {host} --port {port} --vhost %2f -q {queue}").stderr_too().same();
     credentials: with_messages(["a"], "amqp-get -s {host} --port {port} --username guest --password guest -q {queue}").same();
     credentials_equals: with_messages(["a"], "amqp-get -s {host} --port {port} --username=guest --password=guest -q {queue}").same();
-    credentials_wrong: with_messages(["a"], "amqp-get -s {host} --port {port} --username guest --password wrong -q {queue}").same();
+    credentials_wrong: with_messages(["a"], "amqp-get -s {host} --port {port} --username guest --password wrong -q {queue}").stderr_too().same();
     username_alone: with_messages(["a"], "amqp-get -s {host} --port {port} --username guest -q {queue}").same();
     heartbeat: with_messages(["a"], "amqp-get -s {host} --port {port} --heartbeat 10 -q {queue}").same();
     heartbeat_off: with_messages(["a"], "amqp-get -s {host} --port {port} --heartbeat=0 -q {queue}").same();
@@ -76,7 +76,7 @@ table! {
         r#"exit 1, complains; {queue} durable: "a""#,
         r#"exit 0, prints "a"; {queue} durable"#,
     );
-    authfile_wrong_password: with_messages(["a"], "amqp-get -s {host} --port {port} --authfile auth -q {queue}").file("auth", "username:guest\npassword:wrong\n").same();
+    authfile_wrong_password: with_messages(["a"], "amqp-get -s {host} --port {port} --authfile auth -q {queue}").file("auth", "username:guest\npassword:wrong\n").stderr_too().same();
     authfile_other_order: with_messages(["a"], "amqp-get -s {host} --port {port} --authfile auth -q {queue}").file("auth", "password:guest\nusername:guest\n").same();
     authfile_with_more: with_messages(["a"], "amqp-get -s {host} --port {port} --authfile auth -q {queue}").file("auth", "username:guest\npassword:guest\nmore\n").same();
     authfile_with_username_alone: with_messages(["a"], "amqp-get -s {host} --port {port} --authfile auth -q {queue}").file("auth", "username:guest\n").same();
