@@ -5,10 +5,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{completions, man};
+use crate::{completions, install, man};
 
 /// Generates everything anew and fails if that differs from what is committed.
 pub(crate) fn generated_files(root: &Path) -> Result<()> {
+    install::program("mandoc", "mandoc")?;
     man::generate(root)?;
     completions::generate(root)?;
     lint_pages(root)?;
@@ -42,7 +43,7 @@ fn lint_pages(root: &Path) -> Result<()> {
         .args(["-T", "lint", "-W", "style"])
         .args(&pages)
         .output()
-        .context("running mandoc; is the package of that name installed?")?;
+        .context("running mandoc")?;
     if !lint.status.success() || !lint.stdout.is_empty() {
         bail!("mandoc:\n{}", String::from_utf8_lossy(&lint.stdout));
     }

@@ -42,6 +42,14 @@ pub(crate) fn reference_tools() -> Result<()> {
     apt_get("amqp-tools")
 }
 
+/// A program by its name, from the package that has it.
+pub(crate) fn program(name: &str, package: &str) -> Result<()> {
+    if on_path(name) {
+        return Ok(());
+    }
+    apt_get(package)
+}
+
 fn apt_get(package: &str) -> Result<()> {
     let by_hand = format!(
         "install the Debian package {package}, for example: sudo apt-get install {package}"
