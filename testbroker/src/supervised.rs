@@ -29,7 +29,7 @@ exec "$@" 3<&- </dev/null
 #[derive(Debug)]
 pub(crate) struct Supervised {
     child: Child,
-    _lifeline: Option<ChildStdin>,
+    lifeline: Option<ChildStdin>,
 }
 
 impl Supervised {
@@ -64,10 +64,7 @@ impl Supervised {
             .stdout(log);
         let mut child = shell.spawn().context("starting /bin/sh")?;
         let lifeline = child.stdin.take();
-        Ok(Self {
-            child,
-            _lifeline: lifeline,
-        })
+        Ok(Self { child, lifeline })
     }
 
     /// The process id of the command itself.
@@ -106,6 +103,53 @@ impl Drop for Supervised {
         if let Ok(pid) = self.pid() {
             let _ = kill_process_group(pid, Signal::KILL);
         }
+        drop(self.lifeline.take());
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    /// Waits for something that the test cannot be told of.
+    fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !condition() {
+            assert!(Instant::now() < deadline, "waited in vain: {what}");
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The system closes the lifeline of an owner that is killed, just as it is closed here.
+    #[test]
+    fn without_its_owner_the_command_ends_and_its_folder_goes() {
+        let (folder, logs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let mut command = Command::new("sleep");
+        command.arg("1000").env("PATH", "/usr/bin:/bin");
+        let log = logs.path().join("log");
+        let mut supervised = Supervised::spawn(&command, Some(folder.path()), &log).unwrap();
+        assert!(supervised.ended().unwrap().is_none());
+        drop(supervised.lifeline.take());
+        eventually("its end", || supervised.ended().unwrap().is_some());
+        eventually("its folder's removal", || !folder.path().exists());
+    }
+
+    #[test]
+    fn what_does_not_mind_sigterm_is_killed() {
+        let folder = TempDir::new().unwrap();
+        let ready = folder.path().join("ready");
+        let stubborn = format!(
+            "trap '' TERM; : >{}; while :; do sleep 1; done",
+            ready.display()
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &stubborn]).env("PATH", "/usr/bin:/bin");
+        let supervised = Supervised::spawn(&command, None, &folder.path().join("log")).unwrap();
+        let pid = supervised.pid().unwrap();
+        eventually("its start", || ready.exists());
+        supervised.terminate(Duration::from_millis(200)).unwrap();
+        assert!(rustix::process::test_kill_process(pid).is_err());
     }
 }

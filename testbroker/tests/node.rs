@@ -1,0 +1,29 @@
+//! A private node on its way through life, and one that cannot start.
+
+use std::net::TcpStream;
+
+use testbroker::{Broker, Options};
+
+#[test]
+fn a_killed_node_comes_back_with_its_data_on_its_port() {
+    let mut node = Broker::start(&Options::new()).unwrap();
+    let address = node.address();
+    node.rabbitmqctl(&["add_vhost", "remembered"]).unwrap();
+    node.kill();
+    assert!(TcpStream::connect(address).is_err());
+    node.resume().unwrap();
+    assert!(TcpStream::connect(address).is_ok());
+    assert!(
+        node.rabbitmqctl(&["list_vhosts"])
+            .unwrap()
+            .contains("remembered")
+    );
+    node.stop().unwrap();
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_node_that_cannot_start_tells_why() {
+    let error = Broker::start(&Options::new().configure("no_such_setting = 1")).unwrap_err();
+    assert!(error.to_string().contains("no_such_setting"), "{error}");
+}
