@@ -67,6 +67,22 @@ pub struct Returned {
     properties: AmqpProperties,
 }
 
+#[cfg(test)]
+impl Returned {
+    /// A message of this template, as the broker returns it.
+    pub(crate) fn of(template: &Template, body: &[u8]) -> Returned {
+        Return {
+            reply_code: 312,
+            reply_text: "NO_ROUTE".to_owned(),
+            exchange: template.exchange.clone(),
+            routing_key: template.routing_key.clone(),
+            content: body.to_vec(),
+            properties: template.properties.clone(),
+        }
+        .into()
+    }
+}
+
 impl Template {
     /// A template for messages to `exchange` (empty: the default exchange) with `routing_key`.
     pub fn new(

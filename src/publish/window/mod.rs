@@ -295,3 +295,6 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
