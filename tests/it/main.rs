@@ -11,6 +11,8 @@ mod get;
 mod lying_servers;
 mod publish;
 mod queues;
+mod seed_confirms;
+mod seed_sources;
 mod side_by_side;
 mod support;
 mod support_works;
