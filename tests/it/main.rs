@@ -11,6 +11,7 @@ mod get;
 mod lying_servers;
 mod publish;
 mod queues;
+mod seed_checkpoint;
 mod seed_confirms;
 mod seed_sources;
 mod side_by_side;
