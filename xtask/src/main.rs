@@ -4,9 +4,12 @@ mod bench;
 mod check;
 mod completions;
 mod demo;
+mod dist;
+mod image;
 mod install;
 mod job;
 mod man;
+mod manifests;
 mod shell;
 mod test;
 mod tools;
@@ -24,7 +27,10 @@ cargo xtask TASK
   man           write the man pages in man/
   completions   write the shell completions in completions/
   bench         measure the tools against what one would use instead, see CONTRIBUTING.md
-  check         check that both are up to date, and the pages' lint";
+  check         check that both are up to date, and the pages' lint
+  dist          make the tarball and the Debian package in target/dist
+  image         base, build or test: the container images
+  manifests     check k8s/ against the Kubernetes API's schemas";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -48,6 +54,9 @@ fn run(task: &str, arguments: &[String]) -> Result<()> {
         ("completions", []) => completions::generate(root),
         ("bench", arguments) => bench::run(arguments),
         ("check", []) => check::generated_files(root),
+        ("dist", []) => dist::run(),
+        ("image", [action]) => image::run(action),
+        ("manifests", []) => manifests::run(),
         _ => bail!("no such task, or not these arguments\n\n{HELP}"),
     }
 }
