@@ -43,23 +43,20 @@ pub(super) fn readable(body: &Arc<Vec<u8>>) -> io::Result<(PipeReader, Option<Fe
 fn write_until_stopped(mut pipe: PipeWriter, body: &[u8], stopped: &PipeReader) -> io::Result<()> {
     rustix::io::ioctl_fionbio(&pipe, true)?;
     let mut rest = body;
-    while !rest.is_empty() {
+    while !rest.is_empty() && is_wanted(&pipe, stopped)? {
         match pipe.write(rest) {
             Ok(written) => rest = &rest[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if !writable_again(&pipe, stopped)? {
-                    return Ok(());
-                }
-            }
-            Err(error) => return Err(error),
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {}
+                _ => return Err(error),
+            },
         }
     }
     Ok(())
 }
 
 /// Waits until the pipe takes more (true) or the feeder is dropped (false).
-fn writable_again(pipe: &PipeWriter, stopped: &PipeReader) -> io::Result<bool> {
+fn is_wanted(pipe: &PipeWriter, stopped: &PipeReader) -> io::Result<bool> {
     let mut waiting = [
         PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::OUT),
         PollFd::from_borrowed_fd(stopped.as_fd(), PollFlags::IN),
