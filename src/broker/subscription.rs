@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU16;
 
-use amiquip::{Consumer, ConsumerMessage, ConsumerOptions};
+use amiquip::{Confirm, Consumer, ConsumerMessage, ConsumerOptions};
 use crossbeam_channel::{Receiver, RecvError};
 
 use super::delivery::Delivery;
@@ -25,6 +25,9 @@ pub type WireArrival = Result<ConsumerMessage, RecvError>;
 
 /// A subscription's receiver.
 pub type Arrivals = Receiver<ConsumerMessage>;
+
+/// Ends when a session's channel does, and brings nothing before: for those who have no subscription to hear it from.
+pub type Lifeline = Receiver<Confirm>;
 
 /// What a subscription brings.
 #[derive(Debug)]
@@ -71,6 +74,15 @@ impl Session {
         self.channel()
             .qos(0, prefetch.get(), false)
             .map_err(|error| self.failure("basic.qos", error))
+    }
+
+    /// Hears of the end of this session's channel, which [`Session::autopsy`] then explains. Not for a session with a
+    /// publisher.
+    pub fn lifeline(&self) -> Result<Lifeline> {
+        // amiquip lets go of whoever listens for confirms when the channel ends. None come unless they are turned on.
+        self.channel()
+            .listen_for_publisher_confirms()
+            .map_err(|error| self.failure("basic.consume", error))
     }
 
     /// Subscribes to `queue` (basic.consume). What was handed over must be settled, one by one.

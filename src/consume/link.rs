@@ -1,7 +1,7 @@
 //! The way to the broker while it stands: the queue, the subscription to it, and the answers to what it brings.
 
 use crate::broker::{
-    Arrivals, Delivery, QueueDeclaration, Result, Session, Subscription, Unsettled,
+    Arrivals, Delivery, Lifeline, QueueDeclaration, Result, Session, Subscription, Unsettled,
 };
 
 use super::console::say;
@@ -13,6 +13,7 @@ pub(super) struct Link<'session> {
     session: &'session Session,
     queue: String,
     subscription: Option<Subscription<'session>>,
+    lifeline: Lifeline,
     /// Counts the subscriptions of this session.
     generation: u64,
     /// How many deliveries of the present subscription are unanswered. Those of earlier ones cost it nothing: without
@@ -71,6 +72,7 @@ impl<'session> Link<'session> {
             session,
             queue,
             subscription,
+            lifeline: session.lifeline()?,
             generation: 0,
             unanswered: 0,
             prefetch: options.prefetch.get().into(),
@@ -85,6 +87,11 @@ impl<'session> Link<'session> {
     /// Where messages arrive; `None` once there is no subscription.
     pub(super) fn arrivals(&self) -> Option<&Arrivals> {
         self.subscription.as_ref().map(Subscription::arrivals)
+    }
+
+    /// What ends with the channel, as long as no subscription tells of that.
+    pub(super) fn lifeline(&self) -> Option<&Lifeline> {
+        self.subscription.is_none().then_some(&self.lifeline)
     }
 
     /// Takes a delivery in hand.

@@ -195,11 +195,13 @@ impl Supervisor {
         opened: &Receiver<broker::Result<Box<Session>>>,
     ) -> Event {
         let arrivals = link.and_then(Link::arrivals).cloned().unwrap_or_else(never);
+        let lifeline = link.and_then(Link::lifeline).cloned().unwrap_or_else(never);
         let deadline = self.next_deadline(link.is_some()).map_or_else(never, at);
         let reports = link.map_or_else(never, |_| self.failed.reports().clone());
         let written = self.printer.written().cloned().unwrap_or_else(never);
         select! {
             recv(arrivals) -> wire => Event::Arrival(Arrival::from_wire(wire)),
+            recv(lifeline) -> _ => Event::Arrival(Arrival::Broken),
             recv(self.notices) -> notice => notice.map_or(Event::Deadline, Event::Notice),
             recv(opened) -> session => session.map_or(Event::Deadline, Event::Opened),
             recv(reports) -> report => report.map_or(Event::Deadline, Event::Report),

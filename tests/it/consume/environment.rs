@@ -1,0 +1,151 @@
+//! What a command is told about its message.
+
+use std::collections::BTreeMap;
+
+use amiquip::{AmqpProperties, AmqpValue, FieldTable};
+
+use crate::support::Test;
+
+/// The variables of ours that a command saw.
+fn seen(test: &Test) -> BTreeMap<String, String> {
+    test.read("environment")
+        .split('\0')
+        .filter_map(|variable| variable.split_once('='))
+        .filter(|(name, _)| name.starts_with("AMQP_") && *name != "AMQP_URL")
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+const NOTE: &str = "cat >/dev/null; cat /proc/self/environ >environment";
+
+#[test]
+fn every_property_has_a_variable() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.bind_to_fanout(&test.name("exchange"));
+    let headers = FieldTable::from([
+        ("number".to_owned(), AmqpValue::LongInt(5)),
+        (
+            "text".to_owned(),
+            AmqpValue::LongString("\"quoted\" \u{e9}".to_owned()),
+        ),
+    ]);
+    let properties = AmqpProperties::default()
+        .with_content_type("text/plain".to_owned())
+        .with_content_encoding("gzip".to_owned())
+        .with_headers(headers)
+        .with_delivery_mode(2)
+        .with_priority(7)
+        .with_correlation_id("correlation".to_owned())
+        .with_reply_to("reply".to_owned())
+        .with_expiration("600000".to_owned())
+        .with_message_id("id".to_owned())
+        .with_timestamp(1_700_000_000)
+        .with_type_("kind".to_owned())
+        .with_user_id("guest".to_owned())
+        .with_app_id("app".to_owned());
+    let exchange = test.name("exchange");
+    test.inspector()
+        .publish((&exchange, "a.key"), ["a"], &properties)
+        .unwrap();
+    test.script("note", NOTE);
+    test.run("amqp-consume -q {queue} -c 1 ./note").succeeds();
+    let expected = [
+        ("AMQP_QUEUE", queue.name()),
+        ("AMQP_EXCHANGE", &exchange),
+        ("AMQP_ROUTING_KEY", "a.key"),
+        ("AMQP_REDELIVERED", "0"),
+        ("AMQP_DELIVERY_TAG", "1"),
+        ("AMQP_ATTEMPT", "1"),
+        ("AMQP_CONTENT_TYPE", "text/plain"),
+        ("AMQP_CONTENT_ENCODING", "gzip"),
+        ("AMQP_PRIORITY", "7"),
+        ("AMQP_CORRELATION_ID", "correlation"),
+        ("AMQP_REPLY_TO", "reply"),
+        ("AMQP_EXPIRATION", "600000"),
+        ("AMQP_MESSAGE_ID", "id"),
+        ("AMQP_TIMESTAMP", "1700000000"),
+        ("AMQP_TYPE", "kind"),
+        ("AMQP_USER_ID", "guest"),
+        ("AMQP_APP_ID", "app"),
+        (
+            "AMQP_HEADERS",
+            "{\"number\":5,\"text\":\"\\\"quoted\\\" \u{e9}\"}",
+        ),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(seen(&test), BTreeMap::from(expected));
+}
+
+#[test]
+fn what_the_message_does_not_have_is_absent_though_the_tool_has_it() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a"]);
+    test.script("note", NOTE);
+    test.run("amqp-consume -q {queue} -c 1 ./note")
+        .env("AMQP_MESSAGE_ID", "another's")
+        .env("AMQP_HEADERS", "another's")
+        .env("AMQP_DELIVERY_COUNT", "9")
+        .succeeds();
+    let names: Vec<String> = seen(&test).into_keys().collect();
+    assert_eq!(
+        names,
+        [
+            "AMQP_ATTEMPT",
+            "AMQP_DELIVERY_TAG",
+            "AMQP_EXCHANGE",
+            "AMQP_QUEUE",
+            "AMQP_REDELIVERED",
+            "AMQP_ROUTING_KEY"
+        ]
+    );
+}
+
+#[test]
+fn a_redelivery_is_told() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a"]);
+    test.run("amqp-consume -q {queue} -c 1 false").exits(1);
+    test.run("amqp-consume -q {queue} -c 1 sh -c 'echo $AMQP_REDELIVERED $AMQP_ATTEMPT'")
+        .stdout("1 2\n")
+        .succeeds();
+}
+
+#[test]
+fn what_the_kernel_does_not_take_keeps_no_command_from_starting() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    let properties = AmqpProperties::default()
+        .with_correlation_id("a\0b".to_owned())
+        .with_headers(FieldTable::from([(
+            "long".to_owned(),
+            AmqpValue::LongString("\"".repeat(100_000)),
+        )]));
+    queue.publish_with("a", &properties);
+    test.run("amqp-consume -q {queue} -c 1 sh -c 'cat; echo ${AMQP_CORRELATION_ID-none} ${AMQP_HEADERS-none}'")
+        .stdout("anone none\n")
+        .succeeds();
+}
+
+#[test]
+fn the_queue_that_the_broker_named_is_told() {
+    let test = Test::new();
+    let exchange = test.name("exchange");
+    test.queue("other").declare().bind_to_fanout(&exchange);
+    let mut tool = test
+        .run("amqp-consume -e {exchange} -x -c 1 sh -c 'echo $AMQP_QUEUE'")
+        .stdout_contains("amq.gen-")
+        .stderr_line("Server provided queue name: amq.gen-")
+        .spawn();
+    tool.has_complained("Server provided queue name");
+    test.inspector()
+        .publish((&exchange, ""), ["a"], &AmqpProperties::default())
+        .unwrap();
+    let ended = tool.succeeds();
+    assert_eq!(
+        ended.stderr_text(),
+        format!("Server provided queue name: {}", ended.stdout_text())
+    );
+}
