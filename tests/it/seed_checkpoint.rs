@@ -10,7 +10,9 @@ use crate::support::{Proxy, Running, Signal, Test, eventually, eventually_some};
 fn with_lines(count: u32) -> Test {
     let test = Test::new();
     test.queue("queue").declare();
-    let lines: String = (1..=count).map(|number| format!("{number}\n")).collect();
+    let lines: String = (1..=count)
+        .flat_map(|number| [number.to_string(), "\n".to_owned()])
+        .collect();
     test.file("lines", lines);
     test
 }
@@ -23,8 +25,8 @@ fn numbers(range: std::ops::RangeInclusive<u32>) -> Vec<String> {
 
 /// Up to which record the checkpoint says that all are confirmed.
 fn record_in(test: &Test, checkpoint: &str) -> u64 {
-    let text = test.read(checkpoint);
-    let Some((_, place)) = text.split_once("\"record\":") else {
+    let saved = test.read(checkpoint);
+    let Some((_, place)) = saved.split_once("\"record\":") else {
         return 0;
     };
     let digits: String = place.chars().take_while(char::is_ascii_digit).collect();
@@ -55,7 +57,7 @@ fn an_empty_input_has_no_place() {
 fn a_run_that_failed_goes_on_behind_what_is_confirmed() {
     for (kind, records) in [
         ("-l", "1\n2\n3\n4\n"),
-        ("-0", "1\0002\0003\0004"),
+        ("-0", "1\x002\x003\x004"),
         (
             "--jsonl",
             "{\"body\":\"1\"}\n{\"body\":\"2\"}\n{\"body\":\"3\"}\n{\"body\":\"4\"}\n",

@@ -29,7 +29,9 @@ fn with_retry_a_seed_outlives_the_broker() {
     let mut node = node();
     let test = Test::on(&node.url());
     test.queue("queue").declare();
-    let lines: String = (1..=LINES).map(|number| format!("{number}\n")).collect();
+    let lines: String = (1..=LINES)
+        .flat_map(|number| [number.to_string(), "\n".to_owned()])
+        .collect();
     test.file("lines", &lines);
     let mut publish = test
         .run("amqp-publish -r {queue} -p -l --chomp --retry 3m --json -")

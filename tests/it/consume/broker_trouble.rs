@@ -7,7 +7,8 @@ use testbroker::{Broker, Options};
 use super::{has_lines, lines, nobody_is_left};
 use crate::support::{Proxy, Running, Signal, Test, eventually};
 
-const PATIENT: &str = r"cat >>taken; echo >>ready; until [ -e go ]; do sleep 0.01; done";
+const PATIENT: &str =
+    r"cat >>taken; echo >>ready; until [ -e go ] || [ ! -e ready ]; do sleep 0.01; done";
 
 /// A tool behind a proxy, whose command runs until it is told to go.
 fn busy_behind<'t>(proxy: &Proxy, test: &'t Test, flags: &str, complaint: &str) -> Running<'t> {
