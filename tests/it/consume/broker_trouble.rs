@@ -122,7 +122,7 @@ fn a_command_whose_connection_is_cut_is_ended() {
 fn a_silent_broker_is_an_error_after_two_heartbeats() {
     let test = Test::new();
     let proxy = Proxy::before(&test);
-    let tool = busy_behind(&proxy, &test, "--heartbeat 1 -c 1", "heartbeat");
+    let tool = busy_behind(&proxy, &test, "--heartbeat 1 -c 1", "no sign of life");
     proxy.stall();
     tool.exits(1);
     nobody_is_left(&test);

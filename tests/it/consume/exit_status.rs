@@ -36,7 +36,8 @@ fn a_failed_command_is_a_failed_run_and_its_message_goes_back() {
         let test = Test::new();
         test.file("file", "");
         test.script("empty", "");
-        test.file("empty", "");
+        // Written over, it stays executable.
+        std::fs::write(test.path("empty"), "").unwrap();
         let queue = test.queue("queue").declare();
         queue.publish(["a"]);
         test.run(&format!("amqp-consume -q {{queue}} -c 1 {command}"))
