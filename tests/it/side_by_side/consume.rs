@@ -94,6 +94,18 @@ table! {
         "exit 141; {queue} durable: 1000000 bytes [mode 1]",
         "exit 0; {queue} durable",
     );
+    /// The broker cancels the consumer then. (The reference waits for ever.)
+    consume_from_a_queue_that_is_deleted: with_messages(["a"],
+        "amqp-consume -u {url} -q {queue} -c 2 -- sh -c 'cat; amqp-delete-queue -u {url} -q {queue} >/dev/null'").differs(
+        "hangs",
+        r#"exit 1, prints "a", complains"#,
+    );
+    /// A failed message uses up no prefetch. (The reference gets no more.)
+    consume_behind_a_failed_message: with_messages(["bad", "good"],
+        "amqp-consume -u {url} -q {queue} -p 1 -c 2 -- sh -c 'read -r x; echo $x; [ $x = good ]'").differs(
+        "hangs",
+        r#"exit 1, prints "bad\ngood\n"; {queue} durable: "bad""#,
+    );
     consume_without_command: with_queue("amqp-consume -u {url} -q {queue}").stderr_too().same();
     consume_without_command_after_two_dashes: with_queue("amqp-consume -u {url} -q {queue} --").stderr_too().same();
     consume_from_a_missing_queue: script("amqp-consume -u {url} -q {queue} -c 1 cat").stderr_too().same();

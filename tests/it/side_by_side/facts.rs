@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::support::{Ended, Finished, Message, Queue, Test};
+use crate::support::{Ended, Finished, Kind, Message, Test};
 
 /// How much of a scenario counts.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ impl Default for Look {
     }
 }
 
-/// For example `exit 0, prints "Hello"; {queue} durable: "b" "c"`.
+/// For example `exit 0, prints "Hello"; {queue} durable: "b" "c"`. Long bodies are compared, but only their lengths told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts {
     end: String,
@@ -28,46 +28,69 @@ pub(crate) struct Facts {
     stderr: String,
     during: String,
     queues: String,
+    bodies: Vec<Vec<u8>>,
 }
 
 impl Facts {
-    /// Looks at a script's end, or at what there is where it did not end, and takes all messages out of its queues.
+    /// Looks at a script's end, if there is one, and takes all messages out of its queues.
     pub(crate) fn establish(
         test: &Test,
         finished: Option<Finished>,
         during: &str,
         look: Look,
     ) -> Self {
-        let (end, stdout, stderr) = match finished {
-            Some(Finished {
-                stdout,
-                stderr,
-                ended,
-            }) => (end_in_words(ended), stdout, stderr),
-            None => ("hangs".to_owned(), Vec::new(), Vec::new()),
+        let Some(Finished {
+            stdout,
+            stderr,
+            ended,
+        }) = finished
+        else {
+            return Self::of_one_that_hangs();
         };
-        let stdout =
-            adopt_server_named_queues(test, &neutral(test, &String::from_utf8_lossy(&stdout)));
-        let stderr =
-            adopt_server_named_queues(test, &neutral(test, &String::from_utf8_lossy(&stderr)));
+        let [stdout, stderr] = [stdout, stderr].map(|bytes| {
+            adopt_server_named_queues(test, &neutral(test, &String::from_utf8_lossy(&bytes)))
+        });
+        let queues: Vec<Contents> = test
+            .placeholders()
+            .iter()
+            .filter_map(|name| Contents::of(test, name))
+            .collect();
         Self {
-            end,
-            stdout: if look.at_stdout {
-                quote(", prints", &stdout)
-            } else {
-                String::new()
+            end: end_in_words(ended),
+            stdout: match stdout.as_str() {
+                text if look.at_stdout => quote(", prints", text.as_bytes()),
+                "" => String::new(),
+                _ => ", prints".to_owned(),
             },
             stderr: match stderr.lines().next() {
-                Some(line) if look.at_first_line_of_stderr => quote(", says", line),
+                Some(line) if look.at_first_line_of_stderr => quote(", says", line.as_bytes()),
                 Some(_) => ", complains".to_owned(),
                 None => String::new(),
             },
             during: during.to_owned(),
-            queues: test
-                .placeholders()
+            queues: queues
                 .iter()
-                .map(|name| queue_in_words(test, name))
+                .map(|contents| contents.in_words(test))
                 .collect(),
+            bodies: queues
+                .into_iter()
+                .flat_map(|contents| contents.messages)
+                .map(|message| message.body)
+                .collect(),
+        }
+    }
+
+    /// What there is then may change at any moment.
+    fn of_one_that_hangs() -> Self {
+        let nothing = String::new;
+        let end = "hangs".to_owned();
+        Self {
+            end,
+            stdout: nothing(),
+            stderr: nothing(),
+            during: nothing(),
+            queues: nothing(),
+            bodies: Vec::new(),
         }
     }
 }
@@ -80,6 +103,7 @@ impl fmt::Display for Facts {
             stderr,
             during,
             queues,
+            ..
         } = self;
         write!(f, "{end}{stdout}{stderr}{during}{queues}")
     }
@@ -92,12 +116,13 @@ fn end_in_words(ended: Ended) -> String {
     }
 }
 
-fn quote(label: &str, text: &str) -> String {
+fn quote(label: &str, bytes: &[u8]) -> String {
     const MANY: usize = 300;
-    match text.len() {
-        0 => String::new(),
-        1..=MANY => format!("{label} {text:?}"),
-        many => format!("{label} {many} bytes"),
+    match (bytes.len(), std::str::from_utf8(bytes)) {
+        (0, _) => String::new(),
+        (1..=MANY, Ok(text)) => format!("{label} {text:?}"),
+        (1..=MANY, Err(_)) => format!("{label} \"{}\"", bytes.escape_ascii()),
+        (many, _) => format!("{label} {many} bytes"),
     }
 }
 
@@ -140,41 +165,61 @@ fn is_server_named(name: &str) -> bool {
     name.starts_with("amq.gen-")
 }
 
-fn queue_in_words(test: &Test, placeholder: &str) -> String {
-    let queue = test.queue(placeholder);
-    let Some(kind) = queue.kind() else {
-        return String::new();
-    };
-    let name = if is_server_named(placeholder) {
-        "amq.gen-*"
-    } else {
-        placeholder
-    };
-    let messages: Vec<String> = queue
-        .take_all()
-        .iter()
-        .map(|message| neutral(test, &message_in_words(&queue, message)))
-        .collect();
-    match messages.len() {
-        0 => format!("; {{{name}}} {kind}"),
-        _ => format!("; {{{name}}} {kind}: {}", messages.join(" ")),
-    }
+/// A queue that there is in the end, and what was in it.
+struct Contents {
+    placeholder: String,
+    name: String,
+    kind: Kind,
+    messages: Vec<Message>,
 }
 
-fn message_in_words(queue: &Queue, message: &Message) -> String {
-    let body = match message.text() {
-        empty if empty.is_empty() => "\"\"".to_owned(),
-        text => quote("", &text).trim_start().to_owned(),
-    };
-    let exchange = match message.exchange.as_str() {
-        "" => String::new(),
-        exchange => format!(" by {exchange}"),
-    };
-    let routing_key = match message.routing_key.as_str() {
-        key if key == queue.name() => String::new(),
-        key => format!(" to {key:?}"),
-    };
-    body + &exchange + &routing_key + &properties_in_words(message)
+impl Contents {
+    fn of(test: &Test, placeholder: &str) -> Option<Self> {
+        let queue = test.queue(placeholder);
+        let kind = queue.kind()?;
+        let name = queue.name().to_owned();
+        Some(Self {
+            placeholder: placeholder.to_owned(),
+            name,
+            kind,
+            messages: queue.take_all(),
+        })
+    }
+
+    fn in_words(&self, test: &Test) -> String {
+        let Self {
+            placeholder, kind, ..
+        } = self;
+        let placeholder = if is_server_named(placeholder) {
+            "amq.gen-*"
+        } else {
+            placeholder
+        };
+        let messages = self
+            .messages
+            .iter()
+            .map(|message| neutral(test, &self.message_in_words(message)));
+        match messages.collect::<Vec<_>>().join(" ") {
+            none if none.is_empty() => format!("; {{{placeholder}}} {kind}"),
+            messages => format!("; {{{placeholder}}} {kind}: {messages}"),
+        }
+    }
+
+    fn message_in_words(&self, message: &Message) -> String {
+        let body = match message.body.as_slice() {
+            b"" => "\"\"".to_owned(),
+            body => quote("", body).trim_start().to_owned(),
+        };
+        let exchange = match message.exchange.as_str() {
+            "" => String::new(),
+            exchange => format!(" by {exchange}"),
+        };
+        let routing_key = match message.routing_key.as_str() {
+            key if key == self.name => String::new(),
+            key => format!(" to {key:?}"),
+        };
+        body + &exchange + &routing_key + &properties_in_words(message)
+    }
 }
 
 fn properties_in_words(message: &Message) -> String {

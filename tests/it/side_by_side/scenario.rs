@@ -86,7 +86,8 @@ impl Scenario {
         self.given(Given::File(name, contents.to_owned()))
     }
 
-    /// While the script runs and as soon as `{queue}` is there, this message comes into it. How the queue was declared counts too.
+    /// While the script runs and as soon as `{queue}` is there, this message comes into it. How the queue was
+    /// declared counts too.
     pub(crate) fn then_arrives(self, body: &'static str) -> Self {
         self.then_is_published("", "{queue}", body)
     }
