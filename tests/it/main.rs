@@ -6,6 +6,7 @@
 
 mod connect;
 mod consume;
+mod envelope;
 mod examples;
 mod failures;
 mod get;
