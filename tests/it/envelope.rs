@@ -221,13 +221,15 @@ fn publish_as_pika(test: &Test, queue: &str) {
     ]
     .concat();
     for (method, ready) in [
-        (start_ok, 30),
+        (start_ok, Some(30)),
         // tune-ok (channels, frame size, heartbeat) and open (virtual host "/")
-        (vec![0, 10, 0, 31, 7, 255, 0, 2, 0, 0, 0, 0], 0),
-        (vec![0, 10, 0, 40, 1, b'/', 0, 0], 41),
+        (vec![0, 10, 0, 31, 7, 255, 0, 2, 0, 0, 0, 0], None),
+        (vec![0, 10, 0, 40, 1, b'/', 0, 0], Some(41)),
     ] {
         send(&mut broker, 1, 0, &method);
-        wait_for_method(&mut broker, 10, ready);
+        if let Some(ready) = ready {
+            wait_for_method(&mut broker, 10, ready);
+        }
     }
     send(&mut broker, 1, 1, &[0, 20, 0, 10, 0]);
     wait_for_method(&mut broker, 20, 11);
@@ -248,9 +250,9 @@ fn send(broker: &mut TcpStream, kind: u8, channel: u8, payload: &[u8]) {
     broker.write_all(&frame).unwrap();
 }
 
-/// Reads frames until there is one with that method; method 0 is never waited for.
+/// Reads frames until there is one with that method.
 fn wait_for_method(broker: &mut TcpStream, class: u8, method: u8) {
-    while method != 0 {
+    loop {
         let mut head = [0; 7];
         broker.read_exact(&mut head).unwrap();
         let size = u32::from_be_bytes(head[3..].try_into().unwrap());

@@ -58,7 +58,7 @@ impl Facts {
         Self {
             end: end_in_words(ended),
             stdout: match stdout.as_str() {
-                text if look.at_stdout => quote(", prints", text.as_bytes()),
+                printed if look.at_stdout => quote(", prints", printed.as_bytes()),
                 "" => String::new(),
                 _ => ", prints".to_owned(),
             },
