@@ -56,7 +56,8 @@ pub fn parse_authfile(text: &str) -> Result<Credentials, String> {
 
 fn field(line: Option<&str>, number: usize, name: &str) -> Result<String, String> {
     line.and_then(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .map(str::to_owned)
+        // Carriage returns, as Windows ends lines, are no part of it; the last line may end with one alone.
+        .map(|value| value.trim_end_matches('\r').to_owned())
         .ok_or_else(|| format!("line {number}: expected '{name}:' and its value"))
 }
 
@@ -73,6 +74,20 @@ mod tests {
             parse_authfile("username:ann\npassword:").unwrap().password,
             ""
         );
+    }
+
+    #[test]
+    fn windows_line_ends_are_no_part_of_a_password() {
+        for text in [
+            "username:ann\r\npassword:x\r\n",
+            "username:ann\r\npassword:x\r",
+        ] {
+            let credentials = parse_authfile(text).unwrap();
+            assert_eq!(
+                (credentials.username.as_str(), credentials.password.as_str()),
+                ("ann", "x")
+            );
+        }
     }
 
     #[test]

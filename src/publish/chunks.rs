@@ -55,6 +55,22 @@ pub(super) fn record_length(bytes: &[u8], delimiter: u8) -> usize {
     memchr::memchr(delimiter, bytes).map_or(bytes.len(), |position| position + 1)
 }
 
+/// All records of a stream, as publishing would cut it. Public for the fuzzer alone.
+#[doc(hidden)]
+pub fn cut_into_records(source: impl Read, delimiter: u8) -> io::Result<Vec<Vec<u8>>> {
+    let mut chunks = Chunks::of(source, delimiter);
+    let mut records = Vec::new();
+    while let Some(chunk) = chunks.next()? {
+        let mut rest = chunk.as_slice();
+        while !rest.is_empty() {
+            let (record, behind) = rest.split_at(record_length(rest, delimiter));
+            records.push(record.to_vec());
+            rest = behind;
+        }
+    }
+    Ok(records)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

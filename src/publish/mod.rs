@@ -20,6 +20,8 @@ mod window;
 
 use std::time::Instant;
 
+#[doc(hidden)]
+pub use chunks::cut_into_records;
 pub use input::{Input, Inputs, List, Terminator};
 pub use options::{
     Address, Confirms, LineEnd, PublishOptions, Records, Routing, ShowProgress, Source,

@@ -9,6 +9,7 @@ mod consume;
 mod envelope;
 mod examples;
 mod failures;
+mod fuzz_corpus;
 mod get;
 mod lying_servers;
 mod publish;

@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod demo;
 mod dist;
+mod fuzz;
 mod image;
 mod install;
 mod job;
@@ -24,6 +25,7 @@ cargo xtask TASK
 
   demo          show the tools at work on a private RabbitMQ, or on the one that AMQP_URL names
   test          run all tests; more arguments are passed to `cargo test`
+  fuzz          run the fuzz targets [SECONDS each] [TARGET...], where nightly Rust is installed
   man           write the man pages in man/
   completions   write the shell completions in completions/
   bench         measure the tools against what one would use instead, see CONTRIBUTING.md
@@ -52,6 +54,7 @@ fn run(task: &str, arguments: &[String]) -> Result<()> {
         ("test", _) => test::run(root, arguments),
         ("man", []) => man::generate(root),
         ("completions", []) => completions::generate(root),
+        ("fuzz", _) => fuzz::run(root, arguments),
         ("bench", arguments) => bench::run(arguments),
         ("check", []) => check::generated_files(root),
         ("dist", []) => dist::run(),

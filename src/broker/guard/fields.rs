@@ -162,12 +162,13 @@ impl<'a> Fields<'a> {
 
 /// Replaces each byte that is in the way of UTF-8 by a question mark.
 fn mend(bytes: &mut [u8]) -> &str {
-    while let Err(error) = str::from_utf8(bytes) {
-        let start = error.valid_up_to();
-        let end = error
+    let mut mended = 0;
+    while let Err(error) = str::from_utf8(&bytes[mended..]) {
+        let start = mended + error.valid_up_to();
+        mended = error
             .error_len()
             .map_or(bytes.len(), |length| start + length);
-        bytes[start..end].fill(b'?');
+        bytes[start..mended].fill(b'?');
     }
     str::from_utf8(bytes).unwrap_or_default()
 }

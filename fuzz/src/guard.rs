@@ -1,0 +1,63 @@
+//! The wire guard: what it lets through does not depend on how the network cuts it, and amiquip's parser takes it, and it is what
+//! the server sent.
+
+use amq_protocol::frame::parse_frame;
+use amqp_tools::broker::guard::Guard;
+
+use super::pieces::Pieces;
+
+pub fn check(bytes: &[u8]) {
+    let (whole, is_violated) = through(bytes, usize::MAX, 1 << 14);
+    let (in_pieces, is_violated_in_pieces) = through(bytes, 7, 5);
+    // A stranger is known by its first byte, so the pieces matter to what is said, but not to what passes.
+    assert_eq!(is_violated, is_violated_in_pieces);
+    assert!(whole == in_pieces);
+    assert!(
+        whole
+            .iter()
+            .zip(bytes)
+            .all(|(&passed, &sent)| passed == sent || is_mended(passed, sent))
+    );
+    assert!(whole.len() <= bytes.len());
+    assert_parses(&whole);
+}
+
+/// A byte of a name that is not UTF-8, or the type of a value that amiquip is to take for mere bytes: a string that is
+/// not UTF-8, or a table or array that lies too deep. Nothing else is changed, added or left out.
+fn is_mended(passed: u8, sent: u8) -> bool {
+    match passed {
+        b'?' => !sent.is_ascii(),
+        b'x' => b"SFA".contains(&sent),
+        _ => false,
+    }
+}
+
+/// What passes of bytes that arrive in pieces and are read `out` at a time, and whether the rest was refused.
+fn through(bytes: &[u8], piece: usize, out: usize) -> (Vec<u8>, bool) {
+    let mut guard = Guard::default();
+    let mut source = Pieces {
+        bytes,
+        length: piece,
+    };
+    let mut out = vec![0; out];
+    let mut passed = Vec::new();
+    loop {
+        match guard.read(&mut source, &mut out) {
+            Ok(0) => return (passed, false),
+            Ok(length) => passed.extend_from_slice(&out[..length]),
+            Err(_) => return (passed, true),
+        }
+    }
+}
+
+fn assert_parses(mut bytes: &[u8]) {
+    while let Some(head) = bytes.first_chunk::<7>() {
+        let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
+        let Some(frame) = bytes.get(..7 + size + 1) else {
+            return;
+        };
+        let (rest, _) = parse_frame(frame).unwrap();
+        assert!(rest.is_empty());
+        bytes = &bytes[frame.len()..];
+    }
+}
