@@ -28,7 +28,7 @@ pub enum Error {
         /// Why, for a person.
         reason: String,
     },
-    /// Several nodes were tried, and this is what each said.
+    /// Several nodes, or addresses of one, were tried, and this is what each said.
     #[error("{}", each(.0))]
     NoNode(Vec<Error>),
     /// The same, tried until the time for it was over.
@@ -130,6 +130,21 @@ impl Error {
     /// Whether another node of the same broker may do better: what failed is this one, not what was asked for.
     pub(super) fn is_the_nodes_fault(&self) -> bool {
         self.is_transient() || matches!(self, Error::Unsuitable { .. })
+    }
+
+    /// What there is to say where several things were tried and each of these happened. Nothing is said twice.
+    pub(super) fn of_all(failures: Vec<Error>) -> Error {
+        let mut different: Vec<Error> = Vec::new();
+        for failure in failures {
+            let text = failure.to_string();
+            if different.iter().all(|other| other.to_string() != text) {
+                different.push(failure);
+            }
+        }
+        match different.pop() {
+            Some(only) if different.is_empty() => only,
+            last => Error::NoNode(different.into_iter().chain(last).collect()),
+        }
     }
 
     /// What amiquip reported while `context` was being done.

@@ -67,10 +67,7 @@ fn try_each<T>(
             Err(refusal) => return Err(refusal),
         }
     }
-    Err(match failures.pop() {
-        Some(only) if failures.is_empty() => only,
-        last => Error::NoNode(failures.into_iter().chain(last).collect()),
-    })
+    Err(Error::of_all(failures))
 }
 
 /// A pause cut by up to a half at random, so that many clients of a broker that comes back do not all come at once.

@@ -1,9 +1,10 @@
 //! One connection with one channel: opened within a deadline, closed within another.
 
+use std::net::TcpStream;
 use std::panic;
 use std::sync::Once;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amiquip::{Channel, Connection, ConnectionBlockedNotification};
 use crossbeam_channel::Receiver;
@@ -158,7 +159,12 @@ pub type BlockedNotice = ConnectionBlockedNotification;
 
 fn open_endpoint(endpoint: &Endpoint) -> Result<Session> {
     let deadline = deadline_in(endpoint.connect_timeout);
-    let socket = dial::connect(endpoint, deadline)?;
+    dial::open_at_some_address(endpoint, deadline, |socket| {
+        open_over(socket, endpoint, deadline)
+    })
+}
+
+fn open_over(socket: TcpStream, endpoint: &Endpoint, deadline: Instant) -> Result<Session> {
     let broken = |error: std::io::Error| Error::Unreachable {
         address: endpoint.to_string(),
         reason: reason(&error),

@@ -22,6 +22,15 @@ fn a_refused_port_is_told() {
     }
 }
 
+/// Whether the machine has IPv6 or only has the name of it.
+#[test]
+fn of_the_addresses_of_a_name_the_one_that_could_be_tried_is_told() {
+    Test::new()
+        .run("amqp-get -q queue -u amqp://localhost:1")
+        .stderr("opening socket to localhost:1: Connection refused\n")
+        .exits(1);
+}
+
 #[test]
 fn an_unknown_host_is_told() {
     let test = Test::new();
