@@ -34,6 +34,7 @@ pub struct Broker {
     name: String,
     port: u16,
     distribution_port: u16,
+    erlang_arguments: String,
     folder: TempDir,
 }
 
@@ -56,6 +57,7 @@ impl Broker {
             name: format!("node{port}@localhost"),
             port,
             distribution_port: free_port()?,
+            erlang_arguments: erlang_arguments(options),
             folder,
         };
         fs::write(
@@ -217,13 +219,22 @@ impl Broker {
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
+                &self.erlang_arguments,
             )
             .env("RABBITMQ_CTL_ERL_ARGS", "-start_epmd false")
             // The script then becomes the node, instead of staying as its parent.
             .env("detached", "yes");
         command
     }
+}
+
+/// What the node's Erlang is started with. It would count more than the configuration.
+fn erlang_arguments(options: &Options) -> String {
+    let mut arguments = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}".to_owned();
+    if !options.configures("max_message_size") {
+        arguments += " -rabbit max_message_size 134217728"; // the default up to RabbitMQ 3.13; since then 16 MiB
+    }
+    arguments
 }
 
 /// Whether a server there answers AMQP's greeting with a method frame.

@@ -9,6 +9,7 @@ fn a_killed_node_comes_back_with_its_data_on_its_port() {
     let mut node = Broker::start(&Options::new()).unwrap();
     let address = node.address();
     node.rabbitmqctl(&["add_vhost", "remembered"]).unwrap();
+    assert_eq!(largest_message(&node).unwrap(), "134217728");
     node.kill();
     assert!(TcpStream::connect(address).is_err());
     node.resume().unwrap();
@@ -20,6 +21,19 @@ fn a_killed_node_comes_back_with_its_data_on_its_port() {
     );
     node.stop().unwrap();
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_is_configured_counts() {
+    let options = Options::new().configure("max_message_size = 1000000");
+    let node = Broker::start(&options).unwrap();
+    assert_eq!(largest_message(&node).unwrap(), "1000000");
+}
+
+/// In bytes.
+fn largest_message(node: &Broker) -> anyhow::Result<String> {
+    let setting = "{ok, Size} = application:get_env(rabbit, max_message_size), Size.";
+    Ok(node.rabbitmqctl(&["eval", setting])?.trim().to_owned())
 }
 
 #[test]
