@@ -4,6 +4,7 @@
 //! the whole run (or the broker that `AMQP_URL` names), so every test has queues of its own and deletes them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cluster;
 mod connect;
 mod consume;
 mod envelope;
