@@ -48,7 +48,8 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_name = "PASSWORD", help_heading = HEADING)]
     password: Option<String>,
 
-    /// Seconds between heartbeats; 0 turns them off [default: the broker's, at most 60]
+    /// Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never [default: the broker's,
+    /// at most 60]
     #[arg(long, value_name = "SECONDS", help_heading = HEADING)]
     heartbeat: Option<u16>,
 

@@ -4,4 +4,5 @@ mod broker;
 mod certificates;
 mod front;
 mod keys;
+mod strangers;
 mod trust;
