@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use testbroker::{Options, free_port};
 
 /// Where the broker listens for TLS, and whom to trust.
@@ -25,12 +25,12 @@ impl Tls {
             certificate: folder.join("broker.pem"),
             key: folder.join("broker.key"),
         };
-        let mut authority = CertificateParams::new(Vec::new())?;
+        let mut authority = named("bench authority", &[])?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = CertificateParams::new(names)?.signed_by(&key, &authority)?;
+        let certificate =
+            named("bench broker", &["localhost", "127.0.0.1"])?.signed_by(&key, &authority)?;
         fs::write(&tls.authority, authority.pem())?;
         fs::write(&tls.certificate, certificate.pem())?;
         fs::write(&tls.key, key.serialize_pem())?;
@@ -61,4 +61,12 @@ impl Tls {
     pub(crate) fn authority(&self) -> String {
         self.authority.display().to_string()
     }
+}
+
+/// OpenSSL takes a certificate for a self-signed one if it has the same name as its issuer.
+fn named(name: &str, hosts: &[&str]) -> Result<CertificateParams> {
+    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    let mut parameters = CertificateParams::new(hosts)?;
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    Ok(parameters)
 }

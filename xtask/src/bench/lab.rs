@@ -1,6 +1,6 @@
 //! The place where everything is measured: a private broker, the contenders, and files to feed them with.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -155,7 +155,7 @@ impl Lab {
         let path = self.file(&format!("{bytes}-bytes"));
         if !path.exists() {
             let text: Vec<u8> = (b'a'..=b'z').cycle().take(bytes).collect();
-            std::fs::write(&path, text)?;
+            fs::write(&path, text)?;
         }
         Ok(path)
     }
@@ -184,6 +184,33 @@ impl Lab {
             &["-r", QUEUE, "-l", &file.display().to_string()],
         )?;
         self.await_depth(messages)
+    }
+
+    /// A fresh queue with messages that have no body.
+    pub(crate) fn queue_of_empty(&self, messages: u64) -> Result<()> {
+        let path = self.file(&format!("{messages}-blank-lines"));
+        fs::write(&path, "\n".repeat(usize::try_from(messages)?))?;
+        self.fresh_queue()?;
+        let path = path.display().to_string();
+        self.ask("amqp-publish", &["-r", QUEUE, "-l", "--chomp", &path])?;
+        self.await_depth(messages)
+    }
+
+    /// A folder of `count` files of `length` bytes each, and a list of their names for `--files-from`.
+    pub(crate) fn folder_of_files(&self, count: u64, length: usize) -> Result<PathBuf> {
+        let folder = self.file(&format!("{count}-files-of-{length}"));
+        let list = self.file(&format!("{count}-files-of-{length}.list"));
+        if !list.exists() {
+            fs::create_dir_all(&folder)?;
+            let mut names = BufWriter::new(File::create(&list)?);
+            for number in 0..count {
+                let file = folder.join(format!("{number:08}.json"));
+                fs::write(&file, format!("{number:0length$}"))?;
+                writeln!(names, "{}", file.display())?;
+            }
+            names.flush()?;
+        }
+        Ok(list)
     }
 
     /// A fresh queue with one message, the content of `file`.

@@ -14,6 +14,8 @@ use super::results::{Lane, Race, Results, Tally, Who};
 use super::samples::Summary;
 
 const SIZE: (u32, u32) = (860, 420);
+/// The legend is to stand above what is drawn, as far as that is linear.
+const ROOM_FOR_LEGEND: f64 = 1.45;
 const WINDOWS: [u64; 5] = [1, 20, 200, 1000, 5000];
 const COUNTS: [u64; 3] = [10_000, 100_000, 1_000_000];
 
@@ -168,8 +170,8 @@ fn consuming_rates(results: &Results) -> Option<Plot> {
     for (jobs, blue) in consuming::JOBS.into_iter().zip([230, 190, 140]) {
         lanes.push((consuming::ours_name(jobs), RGBColor(27, 94, blue)));
     }
-    for jobs in [1, 2] {
-        lanes.push((consuming::bare_name(jobs), color(Who::Limit)));
+    for (jobs, gray) in [(1, 150), (2, 110)] {
+        lanes.push((consuming::bare_name(jobs), RGBColor(gray, gray, gray)));
     }
     let series = lanes.into_iter().map(|(name, color)| {
         let speeds = races.iter().map(|race| race.lane(&name)?.rate());
@@ -188,16 +190,16 @@ fn seeding_windows(race: &Race) -> Plot {
         let speed = race.lane(&window_name(*window))?.rate()?;
         Some((log(*window), speed))
     });
-    let names = [
-        "unconfirmed",
-        seeding::REFERENCE,
-        "raw frames, unconfirmed",
-        "raw frames, confirmed",
-        "pika, unconfirmed",
-        "pika, confirmed",
+    let lanes = [
+        ("unconfirmed", "ours, unconfirmed"),
+        (seeding::REFERENCE, seeding::REFERENCE),
+        ("raw frames, unconfirmed", "raw frames, unconfirmed"),
+        ("raw frames, confirmed", "raw frames, confirmed"),
+        ("pika, unconfirmed", "pika, unconfirmed"),
+        ("pika, confirmed", "pika, confirmed"),
     ];
-    let levels = names.into_iter().filter_map(|name| {
-        let speed = race.lane(name)?.rate()?;
+    let levels = lanes.into_iter().filter_map(|(lane, name)| {
+        let speed = race.lane(lane)?.rate()?;
         Some((name.to_owned(), speed.median))
     });
     Plot::Curves(Curves {
@@ -215,7 +217,7 @@ fn seeding_windows(race: &Race) -> Plot {
 }
 
 fn growth_time(race: &Race) -> Plot {
-    growth(race, "Growth: time to seed", "seconds", Lane::time)
+    growth(race, "Growth: time to seed", "seconds", true, Lane::time)
 }
 
 fn growth_memory(race: &Race) -> Plot {
@@ -223,6 +225,7 @@ fn growth_memory(race: &Race) -> Plot {
         race,
         "Growth: peak memory of seeding",
         "MiB",
+        false,
         Lane::peak_mib,
     )
 }
@@ -231,6 +234,7 @@ fn growth(
     race: &Race,
     title: &str,
     vertical: &'static str,
+    logarithmic: bool,
     value: impl Fn(&Lane) -> Option<Summary>,
 ) -> Plot {
     let lines = [
@@ -251,7 +255,7 @@ fn growth(
         title: title.to_owned(),
         horizontal: "messages",
         vertical,
-        logarithmic: true,
+        logarithmic,
         series: series.into(),
         levels: Vec::new(),
     })
@@ -268,7 +272,7 @@ fn power(exponent: f64) -> String {
     if value >= 1.0 {
         format!("{value:.0}")
     } else {
-        format!("{value}")
+        format!("{value:.2}")
     }
 }
 
@@ -295,7 +299,7 @@ impl Series {
 impl Bars {
     fn draw(&self, canvas: &Canvas<'_>) -> Result<()> {
         let groups = u32::try_from(self.groups.len())?;
-        let top = self.series.iter().map(Series::maximum).fold(0.0, f64::max) * 1.05;
+        let top = self.series.iter().map(Series::maximum).fold(0.0, f64::max) * ROOM_FOR_LEGEND;
         let mut chart = ChartBuilder::on(canvas)
             .caption(&self.title, ("sans-serif", 18))
             .margin(12)
@@ -440,7 +444,7 @@ impl Curves {
             .chain(levels)
             .fold(0.0, f64::max);
         if !self.logarithmic {
-            return (0.0, top * 1.05);
+            return (0.0, top * ROOM_FOR_LEGEND);
         }
         let points = self.series.iter().flat_map(|series| &series.points);
         let bottom = points
@@ -457,7 +461,7 @@ where
 {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.3))
         .draw()

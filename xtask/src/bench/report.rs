@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::results::{Lane, Race, Results, Row, Tally, Who};
 use super::samples::Summary;
-use super::targets::{self, Bound, Target};
+use super::targets::{self, Bound, Kind, Target};
 
 /// Below that share of idle processors the machine had other things to do.
 const QUIET: f64 = 0.9;
@@ -63,7 +63,9 @@ fn introduction(page: &mut String, results: &Results) -> Result<()> {
         "Figures are medians, with the quartiles in parentheses. A ratio is taken round by round, so that what \
          disturbed a round disturbed both sides of it; absolute figures stand beside it, and they hold for one \
          machine only. *The reference* is Debian's amqp-tools, *pika* a Python script of the kind people write \
-         instead (they are in `xtask/src/bench/pika/`).\n"
+         instead (they are in `xtask/src/bench/pika/`). Processor time and peak memory are those of the process and of \
+         the commands that it has started; peak memory is that of the largest of them. Limits have none, as they run \
+         within the benchmark.\n"
     )?;
     if results.quick {
         writeln!(
@@ -119,21 +121,28 @@ fn losses_section(page: &mut String, results: &Results) -> Result<()> {
     writeln!(page, "## Where we lose\n")?;
     writeln!(
         page,
-        "All figures in which ours is clearly worse than what one would run instead (in three quarters of the rounds, \
-         and by more than 2 %), the worst first:\n"
+        "All figures in which ours is clearly worse than what one would run instead, the reference, a script or a \
+         dispatcher (in three quarters of the rounds, and by more than 2 %), the worst first. What is compared may not \
+         be the same service: the reference waits for no confirms.\n"
     )?;
-    if losses.is_empty() {
-        writeln!(page, "* none in this run")?;
+    for (kind, heading) in [
+        (Kind::Time, "Time"),
+        (Kind::Memory, "Peak memory"),
+        (Kind::Count, "Round trips, instructions and sizes"),
+    ] {
+        writeln!(page, "{heading}:\n")?;
+        let mut there_are_none = true;
+        for loss in losses.iter().filter(|loss| loss.kind == kind) {
+            let ratio = with_quartiles(loss.ratio, ratio_text);
+            writeln!(page, "* {}: {ratio}", loss.what)?;
+            there_are_none = false;
+        }
+        if there_are_none {
+            writeln!(page, "* none in this run")?;
+        }
+        writeln!(page)?;
     }
-    for loss in &losses {
-        writeln!(
-            page,
-            "* {}: {}",
-            loss.what,
-            with_quartiles(loss.ratio, ratio_text)
-        )?;
-    }
-    Ok(writeln!(page)?)
+    Ok(())
 }
 
 fn tally_section(page: &mut String, tally: &Tally) -> Result<()> {
@@ -209,7 +218,7 @@ fn lane_row(page: &mut String, race: &Race, lane: &Lane) -> Result<()> {
     let ratio = opponent.and_then(|other| lane.time_ratio(other));
     let cpu = lane
         .cpu()
-        .map(|cpu| format!("{:.1} ms", cpu.median * 1000.0));
+        .map(|cpu| with_extremes(cpu, |seconds| format!("{:.1}", seconds * 1000.0)) + " ms");
     let peak = lane
         .peak_mib()
         .map(|peak| with_extremes(peak, |mib| format!("{mib:.1}")) + " MiB");

@@ -81,6 +81,8 @@ pub(crate) struct Tally {
     pub(crate) title: String,
     pub(crate) note: String,
     pub(crate) unit: String,
+    /// Whether every count is the same, so that one is enough.
+    pub(crate) is_exact: bool,
     pub(crate) rows: Vec<Row>,
 }
 

@@ -26,6 +26,11 @@ impl Summary {
         })
     }
 
+    /// Whether there are enough values for a spread: nothing is said of a figure from one or two runs.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.count >= 3
+    }
+
     /// The summary of what `change` makes of each value. `change` must be monotonic.
     pub(crate) fn map(self, change: impl Fn(f64) -> f64) -> Self {
         let mapped = [

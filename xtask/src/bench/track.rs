@@ -57,6 +57,12 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Calls it otherwise.
+    pub(crate) fn named(mut self, name: String) -> Self {
+        self.name = name;
+        self
+    }
+
     /// Says in other words what is run, where the command itself is too long to print.
     pub(crate) fn described(mut self, command: String) -> Self {
         self.command = command;
@@ -164,6 +170,8 @@ impl<'a> Track<'a> {
     /// Runs every lane `rounds` times.
     pub(crate) fn run(mut self, rounds: usize) -> Self {
         for round in 0..rounds {
+            let id = &self.race.id;
+            eprintln!("bench: {id}: round {} of {rounds}", round + 1);
             for place in 0..self.entries.len() {
                 self.run_lane((place + round) % self.entries.len());
             }

@@ -19,12 +19,53 @@ pub(crate) const COMMANDS: [(&str, &[&str]); 3] = [
     ("sh", &["sh", "-c", "cat"]),
 ];
 
+/// Some ten milliseconds of a processor, and nothing else.
+const COMPUTE: &[&str] = &[
+    "sh",
+    "-c",
+    "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done",
+];
+
+/// What the messages are.
+#[derive(Clone, Copy, Debug)]
+enum Bodies {
+    /// Nothing: for a command that reads nothing. The reference dies of SIGPIPE if its command has ended before the
+    /// body is written.
+    Empty,
+    /// Ten bytes.
+    Lines,
+}
+
+impl Bodies {
+    fn of(command: &[&str]) -> Self {
+        match command {
+            ["true"] => Self::Empty,
+            _ => Self::Lines,
+        }
+    }
+
+    fn each(self) -> &'static [u8] {
+        match self {
+            Self::Empty => b"",
+            Self::Lines => BODY,
+        }
+    }
+
+    fn fill(self, lab: &Lab, messages: u64) -> Result<()> {
+        match self {
+            Self::Empty => lab.queue_of_empty(messages),
+            Self::Lines => lab.seeded_queue(&lab.lines(messages, BODY.len())?, messages),
+        }
+    }
+}
+
 pub(crate) fn run(lab: &Lab) -> Result<Vec<Race>> {
     let mut races = Vec::new();
     for (name, command) in COMMANDS {
-        races.push(with_command(lab, name, command)?);
+        races.push(with_command(lab, name, command));
     }
-    races.push(growth(lab)?);
+    races.push(computing(lab));
+    races.push(growth(lab));
     races.push(dispatchers(lab)?);
     Ok(races)
 }
@@ -37,148 +78,169 @@ pub(crate) fn ours_name(jobs: u64) -> String {
     format!("-j {jobs}")
 }
 
+pub(crate) fn reference_name(prefetch: u64) -> String {
+    format!("reference, -p {prefetch}")
+}
+
 pub(crate) fn bare_name(jobs: u64) -> String {
     format!("bare spawn loop, {jobs} at once")
 }
 
-fn with_command(lab: &Lab, name: &str, command: &[&'static str]) -> Result<Race> {
+fn with_command(lab: &Lab, name: &str, command: &'static [&'static str]) -> Race {
     let messages = lab.sized(MESSAGES);
-    let mut track = Track::new(
-        &race_id(name),
-        &format!("Consume with `{}`", command.join(" ")),
-        "message",
-    )
-    .note(
-        "The reference runs one command at a time whatever its prefetch is; it takes the command's options for its \
-         own without `--`, and dies of SIGPIPE if a command ends before it has written the body.",
-    )
-    .with_memory();
+    let title = format!("Consume with `{}`", command.join(" "));
+    let mut track = Track::new(&race_id(name), &title, "message")
+        .note(
+            "The queue holds all messages before the clock starts, and must be empty in the end. The reference runs \
+             one command at a time whatever its prefetch is. Messages for `true` are empty, since the reference dies \
+             of SIGPIPE if a command ends before it has written the body; the others have 10 bytes.",
+        )
+        .with_memory();
     for jobs in JOBS {
         track = track
-            .enter(consumer(
-                lab,
-                &ours_name(jobs),
-                Who::Ours,
-                ours(lab, jobs, messages, command),
-                messages,
-            )?)
-            .enter(consumer(
-                lab,
-                &format!("reference, -p {jobs}"),
-                Who::Reference,
-                reference(lab, jobs, messages, command),
-                messages,
-            )?)
-            .enter(bare(jobs, messages, command.to_vec()));
+            .enter(ours(lab, jobs, messages, command).against(reference_name(1)))
+            .enter(reference(lab, jobs, messages, command).against(reference_name(1)))
+            .enter(bare(jobs, messages, command).against(reference_name(1)));
     }
     if let Some(script) = lab.script_at("consume.py", &lab.url()) {
         let count = messages.to_string();
         let invocation = script.with([QUEUE, &count]).with(command.iter().copied());
-        track = track.enter(consumer(lab, "pika", Who::Script, invocation, messages)?);
+        let bodies = Bodies::of(command);
+        track = track.enter(consumer(
+            lab,
+            "pika",
+            Who::Script,
+            invocation,
+            messages,
+            bodies,
+        ));
     }
-    Ok(track.run(lab.rounds(5)).finish())
+    track.run(lab.rounds(5)).finish()
 }
 
-fn ours(lab: &Lab, jobs: u64, messages: u64, command: &[&str]) -> Invocation {
-    let (jobs, count) = (jobs.to_string(), messages.to_string());
+/// Commands that do nothing but compute: what more jobs than one are for.
+fn computing(lab: &Lab) -> Race {
+    let messages = lab.sized(60);
+    let mut track = Track::new(
+        &race_id("computing"),
+        "Consume with a command that computes",
+        "message",
+    )
+    .note("A shell that counts to 30 000, for each of few messages.");
+    for jobs in [1, 2] {
+        track = track
+            .enter(ours(lab, jobs, messages, COMPUTE).against(reference_name(1)))
+            .enter(bare(jobs, messages, COMPUTE).against(reference_name(1)));
+    }
+    let reference = reference(lab, 1, messages, COMPUTE);
+    track.enter(reference).run(lab.rounds(5)).finish()
+}
+
+fn ours<'a>(lab: &'a Lab, jobs: u64, messages: u64, command: &[&str]) -> Entry<'a> {
+    let (at_once, count) = (jobs.to_string(), messages.to_string());
     let consume = lab.ours("amqp-consume");
-    consume
-        .with(["-q", QUEUE, "-c", &count, "-j", &jobs])
-        .with(command.iter().copied())
+    let invocation = consume
+        .with(["-q", QUEUE, "-c", &count, "-j", &at_once])
+        .with(command.iter().copied());
+    let bodies = Bodies::of(command);
+    consumer(
+        lab,
+        ours_name(jobs),
+        Who::Ours,
+        invocation,
+        messages,
+        bodies,
+    )
 }
 
-fn reference(lab: &Lab, prefetch: u64, messages: u64, command: &[&str]) -> Invocation {
-    let (prefetch, count) = (prefetch.to_string(), messages.to_string());
+fn reference<'a>(lab: &'a Lab, prefetch: u64, messages: u64, command: &[&str]) -> Entry<'a> {
+    let (ahead, count) = (prefetch.to_string(), messages.to_string());
     let consume = lab.reference("amqp-consume");
-    consume
-        .with(["-q", QUEUE, "-c", &count, "-p", &prefetch, "--"])
-        .with(command.iter().copied())
+    let invocation = consume
+        .with(["-q", QUEUE, "-c", &count, "-p", &ahead, "--"])
+        .with(command.iter().copied());
+    let bodies = Bodies::of(command);
+    let name = reference_name(prefetch);
+    consumer(lab, name, Who::Reference, invocation, messages, bodies)
 }
 
-fn consumer<'a>(
-    lab: &'a Lab,
-    name: &str,
+fn consumer(
+    lab: &Lab,
+    name: impl Into<String>,
     who: Who,
     invocation: Invocation,
     messages: u64,
-) -> Result<Entry<'a>> {
-    let lines = lab.lines(messages, BODY.len())?;
-    Ok(Entry::command(lab, name, who, invocation)
+    bodies: Bodies,
+) -> Entry<'_> {
+    Entry::command(lab, name, who, invocation)
         .work(messages)
-        .before(move || lab.seeded_queue(&lines, messages))
-        .after(|| lab.await_depth(0)))
+        .before(move || bodies.fill(lab, messages))
+        .after(|| lab.await_depth(0))
 }
 
-fn bare(jobs: u64, messages: u64, command: Vec<&'static str>) -> Entry<'static> {
+fn bare(jobs: u64, messages: u64, command: &'static [&'static str]) -> Entry<'static> {
+    let body = Bodies::of(command).each();
     let shown = format!(
-        "{messages} times: start `{}`, write 10 bytes to it, wait for it; {jobs} at once, no broker",
-        command.join(" ")
+        "{messages} times: start {}, write {} bytes to it, wait for it; {jobs} at once, no broker",
+        command.join(" "),
+        body.len()
     );
     Entry::of(bare_name(jobs), Who::Limit, shown, move |_| {
-        spawn_loop::run(&command, BODY, messages, jobs)
+        spawn_loop::run(command, body, messages, jobs)
     })
     .work(messages)
 }
 
 /// Time and memory at n, 10 n and 100 n.
-fn growth(lab: &Lab) -> Result<Race> {
+fn growth(lab: &Lab) -> Race {
     let mut track = Track::new(
-        "consuming-growth",
+        GROWTH,
         "Growth: consume 100, 1000 and 10 000 messages with `cat`",
         "message",
     )
     .with_memory();
     for full in [100, 1000, 10_000] {
         let messages = lab.sized(full);
+        let theirs = growth_name("reference", full);
+        let ours = ours(lab, 1, messages, &["cat"]).named(growth_name("ours", full));
+        let reference = reference(lab, 1, messages, &["cat"]).named(theirs.clone());
         track = track
-            .enter(
-                consumer(
-                    lab,
-                    &format!("ours, {full} messages"),
-                    Who::Ours,
-                    ours(lab, 1, messages, &["cat"]),
-                    messages,
-                )?
-                .against(format!("reference, {full} messages")),
-            )
-            .enter(
-                consumer(
-                    lab,
-                    &format!("reference, {full} messages"),
-                    Who::Reference,
-                    reference(lab, 1, messages, &["cat"]),
-                    messages,
-                )?
-                .against("reference, 100 messages"),
-            );
+            .enter(ours.against(theirs))
+            .enter(reference.against(growth_name("reference", 100)));
     }
-    Ok(track.run(lab.rounds(3)).finish())
+    track.run(lab.rounds(3)).finish()
+}
+
+pub(crate) const GROWTH: &str = "consuming-growth";
+
+pub(crate) fn growth_name(whose: &str, messages: u64) -> String {
+    format!("{whose}, {messages} messages")
 }
 
 /// What people use where there is no broker.
 fn dispatchers(lab: &Lab) -> Result<Race> {
     let messages = lab.sized(MESSAGES);
-    let lines = lab.lines(messages, BODY.len())?;
     let mut track = Track::new(
         "dispatchers",
-        "Run a command for each of many records, two at once",
+        "Run `true` for each of many records, two at once",
         "record",
     )
     .note(
-        "xargs and GNU parallel read the records from a file: no broker, no acknowledgement, nothing is given back if \
-         a command fails. xargs passes the record as an argument, the others on the command's standard input.",
+        "xargs and GNU parallel read the records from a file, and pass them as arguments: no broker, no \
+         acknowledgement, nothing is given back if a command fails.",
     )
-    .enter(consumer(lab, "amqp-consume -j 2", Who::Ours, ours(lab, 2, messages, &["cat"]), messages)?);
+    .with_memory()
+    .enter(ours(lab, 2, messages, &["true"]).named("amqp-consume -j 2".to_owned()));
     let xargs = Invocation::of("xargs")
         .with(["-P", "2", "-n", "1", "true"])
-        .fed(&lines);
+        .fed(&lab.lines(messages, BODY.len())?);
     track = track.enter(Entry::command(lab, "xargs -P 2", Who::Dispatcher, xargs).work(messages));
     if let Some(parallel) = lab.tools.parallel() {
         let messages = lab.sized(200);
         let parallel = Invocation::of(parallel)
-            .with(["--will-cite", "--pipe", "-N1", "-j2", "cat"])
+            .with(["--will-cite", "-j2", "true"])
             .fed(&lab.lines(messages, BODY.len())?);
-        let entry = Entry::command(lab, "parallel --pipe -j2", Who::Dispatcher, parallel);
+        let entry = Entry::command(lab, "parallel -j2", Who::Dispatcher, parallel);
         track = track.enter(entry.work(messages));
     }
     Ok(track.run(lab.rounds(5)).finish())

@@ -50,6 +50,7 @@ pub(crate) fn run(lab: &Lab) -> Result<Tally> {
             2 * DELAY.as_millis()
         ),
         unit: "round trips".to_owned(),
+        is_exact: false,
         rows,
     })
 }

@@ -56,17 +56,31 @@ fn reference_seeder(lab: &Lab, flags: &[&str], lines: u64, length: usize) -> Res
         .fed(&lab.lines(lines, length)?))
 }
 
-fn raw<'a>(lab: &'a Lab, name: &str, messages: u64, confirms: Confirms) -> Entry<'a> {
-    let body = [b'x'; LINE];
+fn raw<'a>(
+    lab: &'a Lab,
+    name: &str,
+    messages: u64,
+    length: usize,
+    confirms: Confirms,
+) -> Entry<'a> {
+    let body = vec![b'x'; length];
     Entry::of(
         name,
         Who::Limit,
-        format!("{messages} publishes as pre-encoded frames, written to a bare TCP socket"),
+        format!("{messages} messages as pre-encoded frames, written to a bare TCP socket"),
         move |_| wire::publish(lab.address(), QUEUE, &body, messages, confirms),
     )
     .work(messages)
     .before(|| lab.fresh_queue())
     .after(move || lab.await_depth(messages))
+}
+
+fn raw_lanes(lab: &Lab, messages: u64, length: usize) -> [Entry<'_>; 2] {
+    [
+        ("raw frames, confirmed", Confirms::Awaited),
+        ("raw frames, unconfirmed", Confirms::NotAsked),
+    ]
+    .map(|(name, confirms)| raw(lab, name, messages, length, confirms))
 }
 
 fn windows(lab: &Lab) -> Result<Race> {
@@ -98,13 +112,7 @@ fn windows(lab: &Lab) -> Result<Race> {
     track = track
         .enter(lane(lab, "unconfirmed", Who::Ours, unconfirmed, many))
         .enter(lane(lab, REFERENCE, Who::Reference, reference, many))
-        .enter(raw(lab, "raw frames, confirmed", many, Confirms::Awaited))
-        .enter(raw(
-            lab,
-            "raw frames, unconfirmed",
-            many,
-            Confirms::NotAsked,
-        ));
+        .enter_all(raw_lanes(lab, many, LINE));
     for (name, flag, messages) in [
         ("pika, confirmed", Some("--confirm"), 2_000),
         ("pika, unconfirmed", None, 20_000),
@@ -203,7 +211,33 @@ pub(crate) fn growth_name(what: &str, messages: u64) -> String {
 
 /// Bodies larger than a line of 10 bytes.
 pub(crate) fn bodies(lab: &Lab) -> Result<Vec<Race>> {
-    Ok(vec![kibibyte(lab)?, mebibyte(lab)?])
+    Ok(vec![kibibyte(lab)?, files(lab)?, mebibyte(lab)?])
+}
+
+pub(crate) const FILES: &str = "bodies-files";
+pub(crate) const AS_FILES: &str = "a file each, by --files-from";
+pub(crate) const AS_LINES: &str = "a line each";
+
+/// Many small messages, each in a file of its own or each in a line of one file.
+fn files(lab: &Lab) -> Result<Race> {
+    let messages = lab.sized(10_000);
+    let lines = lab.lines(messages, 1024)?.display().to_string();
+    let list = lab.folder_of_files(messages, 1024)?.display().to_string();
+    let publish = |arguments: &[&str]| {
+        let publish = lab.ours("amqp-publish").with(["-r", QUEUE]);
+        publish.with(arguments.iter().copied())
+    };
+    let (as_files, as_lines) = (publish(&["--files-from", &list]), publish(&["-l", &lines]));
+    let track = Track::new(
+        FILES,
+        "Messages of 1 KiB from files, and from lines",
+        "message",
+    )
+    .note("With confirms. The files are in the page cache.")
+    .with_memory()
+    .enter(lane(lab, AS_FILES, Who::Ours, as_files, messages).against(AS_LINES))
+    .enter(lane(lab, AS_LINES, Who::Ours, as_lines, messages));
+    Ok(track.warm_up().run(lab.rounds(9)).finish())
 }
 
 fn kibibyte(lab: &Lab) -> Result<Race> {
@@ -230,7 +264,8 @@ fn kibibyte(lab: &Lab) -> Result<Race> {
             Who::Reference,
             reference_seeder(lab, &[], messages, 1024)?,
             messages,
-        ));
+        ))
+        .enter_all(raw_lanes(lab, messages, 1024));
     Ok(track.run(lab.rounds(5)).finish())
 }
 

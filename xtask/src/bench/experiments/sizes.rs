@@ -34,6 +34,7 @@ pub(crate) fn run(lab: &Lab) -> Result<Tally> {
         note: "Ours are linked with the C library alone; the reference needs the two libraries, and OpenSSL, too."
             .to_owned(),
         unit: "KiB".to_owned(),
+        is_exact: true,
         rows,
     })
 }

@@ -50,6 +50,7 @@ pub(crate) fn run(lab: &Lab) -> Result<Option<Tally>> {
         title: "Instructions from start to end".to_owned(),
         note: "In user space, of all threads, the dynamic linker's among them.".to_owned(),
         unit: "million instructions".to_owned(),
+        is_exact: false,
         rows,
     }))
 }
