@@ -98,7 +98,7 @@ impl Drop for BrokerStream {
     fn drop(&mut self) {
         let silence = self.last_heard.elapsed();
         self.witness.see_end(if silence > SILENCE {
-            let seconds = silence.as_secs();
+            let seconds = silence.as_secs_f64().round();
             End::Broke(format!("no sign of life from the broker for {seconds}s"))
         } else {
             End::Nonsense("the server sent what is not AMQP 0-9-1, or out of turn".to_owned())

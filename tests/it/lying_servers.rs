@@ -292,8 +292,12 @@ fn a_flood_of_frames_is_no_sign_of_life() {
 /// Heartbeats are what bounds every wait behind the login: here, two intervals of one second.
 #[test]
 fn a_server_that_falls_silent_after_the_login_is_given_up_on() {
+    let server = Server::start(|client| {
+        serve_login(client)?;
+        wait_for_the_end(client)
+    });
     let test = Test::new();
-    for (line, method) in [
+    let waiting = [
         ("amqp-declare-queue -q queue", "queue.declare"),
         ("amqp-declare-queue -q queue --passive", "queue.declare"),
         ("amqp-delete-queue -q queue", "queue.delete"),
@@ -302,11 +306,8 @@ fn a_server_that_falls_silent_after_the_login_is_given_up_on() {
         ("amqp-publish -r queue -b a --no-confirm", "basic.publish"),
         ("amqp-get -q queue", "basic.get"),
         ("amqp-consume -q queue cat", "basic.consume"),
-    ] {
-        let server = Server::start(|client| {
-            serve_login(client)?;
-            wait_for_the_end(client)
-        });
+    ]
+    .map(|(line, method)| {
         test.run(line)
             .env(
                 "AMQP_URL",
@@ -315,8 +316,30 @@ fn a_server_that_falls_silent_after_the_login_is_given_up_on() {
             .stderr_line(&format!(
                 "{method}: connection lost: no sign of life from the broker for "
             ))
-            .exits(1);
+            .spawn()
+    });
+    for tool in waiting {
+        tool.exits(1);
     }
+}
+
+#[test]
+fn a_server_that_stops_reading_is_given_up_on() {
+    let server = Server::start(|client| {
+        serve_login(client)?;
+        loop {
+            thread::park(); // and keeps the connection
+        }
+    });
+    Test::new()
+        .run("amqp-publish -r queue")
+        .env(
+            "AMQP_URL",
+            &format!("amqp://{}?heartbeat=1", server.address()),
+        )
+        .stdin(vec![0; 20 << 20])
+        .stderr_contains("basic.publish: connection lost: no sign of life from the broker for ")
+        .exits(1);
 }
 
 /// The body that is announced is as large as RabbitMQ can be configured to carry, so it may well come.
