@@ -13,6 +13,7 @@ mod progress;
 mod pump;
 mod reader;
 mod records;
+mod screen;
 mod sessions;
 mod survey;
 mod template;

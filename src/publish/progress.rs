@@ -1,7 +1,7 @@
 //! The progress on standard error: a bar where that is a terminal, a line now and then where it is not but is asked for.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -10,18 +10,20 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use indicatif::{
     HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
-    TermLike,
+    TermLike as _,
 };
-use rustix::termios::tcgetwinsize;
 
 use super::options::ShowProgress;
+use super::screen::{Lines, Terminal};
 use crate::broker::BlockedNotice;
 
 const TICK: Duration = Duration::from_millis(200);
 /// Below this many columns there is no room for a bar.
 const NARROW: u16 = 60;
-/// The width of lines that go to no terminal.
-const LINE_WIDTH: u16 = 120;
+/// How often a terminal is drawn to at most.
+const DRAWS_PER_SECOND: u8 = 10;
+/// How often a line is written at most where there is no terminal.
+const LINES_PER_SECOND: u8 = 1;
 
 /// Shows how far it is, if it is to be shown.
 #[derive(Default)]
@@ -135,13 +137,14 @@ impl Drop for Progress {
 
 /// Where it is shown, and how many columns there are if that is a terminal.
 fn target() -> (ProgressDrawTarget, Option<u16>) {
-    let stderr = io::stderr();
-    if stderr.is_terminal() {
-        let columns = tcgetwinsize(&stderr).map_or(0, |size| size.ws_col);
-        (ProgressDrawTarget::stderr(), Some(columns))
+    if io::stderr().is_terminal() {
+        let terminal = Terminal::stderr();
+        let columns = terminal.width();
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal), DRAWS_PER_SECOND);
+        (target, Some(columns))
     } else {
-        let lines = ProgressDrawTarget::term_like_with_hz(Box::new(Lines), 1);
-        (lines, None)
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(Lines), LINES_PER_SECOND);
+        (target, None)
     }
 }
 
@@ -159,22 +162,26 @@ impl Looks {
 fn templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'static str) {
     match (columns, length_is_known) {
         (Some(..NARROW), true) => (
-            "{percent}%  {messages} messages  {rate}/s  {left}",
-            "{percent}%  blocked by the broker: {wide_msg}",
+            "{percent}% {messages} msgs {rate}/s {left}",
+            "{percent}% blocked by the broker: {wide_msg}",
         ),
         (Some(..NARROW), false) => (
-            "{messages} messages  {rate}/s",
+            "{messages} msgs {rate}/s",
             "blocked by the broker: {wide_msg}",
         ),
         (Some(_), true) => (
-            "{wide_bar} {percent}% of {binary_total_bytes}  {messages} messages  {rate}/s  {left}",
+            "{wide_bar} {percent}%  {binary_bytes} of {binary_total_bytes}  {messages} messages  {rate}/s  ETA {left}",
             "{percent}% of {binary_total_bytes}  {messages} messages  blocked by the broker: {wide_msg}",
         ),
         (None, true) => (
-            "{percent}% of {binary_total_bytes}  {messages} messages  {rate}/s  {left}",
+            "{percent}%  {binary_bytes} of {binary_total_bytes}  {messages} messages  {rate}/s  ETA {left}",
             "{percent}% of {binary_total_bytes}  {messages} messages  blocked by the broker: {msg}",
         ),
-        (Some(_) | None, false) => (
+        (Some(_), false) => (
+            "{binary_bytes}  {messages} messages  {rate}/s",
+            "{binary_bytes}  {messages} messages  blocked by the broker: {wide_msg}",
+        ),
+        (None, false) => (
             "{binary_bytes}  {messages} messages  {rate}/s",
             "{binary_bytes}  {messages} messages  blocked by the broker: {msg}",
         ),
@@ -203,9 +210,10 @@ impl Counts {
             .with_key(
                 "left",
                 move |state: &ProgressState, out: &mut dyn fmt::Write| {
-                    if let Some(time) = left.time_left(state.pos(), state.len()) {
-                        let _ = write!(out, "{:#}", HumanDuration(time));
-                    }
+                    let _ = match left.time_left(state.pos(), state.len()) {
+                        Some(time) => write!(out, "{:#}", HumanDuration(time)),
+                        None => write!(out, "?"),
+                    };
                 },
             )
     }
@@ -229,48 +237,32 @@ impl Counts {
     }
 }
 
-/// Where the bar's lines go if there is no terminal: each is a line of its own, and nothing else is written.
-#[derive(Debug)]
-struct Lines;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl TermLike for Lines {
-    fn width(&self) -> u16 {
-        LINE_WIDTH
-    }
-
-    fn write_str(&self, text: &str) -> io::Result<()> {
-        // What is blank only moves a cursor.
-        match text.trim() {
-            "" => Ok(()),
-            line => writeln!(io::stderr(), "{line}"),
+    #[test]
+    fn all_templates_are_understood() {
+        for columns in [None, Some(40), Some(80)] {
+            for length_is_known in [false, true] {
+                let (flowing, blocked) = templates(columns, length_is_known);
+                assert!(ProgressStyle::with_template(flowing).is_ok());
+                assert!(ProgressStyle::with_template(blocked).is_ok());
+            }
         }
     }
 
-    fn write_line(&self, text: &str) -> io::Result<()> {
-        self.write_str(text)
-    }
-
-    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn clear_line(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
+    #[test]
+    fn the_time_left_does_not_count_what_was_done_before() {
+        let now = Instant::now();
+        let counts = Counts {
+            messages: AtomicU64::new(0),
+            bytes_before: 900,
+            began: now.checked_sub(Duration::from_secs(10)).unwrap_or(now),
+        };
+        assert_eq!(counts.time_left(900, Some(1000)), None);
+        assert_eq!(counts.time_left(950, None), None);
+        let left = counts.time_left(920, Some(1000)).unwrap();
+        assert!((40..=60).contains(&left.as_secs()), "{left:?}");
     }
 }

@@ -36,7 +36,8 @@ pub(super) struct Window {
     in_flight: VecDeque<InFlight>,
     /// The number of the first of them.
     first: u64,
-    /// The size of the bodies on the way.
+    /// How many of them have a fate that is not known yet, and the size of their bodies.
+    open: usize,
     bytes: usize,
     tally: Tally,
     /// How many bytes of the input are confirmed.
@@ -118,6 +119,7 @@ impl Window {
             bodies,
             in_flight: VecDeque::new(),
             first: 1,
+            open: 0,
             bytes: 0,
             tally: Tally::default(),
             input_bytes: 0,
@@ -155,9 +157,7 @@ impl Window {
 
     /// Whether the fate of all messages is known.
     pub(super) fn is_settled(&self) -> bool {
-        self.in_flight
-            .iter()
-            .all(|message| message.fate != Fate::Open)
+        self.open == 0
     }
 
     /// The first message that is not confirmed.
@@ -174,6 +174,7 @@ impl Window {
             self.input_bytes += record.input_length as u64;
             return;
         }
+        self.open += 1;
         self.bytes += length;
         self.in_flight.push_back(InFlight {
             place: record.place.clone(),
@@ -272,6 +273,7 @@ impl Window {
         }
         message.fate = fate;
         message.body = None;
+        self.open -= 1;
         self.bytes -= message.length;
         match fate {
             Fate::Open => {}
