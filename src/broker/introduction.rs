@@ -4,8 +4,8 @@
 
 use std::io::{self, Write};
 
-/// What amiquip sends first.
-const PROTOCOL_HEADER: usize = 8;
+/// What amiquip sends first (AMQP 0-9-1, section 4.2.2).
+const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\0\0\x09\x01";
 
 /// Before the arguments of connection.start-ok: a frame's head (method, channel 0, size), class 10, method 11.
 const HEAD: usize = 7;
@@ -17,6 +17,8 @@ const FRAME_END: u8 = 0xCE;
 pub(super) enum Introduction {
     /// So many bytes of the protocol header.
     Greeting(usize),
+    /// The protocol header is written, and amiquip does not know it.
+    Greeted,
     /// connection.start-ok.
     StartOk(Rewritten),
     /// Nothing.
@@ -33,11 +35,25 @@ pub(super) struct Rewritten {
 
 impl Default for Introduction {
     fn default() -> Self {
-        Introduction::Greeting(PROTOCOL_HEADER)
+        Introduction::Greeting(PROTOCOL_HEADER.len())
     }
 }
 
 impl Introduction {
+    /// One whose protocol header is sent now, so that the broker is at work while amiquip makes itself ready.
+    pub(super) fn begun_on(mut wire: impl Write) -> Introduction {
+        match wire.write_all(&PROTOCOL_HEADER) {
+            Ok(()) => Introduction::Greeted,
+            // A connection that is broken already; amiquip will find out how.
+            Err(_) => Introduction::default(),
+        }
+    }
+
+    /// Whether nothing of it is left to be written.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self, Introduction::Over)
+    }
+
     /// Writes `bytes` to `wire`, other ones in their place where they are the introduction, and says how many of
     /// `bytes` that stands for.
     pub(super) fn write(&mut self, bytes: &[u8], wire: &mut impl Write) -> io::Result<usize> {
@@ -49,6 +65,10 @@ impl Introduction {
                     *self = Introduction::StartOk(Rewritten::default());
                 }
                 Ok(length)
+            }
+            Introduction::Greeted => {
+                *self = Introduction::StartOk(Rewritten::default());
+                Ok(bytes.len().min(PROTOCOL_HEADER.len()))
             }
             Introduction::StartOk(frame) => {
                 if frame.unwritten.is_empty() {
@@ -132,29 +152,7 @@ mod tests {
     use amq_protocol::types::{AMQPValue, FieldTable};
 
     use super::*;
-
-    /// Takes a few bytes at a time, and nothing every other time.
-    #[derive(Default)]
-    struct SlowWire {
-        written: Vec<u8>,
-        is_full: bool,
-    }
-
-    impl Write for SlowWire {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.is_full = !self.is_full;
-            if self.is_full {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            let length = bytes.len().min(5);
-            self.written.extend_from_slice(&bytes[..length]);
-            Ok(length)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::broker::slow_wire::SlowWire;
 
     fn start_ok(client_properties: FieldTable) -> AMQPClass {
         AMQPClass::Connection(AMQPMethod::StartOk(StartOk {
@@ -174,7 +172,10 @@ mod tests {
 
     /// What is on the wire after `bytes` were written as amiquip does: the rest again, until all is taken.
     fn on_the_wire(bytes: &[u8]) -> Vec<u8> {
-        let mut introduction = Introduction::default();
+        written_by(Introduction::default(), bytes)
+    }
+
+    fn written_by(mut introduction: Introduction, bytes: &[u8]) -> Vec<u8> {
         let mut wire = SlowWire::default();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -224,5 +225,18 @@ mod tests {
         ] {
             assert_eq!(on_the_wire(bytes), bytes);
         }
+    }
+
+    #[test]
+    fn a_greeting_sent_before_is_not_sent_again() {
+        let mut before = Vec::new();
+        let introduction = Introduction::begun_on(&mut before);
+        assert_eq!(before, PROTOCOL_HEADER);
+        let rest = frame(&start_ok(FieldTable::default()));
+        let written = written_by(introduction, &[&PROTOCOL_HEADER, rest.as_slice()].concat());
+        assert_eq!(
+            written,
+            on_the_wire(&[&PROTOCOL_HEADER, rest.as_slice()].concat())[8..]
+        );
     }
 }

@@ -11,6 +11,7 @@ mod error;
 // Public for the fuzzer alone.
 #[doc(hidden)]
 pub mod guard;
+mod head_start;
 mod introduction;
 mod login;
 mod message;
@@ -18,6 +19,8 @@ mod publisher;
 mod queue;
 mod retry;
 mod session;
+#[cfg(test)]
+mod slow_wire;
 mod stream;
 mod subscription;
 mod tls;

@@ -10,8 +10,9 @@ use amiquip::{Channel, Connection, ConnectionBlockedNotification};
 use crossbeam_channel::Receiver;
 
 use super::dial;
-use super::endpoint::{ConnectOptions, Endpoint};
+use super::endpoint::{ConnectOptions, Endpoint, Transport};
 use super::error::{Error, Result};
+use super::introduction::Introduction;
 use super::login::log_in;
 use super::retry;
 use super::stream::BrokerStream;
@@ -169,10 +170,14 @@ fn open_over(socket: TcpStream, endpoint: &Endpoint, deadline: Instant) -> Resul
         address: endpoint.to_string(),
         reason: reason(&error),
     };
+    let introduction = match endpoint.transport {
+        Transport::Tcp => Introduction::begun_on(&socket),
+        Transport::Tls(_) => Introduction::default(),
+    };
     let watchdog = Watchdog::over(socket.try_clone().map_err(broken)?).map_err(broken)?;
     let witness = Witness::default();
     let opened = watchdog.guard(deadline, || {
-        let stream = BrokerStream::over(socket, endpoint, witness.clone())?;
+        let stream = BrokerStream::over(socket, endpoint, introduction, witness.clone())?;
         log_in(stream, endpoint, &witness)
     });
     match opened {

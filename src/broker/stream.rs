@@ -4,11 +4,12 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use amiquip::IoStream;
-use mio::{Evented, Poll, PollOpt, Ready, Token};
+use mio::{Evented, Poll, PollOpt, Ready, Registration, SetReadiness, Token};
 
 use super::endpoint::{Endpoint, Transport};
 use super::error::{Error, Result};
 use super::guard::Guard;
+use super::head_start::HeadStart;
 use super::introduction::Introduction;
 use super::tls::TlsWire;
 use super::witness::{End, Witness, reason};
@@ -18,8 +19,16 @@ pub(super) struct BrokerStream {
     wire: Wire,
     guard: Guard,
     introduction: Introduction,
+    head_start: HeadStart,
+    bell: Bell,
     witness: Witness,
     last_heard: Instant,
+}
+
+/// Tells amiquip that there is something to read which the socket does not know of.
+struct Bell {
+    registration: Registration,
+    readiness: SetReadiness,
 }
 
 /// amiquip gives up on a broker after two heartbeat intervals of silence, and on one that sends nonsense at once.
@@ -31,10 +40,11 @@ enum Wire {
 }
 
 impl BrokerStream {
-    /// Makes `socket` the stream that `endpoint` asks for.
+    /// Makes `socket` the stream that `endpoint` asks for; `introduction` says what of it is sent.
     pub(super) fn over(
         socket: std::net::TcpStream,
         endpoint: &Endpoint,
+        introduction: Introduction,
         witness: Witness,
     ) -> Result<BrokerStream> {
         let wire = match &endpoint.transport {
@@ -51,10 +61,27 @@ impl BrokerStream {
         Ok(BrokerStream {
             wire,
             guard: Guard::default(),
-            introduction: Introduction::default(),
+            introduction,
+            head_start: HeadStart::default(),
+            bell: Bell::new(),
             witness,
             last_heard: Instant::now(),
         })
+    }
+
+    /// What the broker says of the channel is held back as long as amiquip does not know of it.
+    fn write_past_introduction(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let was_ahead = self.head_start.is_ahead();
+        let written = self.head_start.write(bytes, &mut self.wire);
+        match (was_ahead, self.head_start.is_ahead()) {
+            (false, true) => self.guard.pause_behind_open_ok(),
+            (true, false) => {
+                self.guard.resume();
+                self.bell.ring();
+            }
+            _ => {}
+        }
+        written
     }
 
     /// Writes down why reading ended.
@@ -110,13 +137,31 @@ impl Write for BrokerStream {
     /// A wire that takes nothing any more is reported as one that takes nothing now. The server may have said why it
     /// hung up, and confirmed what came before; that is still to be read, and then reading ends too.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.introduction
-            .write(bytes, &mut self.wire)
-            .map_err(|_| io::ErrorKind::WouldBlock.into())
+        let written = if self.introduction.is_over() {
+            self.write_past_introduction(bytes)
+        } else {
+            self.introduction.write(bytes, &mut self.wire)
+        };
+        written.map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.wire.flush()
+    }
+}
+
+impl Bell {
+    fn new() -> Bell {
+        let (registration, readiness) = Registration::new2();
+        Bell {
+            registration,
+            readiness,
+        }
+    }
+
+    fn ring(&self) {
+        // It fails only where nobody listens.
+        let _ = self.readiness.set_readiness(Ready::readable());
     }
 }
 
@@ -169,7 +214,10 @@ impl Evented for BrokerStream {
         interest: Ready,
         opts: PollOpt,
     ) -> io::Result<()> {
-        self.wire.socket().register(poll, token, interest, opts)
+        self.wire.socket().register(poll, token, interest, opts)?;
+        self.bell
+            .registration
+            .register(poll, token, Ready::readable(), opts)
     }
 
     fn reregister(
@@ -183,6 +231,7 @@ impl Evented for BrokerStream {
     }
 
     fn deregister(&self, poll: &Poll) -> io::Result<()> {
+        Evented::deregister(&self.bell.registration, poll)?;
         self.wire.socket().deregister(poll)
     }
 }

@@ -30,6 +30,9 @@ const HEADER: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
 
+/// What the payload of connection.open-ok begins with.
+const OPEN_OK: [u8; 4] = [0, 10, 0, 41];
+
 /// A buffer of this size takes most of what the kernel has at once; methods and headers that need more get it.
 const INPUT_SIZE: usize = 32 * 1024;
 
@@ -47,6 +50,7 @@ pub struct Guard {
     at_a_stretch: u32,
     violation: Option<Violation>,
     news: Vec<News>,
+    pause: Pause,
 }
 
 /// Where in the stream `checked` is.
@@ -65,6 +69,15 @@ enum Place {
 enum Acquaintance {
     Stranger,
     Met,
+}
+
+/// Whether something is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    No,
+    /// What comes behind connection.open-ok will be.
+    BehindOpenOk,
+    Now,
 }
 
 /// What the server sent that is no AMQP 0-9-1, in words that follow the server's address.
@@ -98,6 +111,7 @@ impl Default for Guard {
             at_a_stretch: 0,
             violation: None,
             news: Vec::new(),
+            pause: Pause::No,
         }
     }
 }
@@ -118,6 +132,9 @@ impl Guard {
                     violation.clone(),
                 ));
             }
+            if self.pause == Pause::Now {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             match self.place {
                 Place::Body { left } if self.checked == self.filled => {
                     return self.read_body(source, out, left);
@@ -127,10 +144,19 @@ impl Guard {
             if self.fill(source)? == 0 {
                 return Ok(0);
             }
-            if let Err(violation) = self.check() {
-                self.violation = Some(violation);
-            }
+            self.check_or_note_violation();
         }
+    }
+
+    /// Holds back what comes behind connection.open-ok until [`Guard::resume`].
+    pub fn pause_behind_open_ok(&mut self) {
+        self.pause = Pause::BehindOpenOk;
+    }
+
+    /// Holds nothing back any more. What was held back is here, where the source's readiness does not tell of it.
+    pub fn resume(&mut self) {
+        self.pause = Pause::No;
+        self.check_or_note_violation();
     }
 
     /// What was heard since this was asked last. It is known before the bytes that say it are given out.
@@ -178,13 +204,19 @@ impl Guard {
         result
     }
 
+    fn check_or_note_violation(&mut self) {
+        if let Err(violation) = self.check() {
+            self.violation = Some(violation);
+        }
+    }
+
     /// Checks as much of the input as makes sense without more.
     fn check(&mut self) -> Result<(), Violation> {
         loop {
             let available = self.filled - self.checked;
             match self.place {
                 Place::Head => {
-                    if !self.check_frame()? {
+                    if self.pause == Pause::Now || !self.check_frame()? {
                         return Ok(());
                     }
                 }
@@ -249,6 +281,10 @@ impl Guard {
             return Err(self.violation("a frame without an end"));
         }
         self.check_payload(frame_type, channel, self.checked + HEAD, size)?;
+        let payload = &self.input[self.checked + HEAD..];
+        if self.pause == Pause::BehindOpenOk && payload.starts_with(&OPEN_OK) {
+            self.pause = Pause::Now;
+        }
         self.checked += whole;
         self.acquaintance = Acquaintance::Met;
         Ok(true)

@@ -436,3 +436,44 @@ fn frames_of_amq_protocol_are_what_this_test_takes_them_for() {
     let (_, parsed) = parse_frame(&heartbeat()).unwrap();
     assert!(matches!(parsed, AMQPFrame::Heartbeat(0)));
 }
+
+#[test]
+fn what_comes_behind_open_ok_is_held_back_until_it_may_come() {
+    let ok = connection::OpenOk {
+        known_hosts: String::new(),
+    };
+    let open_ok = method(
+        0,
+        &AMQPClass::Connection(connection::AMQPMethod::OpenOk(ok)),
+    );
+    let before = [start(), open_ok].concat();
+    let channel_ok = channel::OpenOk {
+        channel_id: String::new(),
+    };
+    let behind = method(
+        1,
+        &AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel_ok)),
+    );
+    let all = [before.as_slice(), &behind].concat();
+    for piece in [1, before.len(), before.len() + 5, usize::MAX] {
+        let mut guard = Guard::default();
+        guard.pause_behind_open_ok();
+        let (lengths, mut out) = ([piece], vec![0; 4096]);
+        let mut source = Pieces::of(&all, &lengths);
+        let mut given = Vec::new();
+        let pause = loop {
+            match guard.read(&mut source, &mut out) {
+                Ok(length) => given.extend_from_slice(&out[..length]),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(pause.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(given, before, "in pieces of {piece}");
+
+        guard.resume();
+        while let Ok(length @ 1..) = guard.read(&mut source, &mut out) {
+            given.extend_from_slice(&out[..length]);
+        }
+        assert_eq!(given, all, "in pieces of {piece}");
+    }
+}
