@@ -183,12 +183,21 @@ impl ListReader {
             name.pop();
         }
         if name.is_empty() {
-            return Err(ReadError {
-                name: format!("{}:{}", self.list.input, self.count),
-                reason: "an empty file name".to_owned(),
-            });
+            return Err(self.bad_name("an empty file name"));
+        }
+        if name.contains(&b'\0') {
+            return Err(self.bad_name(
+                "a NUL, which no file name has; give a list that has one behind each name with --files0-from",
+            ));
         }
         Ok(Some(Input::File(OsStr::from_bytes(&name).into())))
+    }
+
+    fn bad_name(&self, reason: &str) -> ReadError {
+        ReadError {
+            name: format!("{}:{}", self.list.input, self.count),
+            reason: reason.to_owned(),
+        }
     }
 }
 

@@ -103,6 +103,17 @@ fn a_list_with_an_empty_name_is_an_error_at_its_line() {
 }
 
 #[test]
+fn a_list_of_the_other_kind_is_told_from_a_long_name() {
+    let test = with_queue();
+    test.run("amqp-publish -r {queue} --files-from -")
+        .stdin("a\0b\0")
+        .stderr_contains("reading -:1: a NUL")
+        .stderr_contains("--files0-from")
+        .exits(1);
+    assert_eq!(texts(&test), [""; 0]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_stops_the_run_before_anything_of_it_is_sent() {
     let test = with_queue();
     test.file("a", "1\n2\n");
