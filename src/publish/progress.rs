@@ -17,7 +17,6 @@ use super::options::ShowProgress;
 use super::screen::{Lines, Terminal};
 use crate::broker::BlockedNotice;
 
-const TICK: Duration = Duration::from_millis(200);
 /// Below this many columns there is no room for a bar.
 const NARROW: u16 = 60;
 /// How often a terminal is drawn to at most.
@@ -35,6 +34,26 @@ struct Shown {
     bar: ProgressBar,
     counts: Arc<Counts>,
     looks: Looks,
+    medium: Medium,
+}
+
+/// Where the progress is shown.
+#[derive(Clone, Copy)]
+enum Medium {
+    /// A terminal, with a bar that moves, and which is left as it was.
+    Terminal,
+    /// A line now and then; the last one says how far it came.
+    Lines,
+}
+
+impl Medium {
+    /// The time from one look to the next.
+    fn interval(self) -> Duration {
+        match self {
+            Medium::Terminal => Duration::from_millis(200),
+            Medium::Lines => Duration::from_secs(1),
+        }
+    }
 }
 
 /// What the bar's own words are made of.
@@ -70,9 +89,15 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(bytes, target)
             .with_style(looks.flowing.clone())
             .with_position(bytes_before);
-        bar.enable_steady_tick(TICK);
+        let medium = columns.map_or(Medium::Lines, |_| Medium::Terminal);
+        bar.enable_steady_tick(medium.interval());
         Progress {
-            shown: Some(Shown { bar, counts, looks }),
+            shown: Some(Shown {
+                bar,
+                counts,
+                looks,
+                medium,
+            }),
         }
     }
 
@@ -116,10 +141,10 @@ impl Progress {
     /// Does something that may print lines on standard error.
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
         match &self.shown {
-            Some(Shown { bar, .. }) => {
+            Some(Shown { bar, medium, .. }) => {
                 bar.disable_steady_tick();
                 let done = bar.suspend(work);
-                bar.enable_steady_tick(TICK);
+                bar.enable_steady_tick(medium.interval());
                 done
             }
             None => work(),
@@ -129,8 +154,11 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(Shown { bar, .. }) = &self.shown {
-            bar.finish_and_clear();
+        if let Some(Shown { bar, medium, .. }) = &self.shown {
+            match medium {
+                Medium::Terminal => bar.finish_and_clear(),
+                Medium::Lines => bar.abandon(),
+            }
         }
     }
 }
@@ -170,7 +198,7 @@ fn templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'st
             "blocked by the broker: {wide_msg}",
         ),
         (Some(_), true) => (
-            "{wide_bar} {percent}%  {binary_bytes} of {binary_total_bytes}  {messages} messages  {rate}/s  ETA {left}",
+            "[{wide_bar}] {percent}%  {binary_bytes} of {binary_total_bytes}  {messages} messages  {rate}/s  ETA {left}",
             "{percent}% of {binary_total_bytes}  {messages} messages  blocked by the broker: {wide_msg}",
         ),
         (None, true) => (

@@ -125,6 +125,7 @@ impl<'run> Pump<'run> {
         if pumped.is_err() {
             self.settle(&publisher);
         }
+        self.show_progress();
         match (pumped, self.interrupts.signals().try_recv()) {
             // The session was cut because of it.
             (Err(Stop::Lost(_)), Ok(signal)) => Err(Stop::Interrupted(signal)),
