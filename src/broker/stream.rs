@@ -86,11 +86,23 @@ impl BrokerStream {
 
     /// Writes down why reading ended.
     fn see_end(&self, error: &io::Error) {
-        self.witness.see_end(match self.wire.explain(error) {
-            Some(reason) => End::Nonsense(reason),
-            None if error.kind() == io::ErrorKind::InvalidData => End::Nonsense(error.to_string()),
-            None => End::Broke(reason(error)),
-        });
+        self.witness
+            .see_end(match (self.wire.explain(error), error.kind()) {
+                (Some(reason), _) => End::Nonsense(reason),
+                (None, io::ErrorKind::InvalidData) => End::Nonsense(error.to_string()),
+                // So the system calls it when a server closes before it has read all that was sent.
+                (None, io::ErrorKind::ConnectionReset) => self.closed(),
+                (None, _) => End::Broke(reason(error)),
+            });
+    }
+
+    fn closed(&self) -> End {
+        let who = if self.guard.has_met_server() {
+            "broker"
+        } else {
+            "server"
+        };
+        End::Broke(format!("the {who} closed the connection"))
     }
 }
 
@@ -103,15 +115,7 @@ impl Read for BrokerStream {
             self.witness.hear(news);
         }
         match &result {
-            Ok(0) => {
-                let who = if self.guard.has_met_server() {
-                    "broker"
-                } else {
-                    "server"
-                };
-                let end = format!("the {who} closed the connection");
-                self.witness.see_end(End::Broke(end));
-            }
+            Ok(0) => self.witness.see_end(self.closed()),
             Ok(_) => self.last_heard = Instant::now(),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.see_end(error),
             Err(_) => {}

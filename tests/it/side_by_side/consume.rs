@@ -39,7 +39,8 @@ table! {
     consume_binary: with_messages(["\0\u{80}\r\n"], "amqp-consume -u {url} -q {queue} -c 1 -- od -c").same();
     consume_a_megabyte: with_queue(
         "head -c 1000000 /dev/zero | amqp-publish -u {url} -r {queue}; amqp-consume -u {url} -q {queue} -c 1 md5sum").same();
-    consume_with_arguments: with_messages(["a"], "amqp-consume -u {url} -q {queue} -c 1 echo one 'two  three'").same();
+    consume_with_arguments: with_messages(["a"],
+        "echo b >'two  three'; amqp-consume -u {url} -q {queue} -c 1 cat - 'two  three'").same();
     consume_with_options_after_two_dashes: with_messages(["a"], "amqp-consume -u {url} -q {queue} -c 1 -- sh -c 'cat; echo b'").same();
     /// Options end at the command.
     consume_with_options: with_messages(["a"], "amqp-consume -u {url} -q {queue} -c 1 sh -c 'cat; echo b'").differs(
