@@ -6,7 +6,7 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 
 use super::console::say;
-use super::environment::{delivery_count, header_number};
+use super::environment::delivery_count;
 use super::failure::{FailurePolicy, Fate};
 use super::held::{Held, HeldMessage, Until, WayBack};
 use super::link::{Answer, Hold, Link};
@@ -185,6 +185,10 @@ impl Failed {
             self.count = Knowledge::Known(DeliveryCount::Kept);
         }
         if self.count == Knowledge::NotAsked {
+            // The broker logs the answer of a classic queue as an error: it is not asked without need.
+            if task.is_counted_in_header() {
+                return Some(DeliveryCount::NotKept);
+            }
             self.count = Knowledge::Asked;
             self.outbox.learn_delivery_count(link.queue());
         }
@@ -258,8 +262,6 @@ fn must_be_counted_here(task: &Task, count: DeliveryCount) -> bool {
     match count {
         DeliveryCount::Kept => false,
         DeliveryCount::NotKept => true,
-        DeliveryCount::Unknown => {
-            task.redelivered || header_number(&task.message, reissue::ATTEMPTS).is_some()
-        }
+        DeliveryCount::Unknown => task.redelivered || task.is_counted_in_header(),
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::console::say;
+use super::console::{reason, say};
 use super::ending::Ending;
 use super::task::Task;
 
@@ -60,7 +60,7 @@ impl Joblog {
         // One write, so that the lines of several tools don't mix. The work goes on without a log.
         if let Err(error) = self.file.write_all(line.as_bytes()) {
             if !self.complained {
-                say(&format!("writing the job log: {error}"));
+                say(&format!("writing the job log: {}", reason(&error)));
             }
             self.complained = true;
         }

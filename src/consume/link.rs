@@ -126,6 +126,11 @@ impl<'session> Link<'session> {
         self.subscription.is_some() && self.unanswered >= self.prefetch
     }
 
+    /// Whether the broker waits for an answer to a delivery of the present subscription.
+    pub(super) fn has_unanswered(&self) -> bool {
+        self.unanswered > 0
+    }
+
     /// Whether a hold counts against the present subscription's credit.
     pub(super) fn costs_credit(&self, hold: &Hold) -> bool {
         hold.generation == self.generation

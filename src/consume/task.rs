@@ -63,6 +63,11 @@ impl Task {
         (self, claim)
     }
 
+    /// Whether an earlier failure was counted in a header. To go on like that is right whatever the queue counts.
+    pub(super) fn is_counted_in_header(&self) -> bool {
+        header_number(&self.message, reissue::ATTEMPTS).is_some()
+    }
+
     /// How often the message has failed before this delivery, if the queue counts deliveries as `count` says.
     ///
     /// Where nothing else is known, an earlier delivery that came to nothing is taken for a failure, as quorum queues take it.

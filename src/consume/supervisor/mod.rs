@@ -241,7 +241,11 @@ impl Supervisor {
 
     /// The broker has ended the subscription: the queue is deleted, or has moved to another node.
     fn on_cancelled(&mut self, link: &mut Link) -> broker::Result<()> {
-        let error = Error::Cancelled(format!("queue '{}' is gone", link.queue()));
+        let mut reason = format!("queue '{}' is gone", link.queue());
+        if link.has_unanswered() {
+            reason += ", or (RabbitMQ 4.3 or later) a message was not acknowledged within its consumer_timeout";
+        }
+        let error = Error::Cancelled(reason);
         link.subscription_ended();
         if matches!(self.stage, Stage::Consuming) && self.is_persistent() {
             say(&format!("{error}; subscribing anew"));
@@ -282,7 +286,8 @@ fn explained(error: Error) -> anyhow::Error {
             anyhow::anyhow!(
                 "{error}\nThe broker takes a message back that is not acknowledged in time. Raise its consumer_timeout \
                  (30 minutes unless set), or x-consumer-timeout of the queue (RabbitMQ 3.12 or later), both in \
-                 milliseconds, above what a command may take, or bound that with --timeout."
+                 milliseconds, above what a command may take, or bound that with --timeout. With -c, a failed message \
+                 is held until the tool ends: a smaller count, or --idle-timeout, ends it sooner."
             )
         }
         _ => error.into(),

@@ -245,8 +245,8 @@ fn a_machine_without_room_for_commands_fails_no_message() {
     queue.holds(1);
 }
 
-#[test]
-fn a_command_that_outlasts_the_brokers_patience_is_explained() {
+/// A broker that takes a message back which is not acknowledged for half a second.
+fn impatient_broker() -> Broker {
     let broker = Broker::start(&Options::new()).unwrap();
     // How often it looks has no line in its configuration file.
     let settings = [("consumer_timeout", 500), ("channel_tick_interval", 500)]
@@ -254,6 +254,12 @@ fn a_command_that_outlasts_the_brokers_patience_is_explained() {
     broker
         .rabbitmqctl(&["eval", &format!("{}.", settings.join(", "))])
         .unwrap();
+    broker
+}
+
+#[test]
+fn a_command_that_outlasts_the_brokers_patience_is_explained() {
+    let broker = impatient_broker();
     let test = Test::on(&broker.url());
     let queue = test.queue("queue").declare();
     queue.publish(["a"]);
@@ -263,5 +269,20 @@ fn a_command_that_outlasts_the_brokers_patience_is_explained() {
         .within(Duration::from_secs(60))
         .exits(1);
     nobody_is_left(&test);
+    queue.holds(1);
+}
+
+#[test]
+fn a_failed_message_that_is_held_for_longer_than_the_brokers_patience_is_explained() {
+    let broker = impatient_broker();
+    let test = Test::on(&broker.url());
+    let queue = test.queue("queue").declare();
+    queue.publish(["a"]);
+    // It waits for the second message, and holds the first.
+    test.run("amqp-consume -q {queue} -c 2 --retry 1m false")
+        .stderr_contains("delivery acknowledgement on channel 1 timed out")
+        .stderr_contains("With -c, a failed message is held until the tool ends")
+        .within(Duration::from_secs(60))
+        .exits(1);
     queue.holds(1);
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use amiquip::{AmqpProperties, AmqpValue, FieldTable};
+use testbroker::{Broker, Options};
 
 use super::{PICKY, lines, nobody_is_left};
-use crate::support::{Message, Queue, Signal, Test};
+use crate::support::{Message, Queue, Signal, Test, eventually};
 
 fn quorum() -> FieldTable {
     let kind = AmqpValue::LongString("quorum".to_owned());
@@ -389,4 +390,25 @@ fn a_stopped_command_does_not_count_as_failed() {
     queue.holds(1);
     parking.holds(0);
     nobody_is_left(&test);
+}
+
+#[test]
+fn the_broker_is_not_asked_about_the_queue_of_a_message_that_is_counted_already() {
+    let broker = Broker::start(&Options::new()).unwrap();
+    let test = Test::on(&broker.url());
+    let complaints = || broker.log().matches("inequivalent arg").count();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a"]);
+    // The first failure of a message that says nothing; then two that are counted in its header.
+    for _ in 0..3 {
+        test.run("amqp-consume -q {queue} -c 1 --max-attempts 9 false")
+            .exits(1);
+    }
+    let asked_about = test.queue("asked_about").declare();
+    asked_about.publish(["c"]);
+    test.run("amqp-consume -q {asked_about} -c 1 --max-attempts 9 false")
+        .exits(1);
+    // The broker logs in order: when the last question is there, all are.
+    eventually("two refusals in the log", || complaints() >= 2);
+    assert_eq!(complaints(), 2, "{}", broker.log());
 }

@@ -1,6 +1,8 @@
 //! Messages as lines of JSON, without a command.
 
-use crate::support::{Signal, Test};
+use rustix::process::Pid;
+
+use crate::support::{Signal, Test, eventually};
 
 #[test]
 fn each_message_is_a_line_and_acknowledged() {
@@ -53,6 +55,14 @@ fn what_cannot_be_written_stays_in_the_queue() {
     queue.holds(2);
 }
 
+fn has_thread(process: Pid, name: &str) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).unwrap();
+    threads.flatten().any(|thread| {
+        std::fs::read_to_string(thread.path().join("comm"))
+            .is_ok_and(|comm| comm.trim_end() == name)
+    })
+}
+
 #[test]
 fn a_reader_who_takes_his_time_keeps_no_signal_away() {
     let test = Test::new();
@@ -71,6 +81,9 @@ fn a_reader_who_takes_his_time_keeps_no_signal_away() {
             std::fs::read_to_string(name).is_ok_and(|name| name == "amqp-consume\n")
         })
         .unwrap();
+    eventually("a line that is being written", || {
+        has_thread(consumer, "stdout")
+    });
     rustix::process::kill_process(consumer, Signal::TERM).unwrap();
     queue.has_consumers(0);
     rustix::process::kill_process(consumer, Signal::TERM).unwrap();
