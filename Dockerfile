@@ -36,21 +36,29 @@ COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 # Runs without a C library or a shell beside it, or the build ends here.
 RUN ["/usr/bin/amqp-publish", "--version"]
 
-FROM debian:bookworm-slim AS worker
-COPY --from=tools /usr/bin/ /usr/bin/
-COPY --from=tools /etc/ssl/certs/ /etc/ssl/certs/
-RUN useradd --uid 10001 --create-home --shell /bin/bash worker \
-    && for tool in publish consume get declare-queue delete-queue; do "amqp-$tool" --version || exit; done
-# In numbers, so that Kubernetes' runAsNonRoot can see it.
+# A user without rights, in numbers, so that Kubernetes' runAsNonRoot can see it.
+FROM debian:bookworm-slim AS user
+RUN useradd --uid 10001 --create-home --shell /bin/bash worker
 USER 10001:10001
 WORKDIR /home/worker
 
-FROM worker AS debug
+FROM user AS worker
+COPY --from=tools /usr/bin/ /usr/bin/
+COPY --from=tools /etc/ssl/certs/ /etc/ssl/certs/
+RUN for tool in publish consume get declare-queue delete-queue; do "amqp-$tool" --version || exit; done
+
+# Before the tools come in: this layer stays when they change.
+FROM user AS comforts
 USER 0:0
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends bash-completion ca-certificates curl dnsutils jq python3 \
+RUN apt-get -o Acquire::Retries=3 update \
+    && apt-get -o Acquire::Retries=3 install -y --no-install-recommends \
+        bash-completion ca-certificates curl dnsutils jq python3 \
     && rm -rf /var/lib/apt/lists/* \
     && echo '. /usr/share/bash-completion/bash_completion' >>/etc/bash.bashrc
-COPY completions/bash/ /usr/share/bash-completion/completions/
 USER 10001:10001
+
+FROM comforts AS debug
+COPY --from=tools /usr/bin/ /usr/bin/
+COPY completions/bash/ /usr/share/bash-completion/completions/
+RUN for tool in publish consume get declare-queue delete-queue; do "amqp-$tool" --version || exit; done
 CMD ["bash"]

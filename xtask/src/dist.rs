@@ -159,6 +159,8 @@ fn cargo_deb() -> Result<PathBuf> {
             Command::new("cargo")
                 .args([
                     "install",
+                    // Optimising it takes longer than it ever runs.
+                    "--debug",
                     "--quiet",
                     "--locked",
                     "cargo-deb",

@@ -1,4 +1,4 @@
-//! `cargo xtask image base|build|test`: the container images, and the trials that use them as a cluster would.
+//! `cargo xtask image ACTION`: the container images, and the trials that use them as a cluster would.
 //!
 //! Docker's own daemon is used if one runs; else one is started, and stopped again.
 
@@ -8,24 +8,40 @@ mod docker;
 mod engine;
 mod job;
 mod pod;
+mod suite;
 mod trials;
 
 use anyhow::{Result, bail};
 
+use crate::Missing;
+use crate::manifests::Manifests;
 use engine::Engine;
 
 const USAGE: &str = "\
 usage: cargo xtask image base    make the base images that are missing here and can't be pulled
        cargo xtask image build   build tools, worker, debug and the tutorial's worker
-       cargo xtask image test    build them, and run the tutorial, its Jobs and the suite with them";
+       cargo xtask image test    build them, and try them, the manifests and the package as users would
+       cargo xtask image suite   run the integration suite with RabbitMQ 4, in a container";
 
-pub(crate) fn run(action: &str) -> Result<()> {
-    let task = match action {
-        "base" => || base::provide(&base::FOR_BUILDING),
-        "build" => build::all,
-        "test" => trials::run,
+pub(crate) fn run(action: &str, missing: Missing) -> Result<()> {
+    let (bases, task): (&[&str], fn() -> Result<()>) = match action {
+        "base" => (&base::FOR_BUILDING, || Ok(())),
+        "build" => (&base::FOR_BUILDING, build::all),
+        "test" => (&base::ALL, trials::run),
+        "suite" => (&base::FOR_SUITE, suite::run),
         _ => bail!("{USAGE}"),
     };
-    let _engine = Engine::running()?;
+    let _engine = match provide(bases) {
+        Ok(engine) => engine,
+        Err(error) => return missing.judge("container images", error),
+    };
     task()
+}
+
+/// What has to come from outside before anything of ours is built: Docker, the base images, a parser for manifests.
+fn provide(bases: &[&str]) -> Result<Engine> {
+    let engine = Engine::running()?;
+    base::provide(bases)?;
+    Manifests::load()?;
+    Ok(engine)
 }

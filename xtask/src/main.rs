@@ -31,8 +31,11 @@ cargo xtask TASK
   bench         measure the tools against what one would use instead, see CONTRIBUTING.md
   check         check that both are up to date, and the pages' lint
   dist          make the tarball and the Debian package in target/dist
-  image         base, build or test: the container images
-  manifests     check k8s/ against the Kubernetes API's schemas";
+  image         base, build, test or suite: the container images, and trials with them
+  manifests     check k8s/ against the Kubernetes API's schemas
+
+image and manifests need Docker, and Debian's and Python's packages; with --if-possible they skip what can't be had, and
+say so";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -58,9 +61,41 @@ fn run(task: &str, arguments: &[String]) -> Result<()> {
         ("bench", arguments) => bench::run(arguments),
         ("check", []) => check::generated_files(root),
         ("dist", []) => dist::run(),
-        ("image", [action]) => image::run(action),
-        ("manifests", []) => manifests::run(),
+        ("image", [action, options @ ..]) => image::run(action, Missing::from(options)?),
+        ("manifests", options) => manifests::run(Missing::from(options)?),
         _ => bail!("no such task, or not these arguments\n\n{HELP}"),
+    }
+}
+
+/// What a task makes of it that something from outside can't be had here.
+#[derive(Debug, Clone, Copy)]
+enum Missing {
+    Fails,
+    Skips,
+}
+
+impl Missing {
+    fn from(options: &[String]) -> Result<Self> {
+        match options {
+            [] => Ok(Self::Fails),
+            [option] if option == "--if-possible" => Ok(Self::Skips),
+            _ => bail!("the only option is --if-possible"),
+        }
+    }
+
+    /// The error, or one line instead of it.
+    fn judge(self, what: &str, error: anyhow::Error) -> Result<()> {
+        match self {
+            Self::Fails => Err(error),
+            Self::Skips => {
+                let reason = error.root_cause().to_string();
+                println!(
+                    "skipped: {what}: {}",
+                    reason.lines().next().unwrap_or_default()
+                );
+                Ok(())
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::root;
+use crate::{Missing, root};
 
 /// The oldest Kubernetes in which all that the manifests use is stable (podFailurePolicy is, since 1.31), and the newest
 /// that the schemas know.
@@ -23,8 +23,11 @@ documents = [d for f in sys.argv[1:] for d in yaml.safe_load_all(open(f)) if d i
 json.dump(documents, sys.stdout)
 ";
 
-pub(crate) fn run() -> Result<()> {
-    let python = Python::provide()?;
+pub(crate) fn run(missing: Missing) -> Result<()> {
+    let python = match Python::provide() {
+        Ok(python) => python,
+        Err(error) => return missing.judge("manifests", error),
+    };
     for file in files()? {
         for version in KUBERNETES {
             python.validate(&file, version)?;
@@ -163,6 +166,7 @@ impl Python {
                 "pip",
                 "install",
                 "--quiet",
+                "--disable-pip-version-check",
                 "kubernetes-validate",
             ]))?;
         }

@@ -26,7 +26,12 @@ table! {
     publish_header_long: with_queue("amqp-publish -u {url} -r {queue} --header='key: value' -b a").same();
     publish_header_attached: with_queue("amqp-publish -u {url} -r {queue} -H'key: value' -b a").same();
     publish_two_headers: with_queue("amqp-publish -u {url} -r {queue} -H 'k: v' -H 'l: w' -b a").same();
-    publish_one_header_twice: with_queue("amqp-publish -u {url} -r {queue} -H 'k: v' -H 'k: w' -b a").same();
+    /// Ours sends the last. The reference sends both; RabbitMQ 3 delivers both, of which a reader takes the last, and
+    /// since 4.0 the first alone.
+    publish_one_header_twice: with_queue("amqp-publish -u {url} -r {queue} -H 'k: v' -H 'k: w' -b a").differs(
+        r#"exit 0; {queue} durable: "a" [mode 1, k=LongString("v")] or exit 0; {queue} durable: "a" [mode 1, k=LongString("w")]"#,
+        r#"exit 0; {queue} durable: "a" [mode 1, k=LongString("w")]"#,
+    );
     publish_header_without_space: with_queue("amqp-publish -u {url} -r {queue} -H key:value -b a").same();
     publish_header_with_spaces: with_queue("amqp-publish -u {url} -r {queue} -H ' key :  value ' -b a").same();
     publish_header_with_two_colons: with_queue("amqp-publish -u {url} -r {queue} -H 'k: v: w' -b a").same();

@@ -11,9 +11,15 @@ use tempfile::TempDir;
 use super::docker::{docker, has_image};
 
 /// What `docker build` needs for our images.
-pub(crate) const FOR_BUILDING: [&str; 2] = ["debian:bookworm-slim", "rust:1-bookworm"];
-/// The broker that the manifests name, and the Debian that has the newer RabbitMQ.
-pub(crate) const FOR_TRIALS: [&str; 2] = ["debian:trixie-slim", "rabbitmq:4"];
+pub(crate) const FOR_BUILDING: [&str; 2] = [BOOKWORM, "rust:1-bookworm"];
+/// What the suite's own image is made from.
+pub(crate) const FOR_SUITE: [&str; 2] = [BOOKWORM, TRIXIE];
+/// With the broker that the manifests name.
+pub(crate) const ALL: [&str; 4] = [BOOKWORM, "rust:1-bookworm", TRIXIE, "rabbitmq:4"];
+/// Debian 12, what our images are made from.
+pub(crate) const BOOKWORM: &str = "debian:bookworm-slim";
+/// Debian 13, which has RabbitMQ 4.0.
+pub(crate) const TRIXIE: &str = "debian:trixie-slim";
 /// Where the integration suite runs with the newer RabbitMQ.
 pub(crate) const SUITE: &str = "amqp-tools-suite:trixie";
 
@@ -35,8 +41,8 @@ pub(crate) fn provide_suite() -> Result<()> {
 
 fn make(name: &str) -> Result<()> {
     match name {
-        "debian:bookworm-slim" => debian("bookworm", name),
-        "debian:trixie-slim" => debian("trixie", name),
+        BOOKWORM => debian("bookworm", name),
+        TRIXIE => debian("trixie", name),
         "rust:1-bookworm" => rust(name),
         "rabbitmq:4" => from_dockerfile(include_str!("base/rabbitmq.Dockerfile"), name, &[]),
         _ => anyhow::bail!("there is no recipe for it"),
@@ -47,8 +53,15 @@ fn make(name: &str) -> Result<()> {
 fn debian(suite: &str, name: &str) -> Result<()> {
     let folder = TempDir::new()?;
     let root = folder.path().join(suite);
-    let status = Command::new("debootstrap")
-        .args(["--variant=minbase", suite])
+    // It waits for ever for a mirror that does not answer.
+    let status = Command::new("timeout")
+        .args([
+            "--kill-after=10s",
+            "10m",
+            "debootstrap",
+            "--variant=minbase",
+            suite,
+        ])
         .arg(&root)
         .args(std::env::var_os("DEBIAN_MIRROR"))
         .stdin(Stdio::null())

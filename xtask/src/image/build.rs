@@ -8,7 +8,6 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
-use super::base;
 use super::docker::docker_shown;
 use crate::root;
 
@@ -41,9 +40,8 @@ replace-with = "vendored"
 directory = ".cargo/vendor"
 "#;
 
-/// Builds all images, after their bases.
+/// Builds all images; their bases are there.
 pub(crate) fn all() -> Result<()> {
-    base::provide(&base::FOR_BUILDING)?;
     let context = context()?;
     for (target, name) in [("tools", TOOLS), ("worker", WORKER), ("debug", DEBUG)] {
         println!("building {name}");

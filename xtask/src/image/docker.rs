@@ -214,6 +214,18 @@ impl Container {
         docker(&["cp".as_ref(), source.as_ref(), folder.as_os_str()]).map(drop)
     }
 
+    /// Copies a file or folder into it.
+    pub(crate) fn copy_in(&self, source: &Path, path: &str) -> Result<()> {
+        let place = format!("{}:{path}", self.id);
+        docker(&["cp".as_ref(), source.as_os_str(), place.as_ref()]).map(drop)
+    }
+
+    /// Its address on the network that it is on.
+    pub(crate) fn address(&self) -> Result<String> {
+        let every = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        docker(&["inspect", "--format", every, &self.id])
+    }
+
     /// Its files and links, as paths from the root.
     pub(crate) fn files(&self) -> Result<Vec<String>> {
         let archive = NamedTempFile::new()?;

@@ -10,5 +10,5 @@ RUN apt-get update \
     && mkdir -p /etc/rabbitmq/conf.d
 COPY --from=reference /packages /packages
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends /packages/*.deb openssl procps python3 \
+    && apt-get install -y --no-install-recommends /packages/*.deb ca-certificates openssl procps python3 \
     && rm -rf /var/lib/apt/lists/*

@@ -14,7 +14,7 @@ pub(super) const BROKER_URL: &str = "amqp://guest:guest@rabbitmq-service:5672";
 pub(super) struct Ground {
     // Dropped in this order: the network goes when nothing is on it any more.
     debug: Container,
-    _broker: Pod,
+    broker: Pod,
     pub(super) network: Network,
     pub(super) manifests: Manifests,
 }
@@ -23,15 +23,20 @@ impl Ground {
     pub(super) fn prepare() -> Result<Self> {
         let manifests = Manifests::load()?;
         let network = Network::create()?;
-        let broker = broker(&manifests, &network)?;
+        let broker = start_broker(&manifests, &network)?;
         let debug = on_network(&network, &[], DEBUG, &["sleep", "infinity"])?;
         debug.start()?;
         Ok(Self {
             debug,
-            _broker: broker,
+            broker,
             network,
             manifests,
         })
+    }
+
+    /// The broker's container.
+    pub(super) fn broker(&self) -> &Container {
+        &self.broker.container
     }
 
     pub(super) fn cluster(&self) -> Cluster<'_> {
@@ -84,7 +89,7 @@ impl Ground {
 }
 
 /// The first pod of the `StatefulSet`, reachable by the Service's name in the cluster's domain and by no shorter one.
-fn broker(manifests: &Manifests, network: &Network) -> Result<Pod> {
+fn start_broker(manifests: &Manifests, network: &Network) -> Result<Pod> {
     let set = manifests.get("StatefulSet", "rabbitmq")?;
     let service = set["spec"]["serviceName"]
         .as_str()

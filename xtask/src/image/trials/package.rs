@@ -1,7 +1,7 @@
 //! The Debian package, in the place of the original.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
@@ -9,47 +9,54 @@ use tempfile::TempDir;
 use super::ground::Ground;
 use super::tutorial;
 use crate::dist;
+use crate::image::base::{BOOKWORM, TRIXIE};
 use crate::image::build::TOOLS;
 
 /// What an administrator does to a machine that has amqp-tools, and a look at what became of it.
 const INSTALL: &str = "
 export DEBIAN_FRONTEND=noninteractive
-apt-get -qq update
-apt-get -qq install -y --no-install-recommends amqp-tools
+apt-get -qq -o Acquire::Retries=3 update
+apt-get -qq -o Acquire::Retries=3 install -y --no-install-recommends amqp-tools
 ! amqp-publish --version
 apt-get -qq install -y --no-install-recommends /packages/*.deb
 test \"$(dpkg-query --show --showformat '${db:Status-Status}' amqp-tools-rs)\" = installed
 test \"$(dpkg-query --show --showformat '${db:Status-Status}' amqp-tools)\" != installed
 apt-get check
-amqp-publish --version
+for tool in consume declare-queue delete-queue get publish; do amqp-$tool --version; done
 dpkg --listfiles amqp-tools-rs
 ";
 
-/// Everything that the package is there for.
-const FILES: [&str; 8] = [
-    "/usr/bin/amqp-consume",
-    "/usr/bin/amqp-declare-queue",
-    "/usr/bin/amqp-delete-queue",
-    "/usr/bin/amqp-get",
-    "/usr/bin/amqp-publish",
-    "/usr/share/man/man1/amqp-consume.1.gz",
-    "/usr/share/man/man7/amqp-tools.7.gz",
-    "/usr/share/bash-completion/completions/amqp-consume",
-];
+/// What an administrator does who thinks better of it, and better again.
+const THERE_AND_BACK: &str = "
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq -o Acquire::Retries=3 install -y --no-install-recommends amqp-tools
+test \"$(dpkg-query --show --showformat '${db:Status-Status}' amqp-tools-rs)\" != installed
+! amqp-publish --version
+apt-get -qq install -y --no-install-recommends /packages/*.deb
+amqp-publish --version
+apt-get -qq purge -y amqp-tools-rs
+find /usr /etc /var/lib -name '*amqp-tools-rs*' -o -name '*amqp-publish*'
+";
 
-/// Installed over amqp-tools in a clean Debian, it leaves one set of tools, and the tutorial works with it.
+/// Installed over amqp-tools in a clean Debian 12 and 13, it leaves one set of tools, and the tutorial works with it.
 pub(super) fn replaces_the_original(ground: &Ground) -> Result<()> {
     let folder = TempDir::new()?;
     let binary = binary(ground, &folder)?;
     let packages = folder.path().join("packages");
     fs::create_dir(&packages)?;
     dist::debian_package(&binary, &packages)?;
+    for debian in [BOOKWORM, TRIXIE] {
+        replaces_it_in(debian, &packages, ground).context(debian)?;
+    }
+    Ok(())
+}
 
+fn replaces_it_in(image: &str, packages: &Path, ground: &Ground) -> Result<()> {
     let mount = format!("--volume={}:/packages:ro", packages.display());
-    let debian = ground.container(&[&mount], "debian:bookworm-slim", &["sleep", "infinity"])?;
+    let debian = ground.container(&[&mount], image, &["sleep", "infinity"])?;
     debian.start()?;
     let printed = debian.exec(&["sh", "-euc", INSTALL])?;
-    for file in FILES {
+    for file in files() {
         ensure!(
             printed.lines().any(|line| line == file),
             "{file} is missing: {printed}"
@@ -61,10 +68,27 @@ pub(super) fn replaces_the_original(ground: &Ground) -> Result<()> {
     ensure!(printed == "foo\nHellojob1", "printed: {printed}");
     tutorial::filled(ground)?;
 
-    debian.exec(&["apt-get", "-qq", "purge", "-y", "amqp-tools-rs"])?;
-    let left = debian.exec(&["sh", "-c", "ls /usr/bin/amqp-* 2>/dev/null | wc -l"])?;
-    ensure!(left == "0", "{left} files are left after purging");
+    let left = debian.exec(&["sh", "-euc", THERE_AND_BACK])?;
+    let mut left = left.lines().filter(|line| line.starts_with('/'));
+    ensure!(left.next().is_none(), "left after purging: {left:?}");
     Ok(())
+}
+
+/// What the package is there for: the tools, each with its page and its completions, and what explains them.
+fn files() -> Vec<String> {
+    let of_a_tool = |tool| {
+        [
+            format!("/usr/bin/{tool}"),
+            format!("/usr/share/man/man1/{tool}.1.gz"),
+            format!("/usr/share/bash-completion/completions/{tool}"),
+            format!("/usr/share/fish/vendor_completions.d/{tool}.fish"),
+            format!("/usr/share/zsh/vendor-completions/_{tool}"),
+        ]
+    };
+    let mut files: Vec<String> = dist::TOOLS.into_iter().flat_map(of_a_tool).collect();
+    files.push("/usr/share/man/man7/amqp-tools.7.gz".to_owned());
+    files.push("/usr/share/doc/amqp-tools-rs/copyright".to_owned());
+    files
 }
 
 /// The tools image's binary: packaged is what was tried.

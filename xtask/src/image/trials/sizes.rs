@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::ground::Ground;
 use crate::dist::{MULTI_CALL, TOOLS as TOOL_NAMES};
+use crate::image::base::BOOKWORM;
 use crate::image::build::{TOOLS, WORKER};
 use crate::image::docker::{docker, image_size};
 
@@ -11,7 +12,7 @@ const MIB: u64 = 1024 * 1024;
 /// `tools` below 12 MiB, `worker` at most 15 MiB above its base.
 pub(super) fn within_bounds(_: &Ground) -> Result<()> {
     let tools = image_size(TOOLS)?;
-    let added = image_size(WORKER)? - image_size("debian:bookworm-slim")?;
+    let added = image_size(WORKER)? - image_size(BOOKWORM)?;
     println!("        tools {tools} bytes, worker {added} bytes above its base");
     ensure!(tools < 12 * MIB, "the tools image has {tools} bytes");
     ensure!(

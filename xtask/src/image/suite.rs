@@ -1,5 +1,5 @@
-//! The integration suite with the RabbitMQ of Debian 13 (4.0), in a container that has it installed: every broker that a
-//! scenario starts is of that version then. The test program itself comes from this machine.
+//! `cargo xtask image suite`: the integration suite with the RabbitMQ of Debian 13 (4.0), in a container that has it
+//! installed: every broker that a scenario starts is of that version then. The test program comes from this machine.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,19 +7,27 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::ground::Ground;
-use crate::image::base;
-use crate::image::docker::{Container, docker_shown};
+use super::base;
+use super::docker::{Container, docker_shown};
 use crate::root;
 
 /// Every scenario that passes with RabbitMQ 3.10 passes with 4.0, or says that it is for one of them only.
-pub(super) fn passes(_: &Ground) -> Result<()> {
+pub(super) fn run() -> Result<()> {
+    base::provide_suite()?;
     let program = test_program()?;
     let root = root().canonicalize()?;
     let mount = format!("--volume={0}:{0}", root.display());
     let workdir = format!("--workdir={}", root.display());
     let program = program.to_str().context("a path that is not UTF-8")?;
-    let container = Container::create(&["--init", &mount, &workdir, base::SUITE, program])?;
+    // Scenarios of a container's first process make one with `unshare`, which an ordinary container may not.
+    let container = Container::create(&[
+        "--init",
+        "--privileged",
+        &mount,
+        &workdir,
+        base::SUITE,
+        program,
+    ])?;
     docker_shown(&["start", "--attach", container.id()])
 }
 
