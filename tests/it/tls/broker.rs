@@ -1,5 +1,6 @@
 //! RabbitMQ's own TLS, with client certificates required: logins by certificate, and much data both ways.
 
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tempfile::TempDir;
 use testbroker::{Broker, Options, free_port};
 
 use super::certificates::{Authority, Issued, Validity};
-use crate::support::Test;
+use crate::support::{Test, eventually};
 
 /// Much data on a small machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -54,8 +55,13 @@ impl TlsBroker {
             std::fs::write(&file, contents).unwrap();
             options = options.configure(format!("ssl_options.{name} = {}", file.display()));
         }
+        let broker = Broker::start(&options).unwrap();
+        // A node opens this listener after the one that it is waited for by.
+        eventually("the TLS listener", || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, tls_port)).is_ok()
+        });
         Self {
-            broker: Broker::start(&options).unwrap(),
+            broker,
             tls_port,
             authority,
             _certificates: folder,

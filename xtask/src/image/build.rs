@@ -8,14 +8,19 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
-use super::docker::docker_shown;
+use super::docker::{docker, docker_shown};
 use crate::root;
 
+/// Where the tools were built; it has a name so that its layers stay for the next time.
+const BUILDER: &str = "amqp-tools:builder";
 pub(crate) const TOOLS: &str = "amqp-tools:tools";
 pub(crate) const WORKER: &str = "amqp-tools:worker";
 pub(crate) const DEBUG: &str = "amqp-tools:debug";
 /// The tutorial's worker, made from `k8s/worker`.
 pub(crate) const TUTORIAL: &str = "job-wq-1";
+
+/// On every image from here, so that those whose names have gone to newer ones can be removed.
+const LABEL: &str = "amqp-tools-image";
 
 /// What of the repository goes into an image.
 const SOURCES: [&str; 10] = [
@@ -43,17 +48,32 @@ directory = ".cargo/vendor"
 /// Builds all images; their bases are there.
 pub(crate) fn all() -> Result<()> {
     let context = context()?;
-    for (target, name) in [("tools", TOOLS), ("worker", WORKER), ("debug", DEBUG)] {
+    let targets = [
+        ("builder", BUILDER),
+        ("tools", TOOLS),
+        ("worker", WORKER),
+        ("debug", DEBUG),
+    ];
+    for (target, name) in targets {
         println!("building {name}");
         build(context.path(), &["--target", target], name)?;
     }
     println!("building {TUTORIAL}");
-    build(&root().join("k8s/worker"), &[], TUTORIAL)
+    build(&root().join("k8s/worker"), &[], TUTORIAL)?;
+    let replaced = format!("label={LABEL}");
+    docker(&["image", "prune", "--force", "--filter", &replaced]).map(drop)
 }
 
 fn build(context: &Path, options: &[&str], name: &str) -> Result<()> {
     let context = context.to_str().context("a path that is not UTF-8")?;
-    docker_shown(&[&["build", "--tag", name], options, &[context]].concat())
+    docker_shown(
+        &[
+            &["build", "--label", LABEL, "--tag", name],
+            options,
+            &[context],
+        ]
+        .concat(),
+    )
 }
 
 /// A copy of the sources with all crates beside them.
