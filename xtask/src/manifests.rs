@@ -16,6 +16,9 @@ use crate::{Missing, root};
 /// that the schemas know.
 const KUBERNETES: [&[&str]; 2] = [&["--kubernetes-version", "1.31"], &[]];
 
+/// What has the schemas, in a release that is known to have those two.
+const VALIDATOR: &str = "kubernetes-validate==1.37.0";
+
 /// Prints every document of the YAML files it is given, as one JSON list.
 const TO_JSON: &str = "
 import json, sys, yaml
@@ -167,7 +170,7 @@ impl Python {
                 "install",
                 "--quiet",
                 "--disable-pip-version-check",
-                "kubernetes-validate",
+                VALIDATOR,
             ]))?;
         }
         Ok(python)
