@@ -35,7 +35,7 @@ const COMPANIONS: [&str; 6] = [
 pub(crate) fn run() -> Result<()> {
     let folder = root().join("target/dist");
     fs::create_dir_all(&folder)?;
-    let binary = build(&folder)?;
+    let binary = build()?;
     let mut files = vec![
         tarball(&binary, &folder)?,
         debian_package(&binary, &folder)?,
@@ -48,8 +48,8 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// Builds the static binary that is all five tools, as the Dockerfile does, and returns where it is.
-fn build(folder: &Path) -> Result<PathBuf> {
-    let resolver = folder.join("resolver.o");
+fn build() -> Result<PathBuf> {
+    let resolver = root().join("target/resolver.o");
     run_command(
         Command::new("cc")
             .args(["-O2", "-c", "-o"])
@@ -77,13 +77,15 @@ fn build(folder: &Path) -> Result<PathBuf> {
         .join(MULTI_CALL))
 }
 
-/// The binary and its five names, in a folder.
+/// The binary and its five names, in a folder. Each of them must at least say what it is.
 fn lay_out(binary: &Path, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     fs::copy(binary, folder.join(MULTI_CALL))
         .with_context(|| format!("copying {}", binary.display()))?;
     for tool in TOOLS {
-        symlink(MULTI_CALL, folder.join(tool))?;
+        let link = folder.join(tool);
+        symlink(MULTI_CALL, &link)?;
+        captured(Command::new(link).arg("--version"))?;
     }
     Ok(())
 }
