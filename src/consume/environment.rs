@@ -67,6 +67,19 @@ impl Telling<'_> {
     }
 }
 
+/// The names of all variables that tell of a message.
+pub(super) fn names() -> Vec<&'static str> {
+    let of_no_message = Telling {
+        queue: "",
+        message: &Message::default(),
+        redelivered: false,
+        tag: 0,
+        attempt: 0,
+    };
+    let variables = of_no_message.variables().into_iter();
+    variables.map(|(name, _)| name).collect()
+}
+
 /// How often the broker has delivered the message before, where it counts (quorum queues:
 /// <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
 pub(super) fn delivery_count(message: &Message) -> Option<u64> {

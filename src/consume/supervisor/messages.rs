@@ -107,7 +107,7 @@ impl Supervisor {
         .variables();
         self.commands_started += 1;
         let start = Start::now(self.commands_started);
-        match command::start(&work.line, &environment, &task.body) {
+        match command::start(&work.line, &self.inherited, &environment, &task.body) {
             Ok(started) => {
                 self.crew.enlist(started, start, task, work.timeout);
                 Ok(())

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, at, bounded, never, select};
 
+use super::command::Inherited;
 use super::console::say;
 use super::crew::Crew;
 use super::failed::Failed;
@@ -43,6 +44,8 @@ pub(super) struct Supervisor {
     grace_ends: Option<Instant>,
     /// Delivered, and waiting for a free job.
     waiting: VecDeque<Task>,
+    /// What commands inherit of the tool's environment.
+    inherited: Inherited,
     /// The running commands.
     crew: Crew,
     /// What is being written to standard output.
@@ -95,6 +98,7 @@ impl Supervisor {
             stage: Stage::Consuming,
             grace_ends: None,
             waiting: VecDeque::new(),
+            inherited: Inherited::from_ourselves(),
             crew: Crew::default(),
             printer: Printer::default(),
             resting: Vec::new(),
