@@ -269,11 +269,13 @@ fn log(count: u64) -> f64 {
 /// What stands at the mark `exponent` of a logarithmic axis.
 fn power(exponent: f64) -> String {
     let value = 10_f64.powf(exponent);
-    if value >= 1.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.2}")
-    }
+    let digits = match value {
+        1.0.. => 0,
+        0.1.. => 1,
+        0.01.. => 2,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
 }
 
 impl Series {
