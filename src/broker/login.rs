@@ -12,6 +12,10 @@ use super::witness::{End, Witness};
 /// How many frames may wait for amiquip's I/O thread; 256 instead of 16 publishes about a tenth faster.
 const FRAMES_IN_MEMORY: usize = 256;
 
+/// How many bytes amiquip may keep that the network does not take, before it takes no more from us; by itself it keeps
+/// 16 MiB.
+const UNSENT_MAX: usize = 2 << 20;
+
 const EXTERNAL: &str = "EXTERNAL";
 
 /// Logs in and opens a channel. `witness` is the stream's.
@@ -29,7 +33,10 @@ pub(super) fn log_in(
         .virtual_host(&endpoint.vhost)
         .frame_max(FRAME_MAX)
         .heartbeat(endpoint.heartbeat);
-    let tuning = ConnectionTuning::default().mem_channel_bound(FRAMES_IN_MEMORY);
+    let tuning = ConnectionTuning::default()
+        .mem_channel_bound(FRAMES_IN_MEMORY)
+        .buffered_writes_high_water(UNSENT_MAX)
+        .buffered_writes_low_water(UNSENT_MAX / 2);
     let mut connection = Connection::insecure_open_stream(stream, options, tuning)
         .map_err(|error| failure(endpoint, witness, error))?;
     let channel = connection

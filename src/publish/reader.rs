@@ -12,11 +12,12 @@ use super::chunks::Chunks;
 use super::input::{Input, Inputs, ReadError};
 use super::options::{Records, Source};
 
-/// How many chunks may wait to be published.
-const CHUNKS_AHEAD: usize = 4;
+/// How many chunks may wait to be published. A small file is one, and a change of threads for each would take longer
+/// than reading it.
+const CHUNKS_AHEAD: usize = 32;
 
-/// A chunk longer than this is published before the next one is read, so that memory holds one large record, not five.
-const LARGE: usize = 4 << 20;
+/// A chunk longer than this is published before the next one is read, so that memory holds one large record, not many.
+const LARGE: usize = 256 << 10;
 
 /// Whole records of one input, in one piece.
 pub(super) struct Chunk {

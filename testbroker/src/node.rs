@@ -138,6 +138,14 @@ impl Broker {
         self.process = None;
     }
 
+    /// Has the node write down now which queues and exchanges there are. By itself it does so seconds after it has
+    /// declared them, and a node that is [killed](Self::kill) before forgets them.
+    pub fn write_definitions_down(&self) -> Result<()> {
+        let printed = self.rabbitmqctl(&["eval", "mnesia:sync_log()."])?;
+        ensure!(printed.trim() == "ok", "mnesia:sync_log: {printed}");
+        Ok(())
+    }
+
     /// Runs `rabbitmqctl` on this node and returns what it printed. It takes a second or more to start.
     pub fn rabbitmqctl<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
         let output = self

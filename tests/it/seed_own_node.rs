@@ -29,6 +29,7 @@ fn with_retry_a_seed_outlives_the_broker() {
     let mut node = node();
     let test = Test::on(&node.url());
     test.queue("queue").declare();
+    node.write_definitions_down().unwrap();
     let lines: String = (1..=LINES)
         .flat_map(|number| [number.to_string(), "\n".to_owned()])
         .collect();
