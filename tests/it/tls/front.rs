@@ -144,7 +144,8 @@ fn encrypt(
 ) -> io::Result<()> {
     let mut buffer = [0; 16 * 1024];
     loop {
-        let length = broker.read(&mut buffer)?;
+        // A broker that hangs up before it has read everything resets the connection; that is an end, too.
+        let length = broker.read(&mut buffer).unwrap_or(0);
         let mut records = Vec::new();
         let mut tls = tls.lock().unwrap();
         match length {
