@@ -38,10 +38,12 @@ pub(crate) fn run(action: &str, missing: Missing) -> Result<()> {
     task()
 }
 
-/// What has to come from outside before anything of ours is built: Docker, the base images, a parser for manifests.
+/// What has to come from outside before anything of ours is built: Docker, the base images, a network for containers, a
+/// parser for manifests.
 fn provide(bases: &[&str]) -> Result<Engine> {
     let engine = Engine::running()?;
     base::provide(bases)?;
+    base::try_network()?;
     Manifests::load()?;
     Ok(engine)
 }

@@ -34,6 +34,28 @@ pub(crate) fn provide(names: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure that containers find each other on a network of their own, and Debian's packages.
+pub(crate) fn try_network() -> Result<()> {
+    const NETWORK: &str = "amqp-tools-attempt";
+    let _ = docker(&["network", "rm", NETWORK]); // left by an attempt that was broken off
+    docker(&["network", "create", NETWORK]).context("making a network")?;
+    let updated = docker(&[
+        "run",
+        "--rm",
+        "--network",
+        NETWORK,
+        BOOKWORM,
+        "apt-get",
+        "update",
+        "-qq",
+        "--option=APT::Update::Error-Mode=any",
+    ]);
+    docker(&["network", "rm", NETWORK])?;
+    updated
+        .context("reaching Debian's packages from a container")
+        .map(drop)
+}
+
 /// Makes sure that the suite's image is as its Dockerfile says.
 pub(crate) fn provide_suite() -> Result<()> {
     from_dockerfile(include_str!("base/suite.Dockerfile"), SUITE, &[])
