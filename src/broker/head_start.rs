@@ -1,5 +1,5 @@
 //! Saves the round trip of channel.open: our one channel is opened together with the connection, before amiquip asks
-//! for it. What the broker answers is held back until amiquip does ask.
+//! for it. A broker reads frames in order, so it sees no difference; what it answers is held back until amiquip does ask.
 
 use std::io::{self, Write};
 

@@ -19,10 +19,6 @@ use crate::broker::BlockedNotice;
 
 /// Below this many columns there is no room for a bar.
 const NARROW: u16 = 60;
-/// How often a terminal is drawn to at most.
-const DRAWS_PER_SECOND: u8 = 10;
-/// How often a line is written at most where there is no terminal.
-const LINES_PER_SECOND: u8 = 1;
 
 /// Shows how far it is, if it is to be shown.
 #[derive(Default)]
@@ -168,11 +164,12 @@ fn target() -> (ProgressDrawTarget, Option<u16>) {
     if io::stderr().is_terminal() {
         let terminal = Terminal::stderr();
         let columns = terminal.width();
-        let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal), DRAWS_PER_SECOND);
-        (target, Some(columns))
+        (
+            ProgressDrawTarget::term_like(Box::new(terminal)),
+            Some(columns),
+        )
     } else {
-        let target = ProgressDrawTarget::term_like_with_hz(Box::new(Lines), LINES_PER_SECOND);
-        (target, None)
+        (ProgressDrawTarget::term_like(Box::new(Lines)), None)
     }
 }
 
