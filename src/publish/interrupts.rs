@@ -15,6 +15,16 @@ use crate::broker::{Cutter, Session};
 /// How long after a signal the broker may take to confirm what is on the way.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Signals that do not end the tool any more, and that are heard of once somebody [listens](Interrupts::listen).
+pub(super) struct Caught(Signals);
+
+impl Caught {
+    /// Catches signals from here on.
+    pub(super) fn signals() -> io::Result<Caught> {
+        Signals::new([SIGINT, SIGTERM]).map(Caught)
+    }
+}
+
 /// Hears of signals, and ends the session in time even while the tool waits for the broker.
 pub(super) struct Interrupts {
     signals: Receiver<i32>,
@@ -22,8 +32,7 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    pub(super) fn listen() -> io::Result<Interrupts> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    pub(super) fn listen(Caught(mut signals): Caught) -> io::Result<Interrupts> {
         let (heard, receiver) = unbounded();
         let session: Arc<Mutex<Option<Cutter>>> = Arc::default();
         let watched = Arc::clone(&session);

@@ -4,9 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::{bounded, select};
+use crossbeam_channel::{Receiver, bounded, select};
 
-use super::interrupts::Interrupts;
+use super::interrupts::{Caught, Interrupts};
 use super::options::Confirms;
 use super::outcome::Ending;
 use super::preparation::{Extent, Preparation};
@@ -44,8 +44,11 @@ fn try_publish(
     connect: &ConnectOptions,
     preparation: Preparation,
 ) -> Result<(Ending, Pumped), Stop> {
-    let interrupts = Interrupts::listen().context("listening for signals")?;
-    let session = open(connect, &interrupts)?;
+    let caught = Caught::signals().context("listening for signals")?;
+    // The broker is at work while the thread for signals starts.
+    let opening = Opening::start(connect)?;
+    let interrupts = Interrupts::listen(caught).context("listening for signals")?;
+    let session = opening.wait(&interrupts)?;
     let chunks =
         reader::start(preparation.source, preparation.start).context("starting to read")?;
     let Extent {
@@ -112,7 +115,7 @@ impl Sessions<'_> {
             }
             session = self.progress.aside(|| {
                 (self.connect.announce)(&format!("{error}; connecting again"));
-                open(self.connect, self.interrupts)
+                Opening::start(self.connect)?.wait(self.interrupts)
             })?;
         }
     }
@@ -165,22 +168,30 @@ impl Sessions<'_> {
     }
 }
 
-/// Opens a session in a thread of its own, so that a signal ends the waiting for it.
-fn open(connect: &ConnectOptions, interrupts: &Interrupts) -> Result<Session, Stop> {
-    let (opened, opening) = bounded(1);
-    let options = connect.clone();
-    thread::Builder::new()
-        .name("connect".to_owned())
-        .spawn(move || {
-            let _ = opened.send(Session::open(&options));
-        })
-        .context("starting a thread")?;
-    select! {
-        recv(opening) -> session => match session {
-            Ok(Ok(session)) => Ok(session),
-            Ok(Err(error)) => Err(Stop::Failed(error.into())),
-            Err(_) => Err(Stop::Failed(anyhow::anyhow!("connecting ended without a result"))),
-        },
-        recv(interrupts.signals()) -> signal => Err(interrupted(signal)),
+/// A session that is being opened in a thread of its own, so that a signal ends the waiting for it.
+struct Opening(Receiver<Result<Session, Error>>);
+
+impl Opening {
+    fn start(connect: &ConnectOptions) -> Result<Opening, Stop> {
+        let (opened, opening) = bounded(1);
+        let options = connect.clone();
+        thread::Builder::new()
+            .name("connect".to_owned())
+            .spawn(move || {
+                let _ = opened.send(Session::open(&options));
+            })
+            .context("starting a thread")?;
+        Ok(Opening(opening))
+    }
+
+    fn wait(self, interrupts: &Interrupts) -> Result<Session, Stop> {
+        select! {
+            recv(self.0) -> session => match session {
+                Ok(Ok(session)) => Ok(session),
+                Ok(Err(error)) => Err(Stop::Failed(error.into())),
+                Err(_) => Err(Stop::Failed(anyhow::anyhow!("connecting ended without a result"))),
+            },
+            recv(interrupts.signals()) -> signal => Err(interrupted(signal)),
+        }
     }
 }
