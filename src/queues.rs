@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 
-use crate::broker::{ConnectOptions, DeleteConditions, QueueDeclaration, QueueState, Session};
+use crate::broker::{
+    self, ConnectOptions, DeleteConditions, QueueDeclaration, QueueState, Session,
+};
 use crate::message::Headers;
 use crate::status::Status;
 
@@ -51,6 +53,18 @@ pub struct QueueTraits {
     pub arguments: Headers,
 }
 
+impl QueueTraits {
+    fn declaration(&self, name: &str) -> QueueDeclaration {
+        QueueDeclaration {
+            name: name.to_owned(),
+            durable: self.durable,
+            exclusive: false,
+            auto_delete: self.auto_delete,
+            arguments: self.arguments.clone(),
+        }
+    }
+}
+
 /// An exchange that a queue gets messages from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
@@ -62,9 +76,15 @@ pub struct Binding {
 
 /// Declares the queues and prints their names as the broker confirms them.
 pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Result<Status> {
-    let session = Session::open(connect)?;
+    let (session, mut first) = open_declaring_first(connect, options)?;
     for name in &options.names {
-        let state = declare_one(&session, name, options)?;
+        let state = match first.take() {
+            Some(state) => state,
+            None => declare_one(&session, name, &options.mode)?,
+        };
+        for binding in &options.bindings {
+            session.bind_queue(&state.name, &binding.exchange, &binding.routing_key)?;
+        }
         print_line(&match options.format {
             Format::Text => state.name,
             Format::Json => serde_json::json!({
@@ -79,25 +99,25 @@ pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Re
     Ok(Status::SUCCESS)
 }
 
-fn declare_one(
-    session: &Session,
-    name: &str,
+/// A session, and what has become of the first queue if it is to be created.
+fn open_declaring_first(
+    connect: &ConnectOptions,
     options: &DeclareOptions,
-) -> anyhow::Result<QueueState> {
-    let state = match &options.mode {
-        DeclareMode::LookOnly => session.look_at_queue(name)?,
-        DeclareMode::Create(traits) => session.declare_queue(&QueueDeclaration {
-            name: name.to_owned(),
-            durable: traits.durable,
-            exclusive: false,
-            auto_delete: traits.auto_delete,
-            arguments: traits.arguments.clone(),
-        })?,
-    };
-    for binding in &options.bindings {
-        session.bind_queue(&state.name, &binding.exchange, &binding.routing_key)?;
+) -> broker::Result<(Session, Option<QueueState>)> {
+    match (&options.mode, options.names.first()) {
+        (DeclareMode::Create(traits), Some(name)) => {
+            let (session, state) = Session::open_declaring(connect, &traits.declaration(name))?;
+            Ok((session, Some(state)))
+        }
+        _ => Ok((Session::open(connect)?, None)),
     }
-    Ok(state)
+}
+
+fn declare_one(session: &Session, name: &str, mode: &DeclareMode) -> broker::Result<QueueState> {
+    match mode {
+        DeclareMode::LookOnly => session.look_at_queue(name),
+        DeclareMode::Create(traits) => session.declare_queue(&traits.declaration(name)),
+    }
 }
 
 /// What amqp-delete-queue was asked for.

@@ -5,6 +5,7 @@ use amiquip::{Auth, Channel, Connection, ConnectionOptions, ConnectionTuning, Sa
 use super::credentials::{Authentication, Credentials};
 use super::endpoint::Endpoint;
 use super::error::{Error, LOGGING_IN, Result, describe};
+use super::first_call::EarlyMethod;
 use super::guard::FRAME_MAX;
 use super::stream::BrokerStream;
 use super::witness::{End, Witness};
@@ -18,11 +19,12 @@ const UNSENT_MAX: usize = 2 << 20;
 
 const EXTERNAL: &str = "EXTERNAL";
 
-/// Logs in and opens a channel. `witness` is the stream's.
+/// Logs in and opens a channel; `early` is sent together with that. `witness` is the stream's.
 pub(super) fn log_in(
     stream: BrokerStream,
     endpoint: &Endpoint,
     witness: &Witness,
+    early: Option<&EarlyMethod>,
 ) -> Result<(Connection, Channel)> {
     let login = Login {
         authentication: endpoint.authentication.clone(),
@@ -37,11 +39,10 @@ pub(super) fn log_in(
         .mem_channel_bound(FRAMES_IN_MEMORY)
         .buffered_writes_high_water(UNSENT_MAX)
         .buffered_writes_low_water(UNSENT_MAX / 2);
-    let mut connection = Connection::insecure_open_stream(stream, options, tuning)
-        .map_err(|error| failure(endpoint, witness, error))?;
-    let channel = connection
-        .open_channel(None)
-        .map_err(|error| failure(endpoint, witness, error))?;
+    let failure = |error| failure(endpoint, witness, early, error);
+    let mut connection =
+        Connection::insecure_open_stream(stream, options, tuning).map_err(failure)?;
+    let channel = connection.open_channel(None).map_err(failure)?;
     Ok((connection, channel))
 }
 
@@ -90,8 +91,16 @@ impl Sasl for Login {
 }
 
 /// What a failed handshake means.
-fn failure(endpoint: &Endpoint, witness: &Witness, error: amiquip::Error) -> Error {
-    if let Some(refusal) = witness.refusal(LOGGING_IN) {
+fn failure(
+    endpoint: &Endpoint,
+    witness: &Witness,
+    early: Option<&EarlyMethod>,
+    error: amiquip::Error,
+) -> Error {
+    let context = early
+        .and_then(|early| early.context_if_refused(witness))
+        .unwrap_or(LOGGING_IN);
+    if let Some(refusal) = witness.refusal(context) {
         return refusal;
     }
     let address = endpoint.to_string();

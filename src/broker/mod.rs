@@ -8,6 +8,7 @@ mod delivery;
 mod dial;
 mod endpoint;
 mod error;
+mod first_call;
 // Public for the fuzzer alone.
 #[doc(hidden)]
 pub mod guard;

@@ -12,6 +12,8 @@ use crossbeam_channel::Receiver;
 use super::dial;
 use super::endpoint::{ConnectOptions, Endpoint, Transport};
 use super::error::{Error, Result};
+use super::first_call::EarlyMethod;
+use super::head_start::HeadStart;
 use super::introduction::Introduction;
 use super::login::log_in;
 use super::retry;
@@ -39,8 +41,16 @@ impl Session {
     /// Connects to the first node that answers and opens a channel. After a session on one node, the next begins
     /// with another.
     pub fn open(options: &ConnectOptions) -> Result<Session> {
+        Session::open_sending(options, None)
+    }
+
+    /// The same, with the `early` method sent together with channel.open. Its call must be made next.
+    pub(super) fn open_sending(
+        options: &ConnectOptions,
+        early: Option<&EarlyMethod>,
+    ) -> Result<Session> {
         keep_amiquips_panics_quiet();
-        retry::connect(options, open_endpoint)
+        retry::connect(options, |endpoint| open_endpoint(endpoint, early))
     }
 
     /// Closes the connection. `Ok` means that the broker has taken in all that was sent before, acknowledgements
@@ -158,14 +168,19 @@ impl Drop for Session {
 /// Whether the broker takes what is published.
 pub type BlockedNotice = ConnectionBlockedNotification;
 
-fn open_endpoint(endpoint: &Endpoint) -> Result<Session> {
+fn open_endpoint(endpoint: &Endpoint, early: Option<&EarlyMethod>) -> Result<Session> {
     let deadline = deadline_in(endpoint.connect_timeout);
     dial::open_at_some_address(endpoint, deadline, |socket| {
-        open_over(socket, endpoint, deadline)
+        open_over(socket, endpoint, deadline, early)
     })
 }
 
-fn open_over(socket: TcpStream, endpoint: &Endpoint, deadline: Instant) -> Result<Session> {
+fn open_over(
+    socket: TcpStream,
+    endpoint: &Endpoint,
+    deadline: Instant,
+    early: Option<&EarlyMethod>,
+) -> Result<Session> {
     let broken = |error: std::io::Error| Error::Unreachable {
         address: endpoint.to_string(),
         reason: reason(&error),
@@ -177,8 +192,10 @@ fn open_over(socket: TcpStream, endpoint: &Endpoint, deadline: Instant) -> Resul
     let watchdog = Watchdog::over(socket.try_clone().map_err(broken)?).map_err(broken)?;
     let witness = Witness::default();
     let opened = watchdog.guard(deadline, || {
-        let stream = BrokerStream::over(socket, endpoint, introduction, witness.clone())?;
-        log_in(stream, endpoint, &witness)
+        let head_start = HeadStart::with(early.map(EarlyMethod::frame));
+        let stream =
+            BrokerStream::over(socket, endpoint, introduction, head_start, witness.clone())?;
+        log_in(stream, endpoint, &witness, early)
     });
     match opened {
         Ok((connection, channel)) => Ok(Session {

@@ -40,11 +40,13 @@ enum Wire {
 }
 
 impl BrokerStream {
-    /// Makes `socket` the stream that `endpoint` asks for; `introduction` says what of it is sent.
+    /// Makes `socket` the stream that `endpoint` asks for; `introduction` says what of it is sent, and `head_start` what
+    /// will be sent early.
     pub(super) fn over(
         socket: std::net::TcpStream,
         endpoint: &Endpoint,
         introduction: Introduction,
+        head_start: HeadStart,
         witness: Witness,
     ) -> Result<BrokerStream> {
         let wire = match &endpoint.transport {
@@ -62,24 +64,26 @@ impl BrokerStream {
             wire,
             guard: Guard::default(),
             introduction,
-            head_start: HeadStart::default(),
+            head_start,
             bell: Bell::new(),
             witness,
             last_heard: Instant::now(),
         })
     }
 
-    /// What the broker says of the channel is held back as long as amiquip does not know of it.
+    /// What the broker answers is held back as long as amiquip has not asked for it.
     fn write_past_introduction(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let was_ahead = self.head_start.is_ahead();
+        let before = self.head_start.last_answer();
         let written = self.head_start.write(bytes, &mut self.wire);
-        match (was_ahead, self.head_start.is_ahead()) {
-            (false, true) => self.guard.pause_behind_open_ok(),
-            (true, false) => {
-                self.guard.resume();
+        let now = self.head_start.last_answer();
+        if now != before {
+            match now {
+                Some(answer) => self.guard.pause_behind(answer),
+                None => self.guard.resume(),
+            }
+            if before.is_some() {
                 self.bell.ring();
             }
-            _ => {}
         }
         written
     }

@@ -14,8 +14,15 @@ pub(super) struct Witness(Arc<Mutex<Seen>>);
 #[derive(Debug, Default)]
 struct Seen {
     mechanisms: String,
-    close: Option<(u16, String)>,
+    close: Option<Close>,
     end: Option<End>,
+}
+
+#[derive(Debug)]
+struct Close {
+    code: u16,
+    text: String,
+    class: u16,
 }
 
 /// How a connection ended that was not closed.
@@ -40,7 +47,7 @@ impl Witness {
         let mut seen = self.seen();
         match news {
             News::Mechanisms(mechanisms) => seen.mechanisms = mechanisms,
-            News::Close { code, text } => seen.close = Some((code, text)),
+            News::Close { code, text, class } => seen.close = Some(Close { code, text, class }),
         }
     }
 
@@ -59,13 +66,22 @@ impl Witness {
 
     /// The broker's word, if it closed the connection while `context` was done.
     pub(super) fn refusal(&self, context: &'static str) -> Option<Error> {
-        let (code, text) = self.seen().close.clone()?;
+        let seen = self.seen();
+        let close = seen.close.as_ref()?;
         Some(Error::Refused {
             context,
             scope: Scope::Connection,
-            code,
-            text,
+            code: close.code,
+            text: close.text.clone(),
         })
+    }
+
+    /// Whether the broker closed the connection over a method of this class.
+    pub(super) fn is_closed_over(&self, class: u16) -> bool {
+        let seen = self.seen();
+        seen.close
+            .as_ref()
+            .is_some_and(|close| close.class == class)
     }
 
     /// How the connection ended, if it was not closed.

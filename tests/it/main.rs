@@ -15,6 +15,7 @@ mod get;
 mod lying_servers;
 mod publish;
 mod queues;
+mod round_trips;
 mod seed_broken_connections;
 mod seed_checkpoint;
 mod seed_confirms;

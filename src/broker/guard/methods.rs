@@ -109,6 +109,7 @@ fn start(fields: &mut Fields<'_>) -> Result<News, Malformed> {
 fn close(fields: &mut Fields<'_>) -> Result<News, Malformed> {
     let code = fields.short()?;
     let text = fields.short_string()?.to_owned();
-    fields.skip(4)?; // the method that it answers
-    Ok(News::Close { code, text })
+    let class = fields.short()?;
+    fields.skip(2)?; // the method in that class
+    Ok(News::Close { code, text, class })
 }

@@ -30,8 +30,8 @@ const HEADER: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
 
-/// What the payload of connection.open-ok begins with.
-const OPEN_OK: [u8; 4] = [0, 10, 0, 41];
+/// What a method's payload begins with: its class and its number in that (AMQP 0-9-1, section 4.2.4).
+pub(super) type MethodNumber = [u8; 4];
 
 /// A buffer of this size takes most of what the kernel has at once; methods and headers that need more get it.
 const INPUT_SIZE: usize = 32 * 1024;
@@ -75,8 +75,8 @@ enum Acquaintance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
     No,
-    /// What comes behind connection.open-ok will be.
-    BehindOpenOk,
+    /// What comes behind this method will be.
+    Behind(MethodNumber),
     Now,
 }
 
@@ -96,6 +96,8 @@ pub enum News {
         code: u16,
         /// Its own words.
         text: String,
+        /// The class of the method that it answers; 0: none.
+        class: u16,
     },
 }
 
@@ -148,9 +150,11 @@ impl Guard {
         }
     }
 
-    /// Holds back what comes behind connection.open-ok until [`Guard::resume`].
-    pub fn pause_behind_open_ok(&mut self) {
-        self.pause = Pause::BehindOpenOk;
+    /// Lets pass what was held back, and holds back what comes behind the next such `method`. What passes now is here,
+    /// where the source's readiness does not tell of it.
+    pub fn pause_behind(&mut self, method: MethodNumber) {
+        self.pause = Pause::Behind(method);
+        self.check_or_note_violation();
     }
 
     /// Holds nothing back any more. What was held back is here, where the source's readiness does not tell of it.
@@ -282,7 +286,10 @@ impl Guard {
         }
         self.check_payload(frame_type, channel, self.checked + HEAD, size)?;
         let payload = &self.input[self.checked + HEAD..];
-        if self.pause == Pause::BehindOpenOk && payload.starts_with(&OPEN_OK) {
+        if let Pause::Behind(method) = self.pause
+            && frame_type == METHOD
+            && payload.starts_with(&method)
+        {
             self.pause = Pause::Now;
         }
         self.checked += whole;

@@ -362,7 +362,8 @@ fn what_amiquip_keeps_to_itself_is_news() {
             News::Mechanisms("PLAIN EXTERNAL".to_owned()),
             News::Close {
                 code: 403,
-                text: "ACCESS_REFUSED".to_owned()
+                text: "ACCESS_REFUSED".to_owned(),
+                class: 0,
             }
         ]
     );
@@ -437,43 +438,116 @@ fn frames_of_amq_protocol_are_what_this_test_takes_them_for() {
     assert!(matches!(parsed, AMQPFrame::Heartbeat(0)));
 }
 
-#[test]
-fn what_comes_behind_open_ok_is_held_back_until_it_may_come() {
+const OPEN_OK: MethodNumber = [0, 10, 0, 41];
+const CHANNEL_OPEN_OK: MethodNumber = [0, 20, 0, 11];
+
+fn open_ok() -> Vec<u8> {
     let ok = connection::OpenOk {
         known_hosts: String::new(),
     };
-    let open_ok = method(
-        0,
-        &AMQPClass::Connection(connection::AMQPMethod::OpenOk(ok)),
-    );
-    let before = [start(), open_ok].concat();
-    let channel_ok = channel::OpenOk {
+    let ok = connection::AMQPMethod::OpenOk(ok);
+    method(0, &AMQPClass::Connection(ok))
+}
+
+fn channel_open_ok() -> Vec<u8> {
+    let ok = channel::OpenOk {
         channel_id: String::new(),
     };
-    let behind = method(
-        1,
-        &AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel_ok)),
-    );
-    let all = [before.as_slice(), &behind].concat();
-    for piece in [1, before.len(), before.len() + 5, usize::MAX] {
-        let mut guard = Guard::default();
-        guard.pause_behind_open_ok();
-        let (lengths, mut out) = ([piece], vec![0; 4096]);
-        let mut source = Pieces::of(&all, &lengths);
-        let mut given = Vec::new();
-        let pause = loop {
-            match guard.read(&mut source, &mut out) {
-                Ok(length) => given.extend_from_slice(&out[..length]),
-                Err(error) => break error,
-            }
-        };
-        assert_eq!(pause.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(given, before, "in pieces of {piece}");
+    method(1, &AMQPClass::Channel(channel::AMQPMethod::OpenOk(ok)))
+}
 
-        guard.resume();
-        while let Ok(length @ 1..) = guard.read(&mut source, &mut out) {
-            given.extend_from_slice(&out[..length]);
+fn connection_close() -> Vec<u8> {
+    let close = connection::Close {
+        reply_code: 541,
+        reply_text: "INTERNAL_ERROR".to_owned(),
+        class_id: 50,
+        method_id: 10,
+    };
+    let close = connection::AMQPMethod::Close(close);
+    method(0, &AMQPClass::Connection(close))
+}
+
+/// A guard before a server that has sent all this, and what has come through it.
+struct Watched<'a> {
+    guard: Guard,
+    source: Pieces<'a>,
+    given: Vec<u8>,
+}
+
+impl<'a> Watched<'a> {
+    fn pausing_behind(method: MethodNumber, bytes: &'a [u8], lengths: &'a [usize]) -> Self {
+        let mut guard = Guard::default();
+        guard.pause_behind(method);
+        Watched {
+            guard,
+            source: Pieces::of(bytes, lengths),
+            given: Vec::new(),
         }
-        assert_eq!(given, all, "in pieces of {piece}");
     }
+
+    /// Reads until nothing comes, and says whether that is because something is held back.
+    fn read(&mut self) -> bool {
+        let mut out = vec![0; 4096];
+        loop {
+            match self.guard.read(&mut self.source, &mut out) {
+                Ok(0) => return false,
+                Ok(length) => self.given.extend_from_slice(&out[..length]),
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_comes_behind_an_answer_is_held_back_until_it_may_come() {
+    let first = [start(), open_ok()].concat();
+    let second = [first.clone(), heartbeat(), channel_open_ok()].concat();
+    let all = [second.clone(), heartbeat(), deliver("key"), body(b"hello")].concat();
+    for piece in [1, first.len(), first.len() + 5, second.len(), usize::MAX] {
+        let lengths = [piece];
+        let mut watched = Watched::pausing_behind(OPEN_OK, &all, &lengths);
+        for _ in 0..2 {
+            assert!(watched.read());
+            assert_eq!(watched.given, first, "in pieces of {piece}");
+        }
+        watched.guard.pause_behind(CHANNEL_OPEN_OK);
+        for _ in 0..2 {
+            assert!(watched.read());
+            assert_eq!(watched.given, second, "in pieces of {piece}");
+        }
+        watched.guard.resume();
+        assert!(!watched.read());
+        assert_eq!(watched.given, all, "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn what_comes_in_place_of_an_answer_is_not_held_back() {
+    let all = [start(), open_ok(), connection_close()].concat();
+    let mut watched = Watched::pausing_behind(OPEN_OK, &all, &[usize::MAX]);
+    assert!(watched.read());
+    assert_eq!(watched.given, [start(), open_ok()].concat());
+    watched.guard.take_news();
+    watched.guard.pause_behind(CHANNEL_OPEN_OK);
+    assert!(!watched.read());
+    assert_eq!(watched.given, all);
+    let close = News::Close {
+        code: 541,
+        text: "INTERNAL_ERROR".to_owned(),
+        class: 50,
+    };
+    assert_eq!(watched.guard.take_news(), [close]);
+}
+
+#[test]
+fn what_is_held_back_is_no_news_yet() {
+    let all = [start(), open_ok(), connection_close()].concat();
+    let mut watched = Watched::pausing_behind(OPEN_OK, &all, &[usize::MAX]);
+    assert!(watched.read());
+    assert_eq!(watched.guard.take_news().len(), 1, "of connection.start");
+    watched.guard.resume();
+    assert_eq!(watched.guard.take_news().len(), 1, "of connection.close");
 }

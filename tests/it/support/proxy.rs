@@ -24,6 +24,7 @@ struct Shared {
     connections: AtomicUsize,
     to_broker: AtomicU64,
     from_broker: AtomicU64,
+    round_trips: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -32,6 +33,13 @@ struct State {
     delay: Duration,
     sockets: Vec<TcpStream>,
     closed: bool,
+    spoke_last: Option<Speaker>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    Tool,
+    Broker,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +60,7 @@ impl Proxy {
             delay: Duration::ZERO,
             sockets: Vec::new(),
             closed: false,
+            spoke_last: None,
         };
         let shared = Arc::new(Shared {
             broker,
@@ -60,6 +69,7 @@ impl Proxy {
             connections: AtomicUsize::new(0),
             to_broker: AtomicU64::new(0),
             from_broker: AtomicU64::new(0),
+            round_trips: AtomicUsize::new(0),
         });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || accepting.accept(&listener));
@@ -123,6 +133,11 @@ impl Proxy {
     pub(crate) fn bytes_from_broker(&self) -> u64 {
         self.shared.from_broker.load(Ordering::SeqCst)
     }
+
+    /// How often the tool has said something and the broker has answered so far.
+    pub(crate) fn round_trips(&self) -> usize {
+        self.shared.round_trips.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Proxy {
@@ -167,32 +182,43 @@ impl Shared {
         for socket in [client, broker] {
             socket.set_nodelay(true).unwrap();
         }
-        let counters: [fn(&Self) -> &AtomicU64; 2] =
-            [|shared| &shared.to_broker, |shared| &shared.from_broker];
-        for ((from, to), counter) in [(client, broker), (broker, client)]
-            .into_iter()
-            .zip(counters)
-        {
+        for (from, to, speaker) in [
+            (client, broker, Speaker::Tool),
+            (broker, client, Speaker::Broker),
+        ] {
             let (shared, from, to) = (
                 Arc::clone(self),
                 from.try_clone().unwrap(),
                 to.try_clone().unwrap(),
             );
-            thread::spawn(move || shared.pass(from, to, counter));
+            thread::spawn(move || shared.pass(from, to, speaker));
         }
     }
 
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream, counter: fn(&Self) -> &AtomicU64) {
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, speaker: Speaker) {
+        let counter = match speaker {
+            Speaker::Tool => &self.to_broker,
+            Speaker::Broker => &self.from_broker,
+        };
         let mut buffer = [0; 16384];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
             self.wait_for_passage();
+            self.hear(speaker); // before the other side does, and answers
             if to.write_all(&buffer[..length]).is_err() {
                 break;
             }
-            counter(self).fetch_add(length as u64, Ordering::SeqCst);
+            counter.fetch_add(length as u64, Ordering::SeqCst);
         }
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
+    }
+
+    fn hear(&self, speaker: Speaker) {
+        let mut state = self.state.lock().unwrap();
+        if (state.spoke_last, speaker) == (Some(Speaker::Tool), Speaker::Broker) {
+            self.round_trips.fetch_add(1, Ordering::SeqCst);
+        }
+        state.spoke_last = Some(speaker);
     }
 
     fn wait_for_passage(&self) {
