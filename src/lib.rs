@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod cli;
 pub mod consume;
+pub mod doorbell;
 pub mod envelope;
 pub mod get;
 pub mod message;

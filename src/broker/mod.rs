@@ -36,6 +36,6 @@ pub use error::{Error, Result, Scope};
 pub use publisher::{Confirmation, Numbers, Publisher, Returned, Template, Unroutable};
 pub use queue::{DeleteConditions, DeliveryCount, QueueDeclaration, QueueState};
 pub use session::{BlockedNotice, Session};
-pub use subscription::{Arrival, Arrivals, Lifeline, Subscription, WireArrival};
+pub use subscription::{Arrival, Lifeline, Subscription};
 pub use tls::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};
 pub use watchdog::Cutter;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use amiquip::{Channel, Connection, ConnectionBlockedNotification};
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvError, TryRecvError};
 
 use super::dial;
 use super::endpoint::{ConnectOptions, Endpoint, Transport};
@@ -20,6 +20,7 @@ use super::retry;
 use super::stream::BrokerStream;
 use super::watchdog::{Cutter, Watchdog, deadline_in};
 use super::witness::{Witness, reason};
+use crate::doorbell::Doorbell;
 
 /// How long the broker may take to answer the end of a connection, or of a subscription.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -95,6 +96,11 @@ impl Session {
             .map_err(|error| Error::from_amiquip("connection.blocked", error))
     }
 
+    /// Has `doorbell` rung whenever something has come from the broker, from here on.
+    pub fn ring_for_news(&self, doorbell: &Doorbell) {
+        self.witness.ring_for_news(doorbell);
+    }
+
     /// The means to end the connection while this thread is waiting for the broker.
     #[must_use]
     pub fn cutter(&self) -> Cutter {
@@ -119,6 +125,19 @@ impl Session {
                 },
                 (None, None) => Error::from_amiquip(context, error),
             },
+        }
+    }
+
+    /// What has come on a channel of amiquip's, without waiting. Nothing more comes once this says so.
+    ///
+    /// amiquip lets go of its channels a moment after it has let go of the stream, which rings then for the last time:
+    /// that moment is waited for.
+    pub(super) fn what_has_come<T>(&self, channel: &Receiver<T>) -> Option<Result<T, RecvError>> {
+        let has_ended = self.witness.has_seen_end();
+        match channel.try_recv() {
+            Ok(message) => Some(Ok(message)),
+            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
+            Err(TryRecvError::Empty) => has_ended.then(|| channel.recv()),
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) struct BrokerStream {
     bell: Bell,
     witness: Witness,
     last_heard: Instant,
+    has_news: bool,
 }
 
 /// Tells amiquip that there is something to read which the socket does not know of.
@@ -68,6 +69,7 @@ impl BrokerStream {
             bell: Bell::new(),
             witness,
             last_heard: Instant::now(),
+            has_news: false,
         })
     }
 
@@ -100,6 +102,13 @@ impl BrokerStream {
             });
     }
 
+    /// amiquip has dealt with what it read before it reads on.
+    fn ring_for_news(&mut self) {
+        if std::mem::take(&mut self.has_news) {
+            self.witness.ring();
+        }
+    }
+
     fn closed(&self) -> End {
         let who = if self.guard.has_met_server() {
             "broker"
@@ -120,9 +129,12 @@ impl Read for BrokerStream {
         }
         match &result {
             Ok(0) => self.witness.see_end(self.closed()),
-            Ok(_) => self.last_heard = Instant::now(),
+            Ok(_) => {
+                self.last_heard = Instant::now();
+                self.has_news = true;
+            }
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.see_end(error),
-            Err(_) => {}
+            Err(_) => self.ring_for_news(),
         }
         result
     }
@@ -138,6 +150,7 @@ impl Drop for BrokerStream {
         } else {
             End::Nonsense("the server sent what is not AMQP 0-9-1, or out of turn".to_owned())
         });
+        self.witness.ring();
     }
 }
 

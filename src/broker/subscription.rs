@@ -24,14 +24,12 @@ pub struct Subscription<'session> {
     consumer: ManuallyDrop<Consumer<'session>>,
 }
 
-/// What comes from a subscription's receiver; [`Arrival::from_wire`] makes sense of it.
-pub type WireArrival = Result<ConsumerMessage, RecvError>;
-
-/// A subscription's receiver.
-pub type Arrivals = Receiver<ConsumerMessage>;
-
-/// Ends when a session's channel does, and brings nothing before: for those who have no subscription to hear it from.
-pub type Lifeline = Receiver<Confirm>;
+/// Ends when a session's channel does: for those who have no subscription to hear it from.
+pub struct Lifeline<'session> {
+    session: &'session Session,
+    // amiquip lets go of it when the channel ends.
+    confirms: Receiver<Confirm>,
+}
 
 /// What a subscription brings.
 #[derive(Debug)]
@@ -49,9 +47,7 @@ pub enum Arrival {
 }
 
 impl Arrival {
-    /// The meaning of what the receiver gave.
-    #[must_use]
-    pub fn from_wire(wire: WireArrival) -> Arrival {
+    fn from_wire(wire: Result<ConsumerMessage, RecvError>) -> Arrival {
         match wire {
             Ok(ConsumerMessage::Delivery(delivery)) => {
                 Arrival::Delivery(Box::new(Delivery::from_wire(delivery)))
@@ -86,11 +82,15 @@ impl Session {
 
     /// Hears of the end of this session's channel, which [`Session::autopsy`] then explains. Not for a session with a
     /// publisher.
-    pub fn lifeline(&self) -> Result<Lifeline> {
-        // amiquip lets go of whoever listens for confirms when the channel ends. None come unless they are turned on.
-        self.channel()
+    pub fn lifeline(&self) -> Result<Lifeline<'_>> {
+        let confirms = self
+            .channel()
             .listen_for_publisher_confirms()
-            .map_err(|error| self.failure("basic.consume", error))
+            .map_err(|error| self.failure("basic.consume", error))?;
+        Ok(Lifeline {
+            session: self,
+            confirms,
+        })
     }
 
     /// Subscribes to `queue` (basic.consume). What was handed over must be settled, one by one.
@@ -131,10 +131,18 @@ impl FirstCall for Prefetch {
 }
 
 impl Subscription<'_> {
-    /// Where messages arrive, for `crossbeam_channel::select!`.
+    /// What has arrived, without waiting; [`Session::ring_for_news`] tells when to look again.
     #[must_use]
-    pub fn arrivals(&self) -> &Arrivals {
-        self.consumer.receiver()
+    pub fn next_arrival(&self) -> Option<Arrival> {
+        self.session
+            .what_has_come(self.consumer.receiver())
+            .map(Arrival::from_wire)
+    }
+
+    /// Whether nothing has arrived that was not taken.
+    #[must_use]
+    pub fn has_no_arrivals(&self) -> bool {
+        self.consumer.receiver().is_empty()
     }
 
     /// Asks for no more messages, and gives those that were already on their way, unsettled (basic.cancel).
@@ -144,7 +152,8 @@ impl Subscription<'_> {
             .map_err(|error| self.session.failure("basic.cancel", error))?;
         // amiquip has put everything that came before the broker's answer into the receiver.
         let late = self
-            .arrivals()
+            .consumer
+            .receiver()
             .try_iter()
             .filter_map(|arrival| match Arrival::from_wire(Ok(arrival)) {
                 Arrival::Delivery(delivery) => Some(*delivery),
@@ -152,5 +161,17 @@ impl Subscription<'_> {
             })
             .collect();
         Ok(late)
+    }
+}
+
+impl Lifeline<'_> {
+    /// Whether it has, without waiting; [`Session::ring_for_news`] tells when to look again.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        // Nothing comes before the end: no confirms have been turned on.
+        matches!(
+            self.session.what_has_come(&self.confirms),
+            Some(Err(RecvError))
+        )
     }
 }

@@ -2,14 +2,21 @@
 //! session, which must explain why something failed, reads it.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::error::{Error, Scope};
 use super::guard::News;
+use crate::doorbell::Doorbell;
 
 /// One connection's witness, shared by its stream and its session.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Witness(Arc<Mutex<Seen>>);
+pub(super) struct Witness(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+    doorbell: OnceLock<Doorbell>,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -84,13 +91,30 @@ impl Witness {
             .is_some_and(|close| close.class == class)
     }
 
+    /// Whether nothing is read any more.
+    pub(super) fn has_seen_end(&self) -> bool {
+        self.seen().end.is_some()
+    }
+
     /// How the connection ended, if it was not closed.
     pub(super) fn end(&self) -> Option<End> {
         self.seen().end.clone()
     }
 
+    /// Has `doorbell` rung for all that is read from here on, and for the end.
+    pub(super) fn ring_for_news(&self, doorbell: &Doorbell) {
+        self.0.doorbell.get_or_init(|| doorbell.clone());
+    }
+
+    /// What was read is where it belongs: wakes whoever waits for it.
+    pub(super) fn ring(&self) {
+        if let Some(doorbell) = self.0.doorbell.get() {
+            doorbell.ring();
+        }
+    }
+
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,29 +10,27 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
-use nix::sys::signal::{SigSet, Signal};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
+use nix::spawn::{posix_spawn, posix_spawnp};
+use nix::sys::signal::SigSet;
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::environment;
 use super::feeder::{self, Feeder};
 use super::options::CommandLine;
+use super::signals;
 
-/// The tool's own environment, but for the variables that tell of a message.
-pub(super) struct Inherited(Vec<CString>);
-
-impl Inherited {
-    /// As it is now; the tool never changes it.
-    pub(super) fn from_ourselves() -> Inherited {
-        let ours = environment::names();
-        let others = env::vars_os().filter(|(name, _)| !ours.iter().any(|ours| name == ours));
-        Inherited(
-            others
-                .filter_map(|(name, value)| definition(&name, &value))
-                .collect(),
-        )
-    }
+/// Starts the commands; what they have in common is prepared.
+pub(super) struct Launcher {
+    /// The program as it was named, and its arguments.
+    words: Vec<CString>,
+    /// Where it was found when there was a need to look.
+    path: Option<CString>,
+    /// The tool's own environment, but for the variables that tell of a message.
+    inherited: Vec<CString>,
+    attributes: PosixSpawnAttr,
 }
 
 /// A command that has been started and is being fed.
@@ -52,35 +50,88 @@ pub(super) enum StartFailure {
     Machine(io::Error),
 }
 
-/// Starts the command in a process group of its own, so that a signal reaches all that it has started.
-///
-/// In a terminal it is not in the foreground then: it may write, but would be stopped if it read from the terminal.
-/// Its standard input is the message.
-pub(super) fn start(
-    line: &CommandLine,
-    inherited: &Inherited,
-    telling: &[(&'static str, Option<OsString>)],
-    body: &Arc<Vec<u8>>,
-) -> Result<Started, StartFailure> {
-    let (stdin, feeder) = feeder::readable(body).map_err(StartFailure::Machine)?;
-    let told: Vec<CString> = telling
-        .iter()
-        .filter_map(|(name, value)| definition(OsStr::new(name), value.as_ref()?))
-        .collect();
-    let environment: Vec<&CStr> = inherited.0.iter().chain(&told).map(AsRef::as_ref).collect();
-    let pid = spawn(line, &environment, &stdin).map_err(classify)?;
-    Ok(Started { pid, feeder })
+impl Launcher {
+    /// The tool's environment and the signals that it ignores are taken as they are now; it never changes them.
+    pub(super) fn new(line: &CommandLine) -> io::Result<Launcher> {
+        let words = std::iter::once(&line.program).chain(&line.arguments);
+        Ok(Launcher {
+            words: words
+                .map(|word| c_string(word))
+                .collect::<io::Result<Vec<_>>>()?,
+            path: find(&line.program),
+            inherited: inherited_environment(),
+            attributes: attributes()?,
+        })
+    }
+
+    /// Starts the command in a process group of its own, so that a signal reaches all that it has started.
+    ///
+    /// In a terminal it is not in the foreground then: it may write, but would be stopped if it read from the terminal.
+    /// Its standard input is the message.
+    pub(super) fn start(
+        &self,
+        telling: &[(&'static str, Option<OsString>)],
+        body: &Arc<Vec<u8>>,
+    ) -> Result<Started, StartFailure> {
+        let (stdin, feeder) = feeder::readable(body).map_err(StartFailure::Machine)?;
+        let told: Vec<CString> = telling
+            .iter()
+            .filter_map(|(name, value)| definition(OsStr::new(name), value.as_ref()?))
+            .collect();
+        let environment: Vec<&CStr> = self
+            .inherited
+            .iter()
+            .chain(&told)
+            .map(AsRef::as_ref)
+            .collect();
+        let pid = self.spawn(&environment, &stdin).map_err(classify)?;
+        Ok(Started { pid, feeder })
+    }
+
+    fn spawn(&self, environment: &[&CStr], stdin: &impl AsRawFd) -> io::Result<Pid> {
+        let mut files = PosixSpawnFileActions::init()?;
+        files.add_dup2(stdin.as_raw_fd(), 0)?;
+        let from_path = self.path.as_ref().and_then(|path| {
+            posix_spawn(&**path, &files, &self.attributes, &self.words, environment).ok()
+        });
+        let child = match from_path {
+            Some(child) => child,
+            // It may be elsewhere by now; and if it is nowhere, this says why.
+            None => posix_spawnp(
+                &self.words[0],
+                &files,
+                &self.attributes,
+                &self.words,
+                environment,
+            )?,
+        };
+        Pid::from_raw(child.as_raw()).ok_or_else(|| io::Error::other("no process id"))
+    }
 }
 
-/// Starts the program with `stdin`, no signal blocked, and the signal that Rust's runtime ignores as it should be.
-fn spawn(line: &CommandLine, environment: &[&CStr], stdin: &impl AsRawFd) -> io::Result<Pid> {
-    let program = c_string(&line.program)?;
-    let rest = line.arguments.iter().map(|argument| c_string(argument));
-    let arguments = std::iter::once(Ok(program.clone()))
-        .chain(rest)
-        .collect::<io::Result<Vec<_>>>()?;
-    let mut files = PosixSpawnFileActions::init()?;
-    files.add_dup2(stdin.as_raw_fd(), 0)?;
+/// Where the program is that a name without a slash means. Looking for it anew for each command would take the kernel an
+/// attempt for each folder in `PATH`.
+fn find(program: &OsStr) -> Option<CString> {
+    if program.as_bytes().contains(&b'/') {
+        return c_string(program).ok();
+    }
+    let folders = env::var_os("PATH")?;
+    let path = env::split_paths(&folders)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file() && access(path, Access::EXEC_OK).is_ok())?;
+    c_string(path.as_os_str()).ok()
+}
+
+fn inherited_environment() -> Vec<CString> {
+    let ours = environment::names();
+    env::vars_os()
+        .filter(|(name, _)| !ours.iter().any(|ours| name == ours))
+        .filter_map(|(name, value)| definition(&name, &value))
+        .collect()
+}
+
+/// A process group of its own, no signal blocked, and none handled in another way than in the process that started us.
+fn attributes() -> io::Result<PosixSpawnAttr> {
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(
         PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
@@ -88,10 +139,9 @@ fn spawn(line: &CommandLine, environment: &[&CStr], stdin: &impl AsRawFd) -> io:
             | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK,
     )?;
     attributes.set_pgroup(nix::unistd::Pid::from_raw(0))?;
-    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
+    attributes.set_sigdefault(&signals::not_ignored())?;
     attributes.set_sigmask(&SigSet::empty())?;
-    let child = posix_spawnp(&program, &files, &attributes, &arguments, environment)?;
-    Pid::from_raw(child.as_raw()).ok_or_else(|| io::Error::other("no process id"))
+    Ok(attributes)
 }
 
 /// `NAME=value`; `None` if there is a NUL in it, which an environment can't hold.
@@ -120,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_is_not_told_is_not_inherited_either() {
-        let Inherited(variables) = Inherited::from_ourselves();
+        let variables = inherited_environment();
         assert!(!variables.is_empty());
         let ours = environment::names();
         assert!(ours.contains(&"AMQP_QUEUE") && ours.contains(&"AMQP_HEADERS"));
@@ -128,6 +178,14 @@ mod tests {
             let (name, _) = variable.to_str().unwrap().split_once('=').unwrap();
             assert!(!ours.contains(&name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_program_is_found_where_the_system_finds_it() {
+        let found = find(OsStr::new("sh")).unwrap();
+        assert!(found.to_bytes().ends_with(b"/sh"), "{found:?}");
+        assert_eq!(find(OsStr::new("./sh")).as_deref(), Some(c"./sh"));
+        assert_eq!(find(OsStr::new("no such program")), None);
     }
 
     #[test]

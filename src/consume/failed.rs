@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use crossbeam_channel::Receiver;
-
 use super::console::say;
 use super::environment::delivery_count;
 use super::failure::{FailurePolicy, Fate};
@@ -14,6 +12,7 @@ use super::outbox::{Outbox, Report};
 use super::reissue;
 use super::task::{Claim, Task};
 use crate::broker::{ConnectOptions, DeliveryCount, Result};
+use crate::doorbell::Doorbell;
 use crate::message::Message;
 use crate::status::Status;
 
@@ -44,11 +43,17 @@ enum Knowledge {
 }
 
 impl Failed {
-    pub(super) fn new(policy: FailurePolicy, until: Until, connect: ConnectOptions) -> Failed {
+    /// The doorbell is rung for each report.
+    pub(super) fn new(
+        policy: FailurePolicy,
+        until: Until,
+        connect: ConnectOptions,
+        doorbell: &Doorbell,
+    ) -> Failed {
         Failed {
             policy,
             held: Held::new(until),
-            outbox: Outbox::new(connect),
+            outbox: Outbox::new(connect, doorbell),
             in_the_post: HashMap::new(),
             orders: 0,
             count: Knowledge::NotAsked,
@@ -83,9 +88,9 @@ impl Failed {
         self.held.success();
     }
 
-    /// Where [`Failed::on_report`] gets its reports from.
-    pub(super) fn reports(&self) -> &Receiver<Report> {
-        self.outbox.reports()
+    /// The next report for [`Failed::on_report`], without waiting.
+    pub(super) fn next_report(&self) -> Option<Report> {
+        self.outbox.next_report()
     }
 
     pub(super) fn on_report(&mut self, report: Report, link: &mut Link) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The way to the broker while it stands: the queue, the subscription to it, and the answers to what it brings.
 
 use crate::broker::{
-    Arrivals, Delivery, Lifeline, QueueDeclaration, Result, Session, Subscription, Unsettled,
+    Arrival, Delivery, Lifeline, QueueDeclaration, Result, Session, Subscription, Unsettled,
 };
 
 use super::console::say;
@@ -13,7 +13,7 @@ pub(super) struct Link<'session> {
     session: &'session Session,
     queue: String,
     subscription: Option<Subscription<'session>>,
-    lifeline: Lifeline,
+    lifeline: Lifeline<'session>,
     /// Counts the subscriptions of this session.
     generation: u64,
     /// How many deliveries of the present subscription are unanswered. Those of earlier ones cost it nothing: without
@@ -84,14 +84,12 @@ impl<'session> Link<'session> {
         &self.queue
     }
 
-    /// Where messages arrive; `None` once there is no subscription.
-    pub(super) fn arrivals(&self) -> Option<&Arrivals> {
-        self.subscription.as_ref().map(Subscription::arrivals)
-    }
-
-    /// What ends with the channel, as long as no subscription tells of that.
-    pub(super) fn lifeline(&self) -> Option<&Lifeline> {
-        self.subscription.is_none().then_some(&self.lifeline)
+    /// What has come from the broker, without waiting.
+    pub(super) fn next_arrival(&self) -> Option<Arrival> {
+        match &self.subscription {
+            Some(subscription) => subscription.next_arrival(),
+            None => self.lifeline.has_ended().then_some(Arrival::Broken),
+        }
     }
 
     /// Takes a delivery in hand.
@@ -185,8 +183,9 @@ impl<'session> Link<'session> {
             }
         }
         Ok(self
-            .arrivals()
-            .is_none_or(crossbeam_channel::Receiver::is_empty))
+            .subscription
+            .as_ref()
+            .is_none_or(Subscription::has_no_arrivals))
     }
 }
 

@@ -31,6 +31,7 @@ use anyhow::Context;
 use crate::broker::ConnectOptions;
 use crate::status::Status;
 use crate::stdout;
+use signals::Notices;
 use supervisor::Supervisor;
 
 /// Runs the command for each message, or prints it, until there is a reason to end.
@@ -39,6 +40,6 @@ pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Res
         stdout::ensure_open().context("standard output")?;
     }
     // First of all: a signal that comes while we connect is to end us in order.
-    let notices = signals::listen().context("installing signal handlers")?;
+    let notices = Notices::listen().context("installing signal handlers")?;
     Supervisor::new(options, notices, connect)?.run()
 }

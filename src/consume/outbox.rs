@@ -12,6 +12,7 @@ use crate::broker::{
     Confirmation, ConnectOptions, DeliveryCount, Error, Numbers, Publisher, Result, Session,
     Unroutable,
 };
+use crate::doorbell::{Doorbell, Messenger};
 use crate::message::Message;
 
 /// The way into the thread, and back.
@@ -19,7 +20,7 @@ pub(super) struct Outbox {
     connect: ConnectOptions,
     /// Absent until there is something to do: most workers never publish.
     orders: Option<Sender<Order>>,
-    report_sender: Sender<Report>,
+    report_sender: Messenger<Report>,
     reports: Receiver<Report>,
 }
 
@@ -47,8 +48,9 @@ pub(super) enum Report {
 }
 
 impl Outbox {
-    pub(super) fn new(connect: ConnectOptions) -> Outbox {
-        let (report_sender, reports) = unbounded();
+    /// The doorbell is rung for each report.
+    pub(super) fn new(connect: ConnectOptions, doorbell: &Doorbell) -> Outbox {
+        let (report_sender, reports) = Messenger::to(doorbell);
         Outbox {
             connect,
             orders: None,
@@ -57,9 +59,9 @@ impl Outbox {
         }
     }
 
-    /// Where reports arrive, one for each order.
-    pub(super) fn reports(&self) -> &Receiver<Report> {
-        &self.reports
+    /// What has become of the orders, one report for each, without waiting.
+    pub(super) fn next_report(&self) -> Option<Report> {
+        self.reports.try_recv().ok()
     }
 
     /// Has a message published to the queue that its routing key names.
@@ -108,7 +110,7 @@ impl Outbox {
 struct Worker {
     connect: ConnectOptions,
     orders: Receiver<Order>,
-    reports: Sender<Report>,
+    reports: Messenger<Report>,
 }
 
 impl Worker {

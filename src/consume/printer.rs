@@ -5,17 +5,18 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::task::Task;
+use crate::doorbell::{Doorbell, Messenger};
 use crate::envelope;
 
 /// How many bytes are written at once, at least, while there are lines.
 const BATCH: usize = 64 * 1024;
 
 /// The thread, and the messages whose lines it writes.
-#[derive(Default)]
 pub(super) struct Printer {
+    doorbell: Doorbell,
     thread: Option<Lines>,
     in_hand: VecDeque<Task>,
 }
@@ -26,22 +27,35 @@ struct Lines {
 }
 
 impl Printer {
-    /// Has a message's line written; [`Printer::written`] tells when it is.
+    /// The doorbell is rung for each line that is written.
+    pub(super) fn new(doorbell: Doorbell) -> Printer {
+        Printer {
+            doorbell,
+            thread: None,
+            in_hand: VecDeque::new(),
+        }
+    }
+
+    /// Has a message's line written; [`Printer::next_result`] tells when it is.
     pub(super) fn print(&mut self, mut task: Task) -> io::Result<()> {
         let line = line(&mut task);
         self.in_hand.push_back(task);
         let thread = match &self.thread {
             Some(thread) => thread,
-            None => self.thread.insert(start()?),
+            None => self.thread.insert(start(&self.doorbell)?),
         };
         // If the thread has ended, it has said why.
         let _ = thread.lines.send(line);
         Ok(())
     }
 
-    /// One result for each line, in their order.
-    pub(super) fn written(&self) -> Option<&Receiver<io::Result<()>>> {
-        self.thread.as_ref().map(|thread| &thread.written)
+    /// One result for each line, in their order, without waiting.
+    pub(super) fn next_result(&self) -> Option<io::Result<()>> {
+        match self.thread.as_ref()?.written.try_recv() {
+            Ok(result) => Some(result),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::BrokenPipe.into())),
+        }
     }
 
     /// The message whose line was just written.
@@ -80,16 +94,16 @@ fn line(task: &mut Task) -> String {
     line
 }
 
-fn start() -> io::Result<Lines> {
+fn start(doorbell: &Doorbell) -> io::Result<Lines> {
     let (lines, to_write) = unbounded::<String>();
-    let (results, written) = unbounded();
+    let (results, written) = Messenger::to(doorbell);
     thread::Builder::new()
         .name("stdout".to_owned())
         .spawn(move || write_all(&to_write, &results))?;
     Ok(Lines { lines, written })
 }
 
-fn write_all(lines: &Receiver<String>, results: &Sender<io::Result<()>>) {
+fn write_all(lines: &Receiver<String>, results: &Messenger<io::Result<()>>) {
     while let Ok(mut batch) = lines.recv() {
         let mut count = 1;
         while batch.len() < BATCH

@@ -1,13 +1,15 @@
-//! Signals to the tool, as messages on a channel. Handlers are installed for each, so that they work in the first process
+//! Signals to the tool, taken note of until it looks. Handlers are installed for each, so that they work in the first process
 //! of a container too, which the kernel spares all signals that it has no handler for.
 
 use std::fs;
 use std::io;
-use std::thread;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 
-use crossbeam_channel::{Receiver, unbounded};
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::backend::{Pending, SignalDelivery};
+use signal_hook::iterator::exfiltrator::SignalOnly;
 
 /// A signal that the tool got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,28 +20,45 @@ pub(super) enum Notice {
     End(i32),
 }
 
-/// Installs the handlers; from here on signals arrive on the channel.
-pub(super) fn listen() -> io::Result<Receiver<Notice>> {
-    let mut numbers = vec![SIGCHLD, SIGTERM, SIGINT, SIGQUIT];
-    if !hangups_are_ignored() {
-        numbers.push(SIGHUP);
+/// The signals that have come; as a file, readable when there are any.
+pub(super) struct Notices {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    /// Those that were there at the last look, and have not been given out.
+    seen: Option<Pending<SignalOnly>>,
+}
+
+impl Notices {
+    /// Installs the handlers; from here on signals are taken note of.
+    pub(super) fn listen() -> io::Result<Notices> {
+        let mut numbers = vec![SIGCHLD, SIGTERM, SIGINT, SIGQUIT];
+        if !hangups_are_ignored() {
+            numbers.push(SIGHUP);
+        }
+        let (read, write) = UnixStream::pair()?;
+        Ok(Notices {
+            delivery: SignalDelivery::with_pipe(read, write, SignalOnly, numbers)?,
+            seen: None,
+        })
     }
-    let mut signals = Signals::new(numbers)?;
-    let (sender, receiver) = unbounded();
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for signal in signals.forever() {
-                let notice = match signal {
-                    SIGCHLD => Notice::Child,
-                    other => Notice::End(other),
-                };
-                if sender.send(notice).is_err() {
-                    return;
-                }
-            }
-        })?;
-    Ok(receiver)
+
+    /// The next one that has come, without waiting. One that comes often meanwhile is one.
+    pub(super) fn next(&mut self) -> Option<Notice> {
+        let seen = self.seen.get_or_insert_with(|| self.delivery.pending());
+        let Some(signal) = seen.next() else {
+            self.seen = None;
+            return None;
+        };
+        Some(match signal {
+            SIGCHLD => Notice::Child,
+            other => Notice::End(other),
+        })
+    }
+}
+
+impl AsFd for Notices {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.delivery.get_read().as_fd()
+    }
 }
 
 /// Whether the signal is one that a terminal sends to its foreground processes. Commands run in process groups of their
@@ -50,12 +69,43 @@ pub(super) fn comes_from_terminal(signal: i32) -> bool {
 
 /// Whether whoever started us said that hangups are to be ignored (nohup). A handler would undo that.
 fn hangups_are_ignored() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    ignored_signals(&status).is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
+    ignored().is_some_and(|mask| is_in(mask, SIGHUP))
 }
 
-/// The mask of ignored signals in a `/proc/PID/status`; bit n - 1 is signal n.
-fn ignored_signals(status: &str) -> Option<u64> {
+/// The signals that commands are to find at their defaults: all but those that whoever started us had us ignore. Rust's
+/// runtime ignores SIGPIPE, and that is not to be passed on.
+///
+/// Our handlers would not survive in a command anyway; but what is not named here, the C library asks the kernel about, signal
+/// by signal, for each command.
+pub(super) fn not_ignored() -> SigSet {
+    set_without(ignored())
+}
+
+fn set_without(ignored: Option<u64>) -> SigSet {
+    const LAST_WITH_A_NAME: i32 = 31;
+    let with_names = ignored.filter(|mask| mask >> LAST_WITH_A_NAME == 0);
+    let Some(ignored) = with_names else {
+        return SigSet::from(Signal::SIGPIPE);
+    };
+    let mut signals = SigSet::all();
+    Signal::iterator()
+        .filter(|signal| *signal != Signal::SIGPIPE && is_in(ignored, *signal as i32))
+        .for_each(|signal| signals.remove(signal));
+    signals
+}
+
+fn is_in(mask: u64, signal: i32) -> bool {
+    mask & (1 << (signal - 1)) != 0
+}
+
+/// The mask of the signals that we ignore; bit n - 1 is signal n.
+fn ignored() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    ignored_according_to(&status)
+}
+
+/// What a `/proc/PID/status` says of that.
+fn ignored_according_to(status: &str) -> Option<u64> {
     let mask = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))?;
@@ -69,7 +119,25 @@ mod tests {
     #[test]
     fn the_mask_of_ignored_signals_is_read() {
         let status = "Name:\tsleep\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
-        assert_eq!(ignored_signals(status), Some(0x1001));
-        assert_eq!(ignored_signals("Name:\tsleep\n"), None);
+        assert_eq!(ignored_according_to(status), Some(0x1001));
+        assert_eq!(ignored_according_to("Name:\tsleep\n"), None);
+        assert!(is_in(0x1001, 1) && is_in(0x1001, 13) && !is_in(0x1001, 2));
+    }
+
+    #[test]
+    fn commands_ignore_what_we_were_told_to_and_nothing_else() {
+        let hangup_and_pipe = 0x1001;
+        let defaults = set_without(Some(hangup_and_pipe));
+        assert!(!defaults.contains(Signal::SIGHUP));
+        for signal in [Signal::SIGPIPE, Signal::SIGTERM, Signal::SIGUSR1] {
+            assert!(defaults.contains(signal), "{signal}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_name_or_is_not_known_is_left_alone() {
+        for ignored in [Some(1 << 40), None] {
+            assert_eq!(set_without(ignored), SigSet::from(Signal::SIGPIPE));
+        }
     }
 }

@@ -9,7 +9,6 @@ use crate::consume::link::{Answer, Link};
 use crate::consume::outcome::{self, Account, End};
 use crate::consume::signals;
 use crate::status::Status;
-use crossbeam_channel::never;
 
 /// How long nothing must come before the broker is asked whether the queue is empty.
 const LULL: Duration = Duration::from_millis(50);
@@ -163,7 +162,7 @@ impl Supervisor {
         }
         while !self.crew.is_empty() {
             self.enforce_deadlines();
-            let event = self.next_event(None, &never());
+            let event = self.next_event(None);
             self.on_event_without_broker(event);
         }
     }

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use super::end::Cause;
 use super::{Stage, Supervisor};
 use crate::broker;
-use crate::consume::command::{self, StartFailure};
+use crate::consume::command::{Launcher, StartFailure};
 use crate::consume::console::{reason, say};
 use crate::consume::ending::{Ending, Verdict};
 use crate::consume::environment::Telling;
 use crate::consume::joblog::Start;
 use crate::consume::link::{Answer, Link};
-use crate::consume::options::{Acknowledgement, CommandWork, Work};
+use crate::consume::options::{Acknowledgement, CommandLine, CommandWork, Work};
 use crate::consume::outcome::End;
 use crate::consume::task::{Claim, Task};
 
@@ -107,7 +107,11 @@ impl Supervisor {
         .variables();
         self.commands_started += 1;
         let start = Start::now(self.commands_started);
-        match command::start(&work.line, &self.inherited, &environment, &task.body) {
+        let started = match self.launcher(&work.line) {
+            Ok(launcher) => launcher.start(&environment, &task.body),
+            Err(error) => Err(StartFailure::Machine(error)),
+        };
+        match started {
             Ok(started) => {
                 self.crew.enlist(started, start, task, work.timeout);
                 Ok(())
@@ -118,6 +122,13 @@ impl Supervisor {
                 self.conclude(task, start, Ending::of_unstartable(&error), link)
             }
             Err(StartFailure::Machine(error)) => self.put_off(task, &error, link),
+        }
+    }
+
+    fn launcher(&mut self, line: &CommandLine) -> io::Result<&Launcher> {
+        match &mut self.launcher {
+            Some(launcher) => Ok(launcher),
+            none => Ok(none.insert(Launcher::new(line)?)),
         }
     }
 

@@ -2,18 +2,18 @@
 //! own end in `end`.
 
 mod end;
+mod events;
 mod messages;
 
 use std::collections::VecDeque;
-use std::io;
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, at, bounded, never, select};
+use crossbeam_channel::Receiver;
 
-use super::command::Inherited;
+use super::command::Launcher;
 use super::console::say;
 use super::crew::Crew;
 use super::failed::Failed;
@@ -21,14 +21,15 @@ use super::held::Until;
 use super::joblog::Joblog;
 use super::link::Link;
 use super::options::ConsumeOptions;
-use super::outbox::Report;
 use super::outcome::Tally;
 use super::printer::Printer;
-use super::signals::Notice;
+use super::signals::{Notice, Notices};
 use super::task::{Claim, Task};
 use crate::broker::{self, Arrival, ConnectOptions, Error, Session};
+use crate::doorbell::{Doorbell, Messenger};
 use crate::status::Status;
 use end::Stage;
+use events::Event;
 
 /// The least time between two attempts to work on a connection.
 const BREATHER: Duration = Duration::from_secs(1);
@@ -37,15 +38,19 @@ const BREATHER: Duration = Duration::from_secs(1);
 pub(super) struct Supervisor {
     options: Rc<ConsumeOptions>,
     connect: ConnectOptions,
-    notices: Receiver<Notice>,
+    notices: Notices,
+    /// Rung by whoever else has something for the loop.
+    doorbell: Doorbell,
+    /// The connection that is being opened.
+    opening: Option<Receiver<broker::Result<Box<Session>>>>,
     joblog: Option<Joblog>,
     stage: Stage,
     /// When `--grace` is over.
     grace_ends: Option<Instant>,
     /// Delivered, and waiting for a free job.
     waiting: VecDeque<Task>,
-    /// What commands inherit of the tool's environment.
-    inherited: Inherited,
+    /// Absent until there is a command to start.
+    launcher: Option<Launcher>,
     /// The running commands.
     crew: Crew,
     /// What is being written to standard output.
@@ -62,20 +67,10 @@ pub(super) struct Supervisor {
     quiet_since: Instant,
 }
 
-/// What the loop wakes up for.
-enum Event {
-    Arrival(Arrival),
-    Notice(Notice),
-    Opened(broker::Result<Box<Session>>),
-    Report(Report),
-    Written(io::Result<()>),
-    Deadline,
-}
-
 impl Supervisor {
     pub(super) fn new(
         options: ConsumeOptions,
-        notices: Receiver<Notice>,
+        notices: Notices,
         connect: &ConnectOptions,
     ) -> anyhow::Result<Supervisor> {
         let joblog = match &options.joblog {
@@ -89,8 +84,9 @@ impl Supervisor {
             Some(_) => Until::TheEnd,
             None => Until::Paused,
         };
+        let doorbell = Doorbell::new().context("opening a file to wait on")?;
         Ok(Supervisor {
-            failed: Failed::new(options.failure.clone(), until, connect.clone()),
+            failed: Failed::new(options.failure.clone(), until, connect.clone(), &doorbell),
             options: Rc::new(options),
             connect: connect.clone(),
             notices,
@@ -98,9 +94,11 @@ impl Supervisor {
             stage: Stage::Consuming,
             grace_ends: None,
             waiting: VecDeque::new(),
-            inherited: Inherited::from_ourselves(),
+            launcher: None,
             crew: Crew::default(),
-            printer: Printer::default(),
+            printer: Printer::new(doorbell.clone()),
+            doorbell,
+            opening: None,
             resting: Vec::new(),
             tally: Tally::default(),
             unfinished: None,
@@ -145,7 +143,8 @@ impl Supervisor {
         if !matches!(self.stage, Stage::Consuming) {
             return Ok(None);
         }
-        let (sender, opened) = bounded(1);
+        let (sender, opened) = Messenger::to(&self.doorbell);
+        self.opening = Some(opened);
         let connect = self.connect.clone();
         thread::Builder::new()
             .name("connect".to_owned())
@@ -156,7 +155,7 @@ impl Supervisor {
             .context("starting a thread")?;
         while matches!(self.stage, Stage::Consuming) {
             self.enforce_deadlines();
-            match self.next_event(None, &opened) {
+            match self.next_event(None) {
                 Event::Opened(Ok(session)) => {
                     self.quiet_since = Instant::now();
                     return Ok(Some(*session));
@@ -170,6 +169,7 @@ impl Supervisor {
 
     /// Works on one connection until the tool is to end and everything is settled.
     fn serve(&mut self, session: &Session) -> broker::Result<()> {
+        session.ring_for_news(&self.doorbell);
         let mut link = Link::establish(session, &self.options)?;
         loop {
             self.enforce_deadlines();
@@ -182,7 +182,7 @@ impl Supervisor {
                     }
                 }
             }
-            match self.next_event(Some(&link), &never()) {
+            match self.next_event(Some(&link)) {
                 Event::Arrival(arrival) => self.on_arrival(arrival, &mut link)?,
                 Event::Notice(Notice::Child) => self.on_children(&mut link)?,
                 Event::Notice(Notice::End(signal)) => self.on_signal(signal),
@@ -190,29 +190,6 @@ impl Supervisor {
                 Event::Written(result) => self.on_written(result, &mut link)?,
                 Event::Opened(_) | Event::Deadline => {}
             }
-        }
-    }
-
-    fn next_event(
-        &self,
-        link: Option<&Link>,
-        opened: &Receiver<broker::Result<Box<Session>>>,
-    ) -> Event {
-        let arrivals = link.and_then(Link::arrivals).cloned().unwrap_or_else(never);
-        let lifeline = link.and_then(Link::lifeline).cloned().unwrap_or_else(never);
-        let deadline = self.next_deadline(link.is_some()).map_or_else(never, at);
-        let reports = link.map_or_else(never, |_| self.failed.reports().clone());
-        let written = self.printer.written().cloned().unwrap_or_else(never);
-        select! {
-            recv(arrivals) -> wire => Event::Arrival(Arrival::from_wire(wire)),
-            recv(lifeline) -> _ => Event::Arrival(Arrival::Broken),
-            recv(self.notices) -> notice => notice.map_or(Event::Deadline, Event::Notice),
-            recv(opened) -> session => session.map_or(Event::Deadline, Event::Opened),
-            recv(reports) -> report => report.map_or(Event::Deadline, Event::Report),
-            recv(written) -> result => Event::Written(
-                result.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())),
-            ),
-            recv(deadline) -> _ => Event::Deadline,
         }
     }
 
