@@ -83,8 +83,10 @@ pub(super) fn not_ignored() -> SigSet {
 
 fn set_without(ignored: Option<u64>) -> SigSet {
     const LAST_WITH_A_NAME: i32 = 31;
-    let with_names = ignored.filter(|mask| mask >> LAST_WITH_A_NAME == 0);
-    let Some(ignored) = with_names else {
+    // Left ignored by any program that starts another by posix_spawn; the C library does as it likes with them.
+    const FOR_THE_C_LIBRARY: u64 = 0b11 << LAST_WITH_A_NAME;
+    let ignored = ignored.map(|mask| mask & !FOR_THE_C_LIBRARY);
+    let Some(ignored) = ignored.filter(|mask| mask >> LAST_WITH_A_NAME == 0) else {
         return SigSet::from(Signal::SIGPIPE);
     };
     let mut signals = SigSet::all();
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     fn commands_ignore_what_we_were_told_to_and_nothing_else() {
-        let hangup_and_pipe = 0x1001;
+        let hangup_and_pipe = 0x1_8000_1001;
         let defaults = set_without(Some(hangup_and_pipe));
         assert!(!defaults.contains(Signal::SIGHUP));
         for signal in [Signal::SIGPIPE, Signal::SIGTERM, Signal::SIGUSR1] {

@@ -149,3 +149,15 @@ fn the_queue_that_the_broker_named_is_told() {
         format!("Server provided queue name: {}", ended.stdout_text())
     );
 }
+
+#[test]
+fn a_program_that_moves_within_the_path_is_found_again() {
+    let test = Test::new();
+    test.queue("queue").declare().publish(["a", "b"]);
+    test.script("work", "cat; [ -e two/work ] || mv one/work two/work");
+    test.shell(
+        "mkdir one two; mv work one; PATH=$PWD/one:$PWD/two:$PATH exec amqp-consume -q {queue} -c 2 work",
+    )
+    .stdout("ab")
+    .succeeds();
+}

@@ -1,6 +1,6 @@
 //! Signals: the first lets commands finish, the second tells them to end, and nothing is lost.
 
-use super::{has_lines, lines, nobody_is_left};
+use super::{has_lines, nobody_is_left};
 use crate::support::{Proxy, Queue, Running, Signal, Test};
 
 /// Says that it runs, and ends when the file `go` is there.
@@ -183,6 +183,21 @@ fn an_ignored_hangup_stays_ignored() {
 }
 
 #[test]
+fn a_command_finds_signals_as_whoever_started_the_tool_left_them() {
+    let test = Test::new();
+    test.queue("queue").declare().publish(["a"]);
+    // The seven digits are signals 1 to 28; the C library has its own way with 32 and 33.
+    test.script(
+        "signals",
+        r"sed -En 's/^Sig(Blk|Ign):.*(.......)$/\1 \2/p' /proc/self/status",
+    );
+    let script = "trap '' HUP USR1; exec amqp-consume -q {queue} -c 1 ./signals";
+    test.shell(&format!("exec env --default-signal sh -c \"{script}\""))
+        .stdout("Blk 0000000\nIgn 0000201\n")
+        .succeeds();
+}
+
+#[test]
 fn a_command_that_fails_by_itself_meanwhile_has_failed() {
     let test = Test::new();
     let dead_letters = test.queue("dead").declare();
@@ -247,19 +262,4 @@ fn the_tool_ends_though_the_broker_has_fallen_silent() {
     proxy.stall();
     tool.signal(Signal::TERM);
     tool.exits(143);
-}
-
-#[test]
-fn commands_start_with_default_signals() {
-    let test = Test::new();
-    test.queue("queue").declare().publish(["a"]);
-    // What starts the tests may ignore some.
-    test.run("env --default-signal amqp-consume -q {queue} -c 1 sh -c 'grep -E \"^Sig(Blk|Ign)\" /proc/self/status >signals'")
-        .succeeds();
-    for line in lines(&test, "signals") {
-        let (kind, mask) = line.split_once(':').unwrap();
-        let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
-        // The C library has 32 and 33 for itself.
-        assert_eq!(mask & 0x7fff_ffff, 0, "{kind}");
-    }
 }
