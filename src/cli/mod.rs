@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Command, FromArgMatches};
 
+use crate::reason;
 use crate::status::Status;
 
 pub use consume::Consume;
@@ -72,7 +73,7 @@ fn report(result: anyhow::Result<Status>, command: Command) -> ExitCode {
             if let Some(UsageError(message)) = error.downcast_ref() {
                 return usage_error(message, command);
             }
-            complain(&format!("{error:#}"));
+            complain(&reason::chain(&error));
             Status::FAILURE.into()
         }
     }
@@ -98,7 +99,10 @@ fn print(text: &str) -> ExitCode {
     {
         Ok(()) => Status::SUCCESS.into(),
         Err(error) => {
-            complain(&format!("writing to standard output: {error}"));
+            complain(&format!(
+                "writing to standard output: {}",
+                reason::reason(&error)
+            ));
             Status::FAILURE.into()
         }
     }

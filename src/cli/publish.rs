@@ -17,6 +17,7 @@ use crate::publish::{
     self, Address, Confirms, Ending, Input, Inputs, LineEnd, List, Outcome, PublishOptions,
     Records, Routing, ShowProgress, Source, Terminator,
 };
+use crate::reason;
 use crate::status::Status;
 
 const SOURCES: &str = "Files and records";
@@ -258,7 +259,7 @@ fn explain(outcome: &Outcome, is_single_message: bool) {
     match &outcome.ending {
         Ending::Complete => {}
         Ending::Failed(error) => {
-            complain(&format!("{error:#}"));
+            complain(&reason::chain(&error));
             let began = outcome.tally.published > 0 || outcome.first_unconfirmed.is_some();
             if began && !is_single_message {
                 complain(&outcome.progress_made());

@@ -9,12 +9,3 @@ pub(super) fn say(line: &str) {
         .lock()
         .write_all(format!("{line}\n").as_bytes());
 }
-
-/// The reason, without the number that the standard library puts behind it.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
-    }
-}

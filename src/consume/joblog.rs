@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::console::{reason, say};
+use super::console::say;
 use super::ending::Ending;
 use super::task::Task;
+use crate::reason::reason;
 
 const HEADER: &str =
     "Seq\tStarttime\tJobRuntime\tExitval\tSignal\tRoutingKey\tMessageId\tRedelivered\n";

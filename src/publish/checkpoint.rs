@@ -14,11 +14,11 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::digest::Digest;
-use super::input::reason;
 use super::options::Records;
 use super::reader::{Position, Start};
 use super::records::Place;
 use super::survey::Survey;
+use crate::reason::reason;
 
 /// The size of the record, in bytes: a disk sector.
 const SIZE: usize = 512;

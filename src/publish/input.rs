@@ -8,6 +8,8 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use crate::reason::reason;
+
 /// A file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -85,15 +87,6 @@ impl Input {
             name: self.to_string(),
             reason: reason(error),
         }
-    }
-}
-
-/// The reason without the number that the standard library puts behind it.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
     }
 }
 

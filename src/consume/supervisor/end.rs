@@ -8,6 +8,7 @@ use crate::consume::console::say;
 use crate::consume::link::{Answer, Link};
 use crate::consume::outcome::{self, Account, End};
 use crate::consume::signals;
+use crate::reason;
 use crate::status::Status;
 
 /// How long nothing must come before the broker is asked whether the queue is empty.
@@ -106,7 +107,7 @@ impl Supervisor {
                 self.stage = Stage::Draining(Cause::Trouble(trouble));
             }
             // It ends already, and for a reason that says more.
-            _ => say(&format!("{trouble:#}")),
+            _ => say(&reason::chain(&trouble)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::end::Cause;
 use super::{Stage, Supervisor};
 use crate::broker;
 use crate::consume::command::{Launcher, StartFailure};
-use crate::consume::console::{reason, say};
+use crate::consume::console::say;
 use crate::consume::ending::{Ending, Verdict};
 use crate::consume::environment::Telling;
 use crate::consume::joblog::Start;
@@ -16,6 +16,7 @@ use crate::consume::link::{Answer, Link};
 use crate::consume::options::{Acknowledgement, CommandLine, CommandWork, Work};
 use crate::consume::outcome::End;
 use crate::consume::task::{Claim, Task};
+use crate::reason::reason;
 
 impl Supervisor {
     /// Gives back what is due and starts what can be started.

@@ -1,0 +1,42 @@
+//! Why something failed, in words for the person at the terminal.
+
+use std::io;
+
+/// An I/O error's reason, without the number that the standard library puts behind it.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
+    }
+}
+
+/// An error and what it came of, in one line.
+#[must_use]
+pub fn chain(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(|cause| match cause.downcast_ref() {
+        Some(error) => reason(error),
+        None => cause.to_string(),
+    });
+    causes.collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_left_out_and_all_else_is_told() {
+        let full = io::Error::from(Errno::NOSPC);
+        assert_eq!(reason(&full), "No space left on device");
+        let error = Err::<(), _>(full).context("writing").unwrap_err();
+        assert_eq!(chain(&error), "writing: No space left on device");
+        let by_ourselves = io::Error::other("no process id");
+        assert_eq!(reason(&by_ourselves), "no process id");
+        assert_eq!(chain(&anyhow::anyhow!("no queue")), "no queue");
+    }
+}
