@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::endpoint::Endpoint;
 use super::error::{Error, Result};
-use super::witness::reason;
+use crate::reason::reason;
 
 /// What `open` makes of a socket that is connected to `endpoint`. Where the server at one of its addresses is not there,
 /// hangs up or is no broker, the next is tried; a refusal is the broker's word, and ends it.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::witness::reason;
+use crate::reason::reason;
 
 /// The result of asking the broker for something.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

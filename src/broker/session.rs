@@ -19,8 +19,9 @@ use super::login::log_in;
 use super::retry;
 use super::stream::BrokerStream;
 use super::watchdog::{Cutter, Watchdog, deadline_in};
-use super::witness::{Witness, reason};
+use super::witness::Witness;
 use crate::doorbell::Doorbell;
+use crate::reason::reason;
 
 /// How long the broker may take to answer the end of a connection, or of a subscription.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);

@@ -12,7 +12,8 @@ use super::guard::Guard;
 use super::head_start::HeadStart;
 use super::introduction::Introduction;
 use super::tls::TlsWire;
-use super::witness::{End, Witness, reason};
+use super::witness::{End, Witness};
+use crate::reason::reason;
 
 /// A connection to the broker that amiquip reads from and writes to.
 pub(super) struct BrokerStream {

@@ -68,13 +68,8 @@ impl Arrival {
 }
 
 impl Session {
-    /// Lets the broker hand over at most `prefetch` unsettled messages to each subscription made from here on
-    /// (basic.qos, not global).
-    pub fn set_prefetch(&self, prefetch: NonZeroU16) -> Result<()> {
-        Prefetch(prefetch).make(self)
-    }
-
-    /// [`Session::open`] and [`Session::set_prefetch`], in one round trip less.
+    /// [`Session::open`], and the broker hands over at most `prefetch` unsettled messages to each subscription (basic.qos,
+    /// not global).
     pub fn open_with_prefetch(options: &ConnectOptions, prefetch: NonZeroU16) -> Result<Session> {
         let (session, ()) = Session::open_calling(options, Prefetch(prefetch))?;
         Ok(session)

@@ -1,7 +1,6 @@
 //! What was seen on the wire that amiquip does not tell. Its I/O thread, which owns the stream, writes it down; the
 //! session, which must explain why something failed, reads it.
 
-use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::error::{Error, Scope};
@@ -115,14 +114,5 @@ impl Witness {
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An I/O error's reason, without the number that the standard library puts behind it.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
     }
 }

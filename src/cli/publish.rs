@@ -259,7 +259,7 @@ fn explain(outcome: &Outcome, is_single_message: bool) {
     match &outcome.ending {
         Ending::Complete => {}
         Ending::Failed(error) => {
-            complain(&reason::chain(&error));
+            complain(&reason::chain(error));
             let began = outcome.tally.published > 0 || outcome.first_unconfirmed.is_some();
             if began && !is_single_message {
                 complain(&outcome.progress_made());

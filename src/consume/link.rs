@@ -61,7 +61,6 @@ impl<'session> Link<'session> {
             // Better now than when the first message is to go there.
             session.look_at_queue(park)?;
         }
-        session.set_prefetch(options.prefetch)?;
         let subscription = if options.limit == Some(0) {
             session.look_at_queue(&queue)?;
             None

@@ -31,6 +31,8 @@ fn nothing_is_waited_for_but_what_the_work_needs() {
         ("amqp-publish -r {queue} -b a", CONNECTION + 1),
         ("amqp-publish -r {queue} -b a --no-confirm", CONNECTION + 1),
         ("amqp-get -q {queue}", CONNECTION + 1),
+        // basic.consume and basic.cancel.
+        ("amqp-consume -q {queue} -c 1 true", CONNECTION + 2),
         ("amqp-delete-queue {queue}", CONNECTION + 1),
     ] {
         let proxy = Proxy::before(&test);

@@ -148,7 +148,7 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 /// What is wrong with a file; never what is in it, which may be a key.
 fn explain_pem(error: &pem::Error) -> String {
     match error {
-        pem::Error::Io(error) => super::witness::reason(error),
+        pem::Error::Io(error) => crate::reason::reason(error),
         pem::Error::MissingSectionEnd { .. } => "a section of PEM without an end in it".to_owned(),
         _ => "it is not PEM".to_owned(),
     }

@@ -11,7 +11,7 @@ use super::{TlsClient, explain};
 use crate::broker::endpoint::Endpoint;
 use crate::broker::error::Error;
 use crate::broker::guard::describe_stranger;
-use crate::broker::witness::reason;
+use crate::reason::reason;
 
 /// An encrypted connection.
 pub(in crate::broker) struct TlsWire {

@@ -110,19 +110,16 @@ impl Supervisor {
     /// Consumes until there is a reason to end, on one connection after the other.
     pub(super) fn run(mut self) -> anyhow::Result<Status> {
         let mut not_before = Instant::now();
-        while let Some(session) = self.open_session(not_before)? {
+        while let Some(opened) = self.open_session(not_before)? {
             not_before = Instant::now() + BREATHER;
-            let error = match self.serve(&session) {
-                Ok(()) => match session.close() {
-                    Ok(()) => break,
-                    Err(error) => error,
-                },
-                Err(Error::Lost { .. }) => session.autopsy("basic.consume"),
-                Err(error) => error,
+            let Err(error) = opened.and_then(|session| self.use_session(session)) else {
+                break;
             };
             self.lose_session();
             let is_consuming = matches!(self.stage, Stage::Consuming);
-            if is_consuming && error.is_transient() && self.is_persistent() {
+            // Connecting has had its retries.
+            let may_pass = error.is_transient() && !matches!(error, Error::GaveUp { .. });
+            if is_consuming && may_pass && self.is_persistent() {
                 say(&format!("{error}; connecting anew"));
             } else {
                 self.fail(explained(error));
@@ -139,32 +136,45 @@ impl Supervisor {
 
     /// Connects, in a thread of its own: running commands and signals are looked after meanwhile. `None` if the tool is
     /// to end before there is a connection, or needs none any more.
-    fn open_session(&mut self, not_before: Instant) -> anyhow::Result<Option<Session>> {
+    fn open_session(
+        &mut self,
+        not_before: Instant,
+    ) -> anyhow::Result<Option<broker::Result<Session>>> {
         if !matches!(self.stage, Stage::Consuming) {
             return Ok(None);
         }
         let (sender, opened) = Messenger::to(&self.doorbell);
         self.opening = Some(opened);
         let connect = self.connect.clone();
+        let prefetch = self.options.prefetch;
         thread::Builder::new()
             .name("connect".to_owned())
             .spawn(move || {
                 thread::sleep(not_before.saturating_duration_since(Instant::now()));
-                let _ = sender.send(Session::open(&connect).map(Box::new));
+                let session = Session::open_with_prefetch(&connect, prefetch);
+                let _ = sender.send(session.map(Box::new));
             })
             .context("starting a thread")?;
         while matches!(self.stage, Stage::Consuming) {
             self.enforce_deadlines();
             match self.next_event(None) {
-                Event::Opened(Ok(session)) => {
+                Event::Opened(opened) => {
                     self.quiet_since = Instant::now();
-                    return Ok(Some(*session));
+                    return Ok(Some(opened.map(|session| *session)));
                 }
-                Event::Opened(Err(error)) => self.fail(error.into()),
                 other => self.on_event_without_broker(other),
             }
         }
         Ok(None)
+    }
+
+    /// Works on one connection, and closes it or says why it can't be used any more.
+    fn use_session(&mut self, session: Session) -> broker::Result<()> {
+        match self.serve(&session) {
+            Ok(()) => session.close(),
+            Err(Error::Lost { .. }) => Err(session.autopsy("basic.consume")),
+            Err(error) => Err(error),
+        }
     }
 
     /// Works on one connection until the tool is to end and everything is settled.
