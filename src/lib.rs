@@ -1,5 +1,4 @@
 //! Command-line AMQP tools for shell scripts and worker containers.
-#![forbid(unsafe_code)]
 
 pub mod broker;
 pub mod cli;

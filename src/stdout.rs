@@ -1,19 +1,28 @@
 //! Whether there is a standard output at all.
+//!
+//! Rust's runtime puts `/dev/null` in the place of a closed one before `main` begins, so that every write succeeds and goes
+//! nowhere. Whoever takes a message from a queue to write it there must know before that.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{OFlags, fcntl_getfl, fstat, makedev};
+use rustix::io::fcntl_getfd;
+
+static WAS_CLOSED_AT_START: AtomicBool = AtomicBool::new(false);
+
+ctor::declarative::ctor! {
+    /// Comes before Rust's runtime, and uses nothing of it.
+    #[ctor(unsafe)]
+    fn look_before_the_runtime() {
+        let is_closed = fcntl_getfd(rustix::stdio::stdout()).is_err();
+        WAS_CLOSED_AT_START.store(is_closed, Ordering::Relaxed);
+    }
+}
 
 /// An error where this process was started with its standard output closed (`>&-`).
-///
-/// Rust puts `/dev/null` in the place of a closed one, opened for reading and writing, and then every write succeeds
-/// and goes nowhere. A shell's `>/dev/null`, which is meant, opens it for writing alone.
 pub fn ensure_open() -> io::Result<()> {
-    let stdout = io::stdout();
-    let is_null = fstat(&stdout)?.st_rdev == makedev(1, 3);
-    let reads_too = fcntl_getfl(&stdout)?.contains(OFlags::RDWR);
-    if is_null && reads_too {
-        return Err(io::Error::from(rustix::io::Errno::BADF));
+    if WAS_CLOSED_AT_START.load(Ordering::Relaxed) {
+        return Err(io::Error::other("it is closed"));
     }
     Ok(())
 }

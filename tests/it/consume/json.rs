@@ -50,7 +50,7 @@ fn what_cannot_be_written_stays_in_the_queue() {
         .exits(1);
     queue.holds(2);
     test.shell(&format!("{line} >&-"))
-        .stderr_line("standard output")
+        .stderr_line("standard output: it is closed")
         .exits(1);
     queue.holds(2);
 }

@@ -29,6 +29,8 @@ table! {
         "exit 1, complains; {queue} durable",
         r#"exit 1, complains; {queue} durable: "a""#,
     );
+    /// So programs start others whose output they do not want.
+    get_with_stdout_null_for_reading_too: with_messages(["a"], "amqp-get -u {url} -q {queue} 1<>/dev/null").same();
     /// The message is acknowledged once its body is written.
     get_with_stdout_closed: with_messages(["a"], "amqp-get -u {url} -q {queue} >&-").differs(
         "exit 1, complains; {queue} durable",
