@@ -305,7 +305,7 @@ fn a_server_that_falls_silent_after_the_login_is_given_up_on() {
         ("amqp-publish -r queue -b a", "basic.publish"),
         ("amqp-publish -r queue -b a --no-confirm", "basic.publish"),
         ("amqp-get -q queue", "basic.get"),
-        ("amqp-consume -q queue cat", "basic.consume"),
+        ("amqp-consume -q queue cat", "basic.qos"),
     ]
     .map(|(line, method)| {
         test.run(line)
