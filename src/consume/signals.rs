@@ -1,15 +1,14 @@
-//! Signals to the tool, taken note of until it looks. Handlers are installed for each, so that they work in the first process
-//! of a container too, which the kernel spares all signals that it has no handler for.
+//! Signals to the tool, kept by the kernel until it looks. They are blocked rather than handled: a handler would have to run
+//! and to leave word for each, and the first process of a container is sent blocked signals like any other.
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use nix::sys::signal::{SigSet, Signal};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::iterator::backend::{Pending, SignalDelivery};
-use signal_hook::iterator::exfiltrator::SignalOnly;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT};
 
 /// A signal that the tool got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,33 +20,32 @@ pub(super) enum Notice {
 }
 
 /// The signals that have come; as a file, readable when there are any.
-pub(super) struct Notices {
-    delivery: SignalDelivery<UnixStream, SignalOnly>,
-    /// Those that were there at the last look, and have not been given out.
-    seen: Option<Pending<SignalOnly>>,
-}
+pub(super) struct Notices(SignalFd);
 
 impl Notices {
-    /// Installs the handlers; from here on signals are taken note of.
+    /// From here on signals are kept, also from the threads that this one starts.
     pub(super) fn listen() -> io::Result<Notices> {
-        let mut numbers = vec![SIGCHLD, SIGTERM, SIGINT, SIGQUIT];
+        let mut signals = vec![
+            Signal::SIGCHLD,
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGQUIT,
+        ];
         if !hangups_are_ignored() {
-            numbers.push(SIGHUP);
+            signals.push(Signal::SIGHUP);
         }
-        let (read, write) = UnixStream::pair()?;
-        Ok(Notices {
-            delivery: SignalDelivery::with_pipe(read, write, SignalOnly, numbers)?,
-            seen: None,
-        })
+        let signals = SigSet::from_iter(signals);
+        signals.thread_block()?;
+        for signal in &signals {
+            undo_ignoring(signal)?;
+        }
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Notices(SignalFd::with_flags(&signals, flags)?))
     }
 
     /// The next one that has come, without waiting. One that comes often meanwhile is one.
     pub(super) fn next(&mut self) -> Option<Notice> {
-        let seen = self.seen.get_or_insert_with(|| self.delivery.pending());
-        let Some(signal) = seen.next() else {
-            self.seen = None;
-            return None;
-        };
+        let signal = self.0.read_signal().ok()??.ssi_signo.cast_signed();
         Some(match signal {
             SIGCHLD => Notice::Child,
             other => Notice::End(other),
@@ -57,8 +55,14 @@ impl Notices {
 
 impl AsFd for Notices {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.delivery.get_read().as_fd()
+        self.0.as_fd()
     }
+}
+
+/// Gives a signal that is blocked a handler, which never runs. Whoever started us may have had us ignore it, and commands
+/// would inherit that; and where SIGCHLD is ignored, the kernel forgets how a command has ended.
+fn undo_ignoring(signal: Signal) -> io::Result<()> {
+    signal_hook::flag::register(signal as i32, Arc::default()).map(drop)
 }
 
 /// Whether the signal is one that a terminal sends to its foreground processes. Commands run in process groups of their

@@ -12,9 +12,11 @@ use super::chunks::Chunks;
 use super::input::{Input, Inputs, ReadError};
 use super::options::{Records, Source};
 
-/// How many chunks may wait to be published. A small file is one, and a change of threads for each would take longer
-/// than reading it.
-const CHUNKS_AHEAD: usize = 32;
+/// How many chunks of lines may wait to be published: one holds many already.
+const CHUNKS_OF_LINES_AHEAD: usize = 2;
+
+/// The same for files. A small one is a chunk, and a change of threads for each would take longer than reading it.
+const FILES_AHEAD: usize = 32;
 
 /// A chunk longer than this is published before the next one is read, so that memory holds one large record, not many.
 const LARGE: usize = 256 << 10;
@@ -101,7 +103,12 @@ struct End;
 
 /// Starts reading.
 pub(super) fn start(source: Source, start: Start) -> io::Result<ChunkReceiver> {
-    let (chunks, receiver) = bounded(CHUNKS_AHEAD);
+    let ahead = match &source {
+        Source::Argument(_) => 1,
+        Source::Inputs(_, records) if records.delimiter().is_some() => CHUNKS_OF_LINES_AHEAD,
+        Source::Inputs(..) => FILES_AHEAD,
+    };
+    let (chunks, receiver) = bounded(ahead);
     match source {
         Source::Argument(body) => {
             let origin = Arc::new(Origin {
@@ -110,7 +117,7 @@ pub(super) fn start(source: Source, start: Start) -> io::Result<ChunkReceiver> {
                 first: Position::FIRST,
             });
             let bytes = Arc::new(Bytes::new(body));
-            // There is room for one chunk.
+            // There is room for one.
             let _ = chunks.send(Ok(Chunk { origin, bytes }));
         }
         Source::Inputs(inputs, records) => {
