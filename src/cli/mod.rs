@@ -52,26 +52,25 @@ pub fn command_line<T: Tool>() -> Command {
 
 /// The whole life of a tool: reads the command line, does the work, prints what went wrong.
 pub fn main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let command = command_line::<T>();
-    match command.clone().try_get_matches_from(arguments) {
-        Ok(matches) if matches.get_flag("usage") => print(&usage::brief(command)),
+    match command_line::<T>().try_get_matches_from(arguments) {
+        Ok(matches) if matches.get_flag("usage") => print(&usage::brief(command_line::<T>())),
         Ok(matches) => match T::from_arg_matches(&matches) {
-            Ok(tool) => report(tool.run(), command),
-            Err(error) => usage_error(&usage::describe(&error), command),
+            Ok(tool) => report::<T>(tool.run()),
+            Err(error) => usage_error::<T>(&usage::describe(&error)),
         },
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(&error.to_string()),
-            _ => usage_error(&usage::describe(&error), command),
+            _ => usage_error::<T>(&usage::describe(&error)),
         },
     }
 }
 
-fn report(result: anyhow::Result<Status>, command: Command) -> ExitCode {
+fn report<T: Tool>(result: anyhow::Result<Status>) -> ExitCode {
     match result {
         Ok(status) => status.into(),
         Err(error) => {
             if let Some(UsageError(message)) = error.downcast_ref() {
-                return usage_error(message, command);
+                return usage_error::<T>(message);
             }
             complain(&reason::chain(&error));
             Status::FAILURE.into()
@@ -79,9 +78,9 @@ fn report(result: anyhow::Result<Status>, command: Command) -> ExitCode {
     }
 }
 
-fn usage_error(message: &str, command: Command) -> ExitCode {
+fn usage_error<T: Tool>(message: &str) -> ExitCode {
     complain(message);
-    complain(&usage::hint(command));
+    complain(&usage::hint(command_line::<T>()));
     Status::FAILURE.into()
 }
 
