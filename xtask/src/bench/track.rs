@@ -226,9 +226,12 @@ fn report(race: &Race, took: Duration) {
         let seconds = lane.time().map_or(f64::NAN, |time| time.median);
         let speed = lane.rate().map_or(f64::NAN, |speed| speed.median);
         let ratio = race.time_ratio(lane).map_or(f64::NAN, |ratio| ratio.median);
-        let peak = lane.peak_mib().map_or(f64::NAN, |peak| peak.maximum);
+        let peak = lane.peak_mib().map_or_else(
+            || "no peak".to_owned(),
+            |peak| format!("{:.1} MiB", peak.maximum),
+        );
         eprintln!(
-            "  {:<44} {seconds:>9.4} s {speed:>12.1} {}/s  x{ratio:<6.2} {peak:>6.1} MiB  {} failed",
+            "  {:<44} {seconds:>9.4} s {speed:>12.1} {}/s  x{ratio:<6.2} {peak:>10}  {} failed",
             lane.name,
             race.unit,
             lane.failures.len()

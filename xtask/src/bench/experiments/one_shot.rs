@@ -7,7 +7,7 @@ use crate::bench::lab::{Lab, QUEUE};
 use crate::bench::results::{Race, Who};
 use crate::bench::track::{Entry, Track};
 
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 100;
 const WEIGHINGS: usize = 3;
 const BODY: &str = "a message";
 
