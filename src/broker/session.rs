@@ -129,7 +129,7 @@ impl Session {
         }
     }
 
-    /// What has come on a channel of amiquip's, without waiting. Nothing more comes once this says so.
+    /// What has come on a channel of amiquip's, without waiting; an error once nothing more will.
     ///
     /// amiquip lets go of its channels a moment after it has let go of the stream, which rings then for the last time:
     /// that moment is waited for.

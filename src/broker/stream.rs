@@ -24,6 +24,7 @@ pub(super) struct BrokerStream {
     bell: Bell,
     witness: Witness,
     last_heard: Instant,
+    /// Whether something was read that nobody was rung for yet.
     has_news: bool,
 }
 

@@ -102,7 +102,7 @@ impl Session {
     }
 }
 
-/// The call that sets it.
+/// The call that sets the prefetch.
 struct Prefetch(NonZeroU16);
 
 impl FirstCall for Prefetch {

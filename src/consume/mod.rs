@@ -40,6 +40,6 @@ pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Res
         stdout::ensure_open().context("standard output")?;
     }
     // First of all: a signal that comes while we connect is to end us in order.
-    let notices = Notices::listen().context("installing signal handlers")?;
+    let notices = Notices::listen().context("taking note of signals")?;
     Supervisor::new(options, notices, connect)?.run()
 }

@@ -81,7 +81,7 @@ impl Supervisor {
             PollFd::new(&self.doorbell, PollFlags::IN),
         ];
         let left = deadline.map(|deadline| timespec(deadline - Instant::now()));
-        // An error is a signal that came while it waited.
+        // It fails where a signal comes that is not among the notices; then there is nothing to be answered.
         if poll(&mut files, left.as_ref()).is_ok() && !files[1].revents().is_empty() {
             self.doorbell.answer();
         }
