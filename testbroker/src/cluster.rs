@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::epmd::Epmd;
+use crate::installation::Installation;
 use crate::node::Broker;
 use crate::options::Options;
 
@@ -18,9 +19,10 @@ pub struct Cluster {
 impl Cluster {
     /// Starts `size` nodes with the same options and waits until each of them answers.
     pub fn start(size: usize, options: &Options) -> Result<Self> {
-        let epmd = Arc::new(Epmd::start()?);
+        let installation = Installation::from_environment()?;
+        let epmd = Arc::new(Epmd::start(&installation)?);
         let nodes: Result<Vec<Broker>> = (0..size)
-            .map(|_| Broker::prepare(Arc::clone(&epmd), options))
+            .map(|_| Broker::prepare(installation.clone(), Arc::clone(&epmd), options))
             .collect();
         let mut cluster = Self { nodes: nodes? };
         cluster.introduce()?;

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
-use std::process::Command;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use tempfile::TempDir;
 
-use crate::installation::erlang_path;
+use crate::installation::Installation;
 use crate::ports::free_port;
 use crate::supervised::Supervised;
 
@@ -21,15 +21,12 @@ pub(crate) struct Epmd {
 }
 
 impl Epmd {
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(installation: &Installation) -> Result<Self> {
         let port = free_port()?;
         let folder = TempDir::with_prefix("epmd-")?;
         let log = folder.path().join("log");
-        let mut command = Command::new("epmd");
-        command
-            .args(["-address", "127.0.0.1", "-port", &port.to_string()])
-            .env_clear()
-            .env("PATH", erlang_path());
+        let mut command = installation.program(Path::new("epmd"));
+        command.args(["-address", "127.0.0.1", "-port", &port.to_string()]);
         let mut process = Supervised::spawn(&command, Some(folder.path()), &log)?;
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {

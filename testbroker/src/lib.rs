@@ -2,9 +2,13 @@
 //!
 //! [`Broker`] is one node, [`Cluster`] several that form one broker, [`Service`] is the node that `AMQP_URL` names,
 //! or else a private one. Only the files of an installed RabbitMQ are used; a system-wide service is left alone.
+//!
+//! `AMQP_TOOLS_BROKER` names the release that private nodes run, see [`Flavour`]. A release that this machine does not
+//! have is run out of a Debian in a folder, which `cargo xtask test` makes.
 
 mod cluster;
 mod epmd;
+mod flavour;
 mod installation;
 mod node;
 mod options;
@@ -13,6 +17,7 @@ mod service;
 mod supervised;
 
 pub use cluster::Cluster;
+pub use flavour::{BROKER_VARIABLE, FLAVOURS, Flavour, cache};
 pub use installation::Installation;
 pub use node::Broker;
 pub use options::Options;

@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::epmd::Epmd;
+use crate::flavour::Flavour;
 use crate::installation::Installation;
 use crate::options::Options;
 use crate::ports::free_port;
@@ -23,6 +24,13 @@ use crate::supervised::Supervised;
 /// A node takes 5 s of processor time to start; a small machine that also compiles may need many times as long.
 const START_DEADLINE: Duration = Duration::from_secs(180);
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Khepri, which holds the definitions since RabbitMQ 4.3 (and does not exist in 3.10), has them on the disk at once.
+const SYNC: &str = "case erlang:function_exported(rabbit_khepri, is_enabled, 0) andalso rabbit_khepri:is_enabled() of \
+                    true -> ok; false -> mnesia:sync_log() end.";
+
+/// The node's Erlang uses the port mapper that is there, and takes connections of other nodes on the loopback interface.
+const ERLANG_ARGUMENTS: &str = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}";
 
 /// A private node. It ends, and its data with it, when this value is dropped or the process that owns it ends.
 #[derive(Debug)]
@@ -34,36 +42,49 @@ pub struct Broker {
     name: String,
     port: u16,
     distribution_port: u16,
-    erlang_arguments: String,
     folder: TempDir,
 }
 
 impl Broker {
     /// Starts a node and waits until it answers AMQP. The error holds the end of the node's log.
     pub fn start(options: &Options) -> Result<Self> {
-        let mut broker = Self::prepare(Arc::new(Epmd::start()?), options)?;
+        let installation = Installation::from_environment()?;
+        let epmd = Arc::new(Epmd::start(&installation)?);
+        let mut broker = Self::prepare(installation, epmd, options)?;
         broker.resume()?;
         Ok(broker)
     }
 
     /// Lays out a node's folder and chooses its name and ports, but does not start it.
-    pub(crate) fn prepare(epmd: Arc<Epmd>, options: &Options) -> Result<Self> {
+    pub(crate) fn prepare(
+        installation: Installation,
+        epmd: Arc<Epmd>,
+        options: &Options,
+    ) -> Result<Self> {
         let folder = TempDir::with_prefix("rabbitmq-")?;
         let port = free_port()?;
         let broker = Self {
             process: None,
-            installation: Installation::find()?,
+            installation,
             epmd,
             name: format!("node{port}@localhost"),
             port,
             distribution_port: free_port()?,
-            erlang_arguments: erlang_arguments(options),
             folder,
         };
         fs::write(
             broker.file("enabled_plugins"),
             format!("[{}].\n", options.plugins.join(",")),
         )?;
+        if let Some(flavour) = Flavour::from_environment()? {
+            let lines: Vec<String> = flavour
+                .configuration
+                .iter()
+                .copied()
+                .map(str::to_owned)
+                .collect();
+            broker.configure(&lines)?;
+        }
         broker.configure(&options.configuration)?;
         Ok(broker)
     }
@@ -141,8 +162,11 @@ impl Broker {
     /// Has the node write down now which queues and exchanges there are. By itself it does so seconds after it has
     /// declared them, and a node that is [killed](Self::kill) before forgets them.
     pub fn write_definitions_down(&self) -> Result<()> {
-        let printed = self.rabbitmqctl(&["eval", "mnesia:sync_log()."])?;
-        ensure!(printed.trim() == "ok", "mnesia:sync_log: {printed}");
+        let printed = self.rabbitmqctl(&["eval", SYNC])?;
+        ensure!(
+            printed.trim() == "ok",
+            "writing definitions down: {printed}"
+        );
         Ok(())
     }
 
@@ -179,6 +203,11 @@ impl Broker {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The version of RabbitMQ that it runs, for example `4.3.6`.
+    pub fn version(&self) -> Result<String> {
+        self.installation.version()
     }
 
     /// The node's process id while it runs.
@@ -225,24 +254,12 @@ impl Broker {
             )
             .env("RABBITMQ_CONFIG_FILE", self.file("rabbitmq.conf"))
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-            .env(
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                &self.erlang_arguments,
-            )
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGUMENTS)
             .env("RABBITMQ_CTL_ERL_ARGS", "-start_epmd false")
             // The script then becomes the node, instead of staying as its parent.
             .env("detached", "yes");
         command
     }
-}
-
-/// What the node's Erlang is started with. It would count more than the configuration.
-fn erlang_arguments(options: &Options) -> String {
-    let mut arguments = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}".to_owned();
-    if !options.configures("max_message_size") {
-        arguments += " -rabbit max_message_size 134217728"; // the default up to RabbitMQ 3.13; since then 16 MiB
-    }
-    arguments
 }
 
 /// Whether a server there answers AMQP's greeting with a method frame.

@@ -1,6 +1,6 @@
 //! What a private node is started with beyond its defaults.
 
-/// The defaults are those of RabbitMQ, without any plugin; but messages may have 128 MiB, whatever its release.
+/// The defaults are those of the RabbitMQ that runs, without any plugin.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     pub(crate) configuration: Vec<String>,
@@ -26,11 +26,5 @@ impl Options {
     pub fn plugin(mut self, name: impl Into<String>) -> Self {
         self.plugins.push(name.into());
         self
-    }
-
-    pub(crate) fn configures(&self, setting: &str) -> bool {
-        self.configuration
-            .iter()
-            .any(|line| line.starts_with(setting))
     }
 }

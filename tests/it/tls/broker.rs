@@ -40,6 +40,7 @@ impl TlsBroker {
         let tls_port = free_port().unwrap();
         let mut options = Options::new()
             .plugin("rabbitmq_auth_mechanism_ssl")
+            .configure("max_message_size = 134217728") // the default before RabbitMQ 4.0
             .configure(format!("listeners.ssl.1 = 127.0.0.1:{tls_port}"))
             .configure("ssl_options.verify = verify_peer")
             .configure("ssl_options.fail_if_no_peer_cert = true")
