@@ -8,7 +8,6 @@ mod docker;
 mod engine;
 mod job;
 mod pod;
-mod suite;
 mod trials;
 
 use anyhow::{Result, bail};
@@ -20,15 +19,13 @@ use engine::Engine;
 const USAGE: &str = "\
 usage: cargo xtask image base    make the base images that are missing here and can't be pulled
        cargo xtask image build   build tools, worker, debug and the tutorial's worker
-       cargo xtask image test    build them, and try them, the manifests and the package as users would
-       cargo xtask image suite   run the integration suite with RabbitMQ 4, in a container";
+       cargo xtask image test    build them, and try them, the manifests and the package as users would";
 
 pub(crate) fn run(action: &str, missing: Missing) -> Result<()> {
     let (bases, task): (&[&str], fn() -> Result<()>) = match action {
         "base" => (&base::FOR_BUILDING, || Ok(())),
         "build" => (&base::FOR_BUILDING, build::all),
         "test" => (&base::ALL, trials::run),
-        "suite" => (&base::FOR_SUITE, suite::run),
         _ => bail!("{USAGE}"),
     };
     let _engine = match provide(bases) {

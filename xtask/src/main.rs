@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod completions;
+mod debian;
 mod demo;
 mod dist;
 mod fuzz;
@@ -25,17 +26,22 @@ cargo xtask TASK
 
   demo          show the tools at work on a private RabbitMQ, or on the one that AMQP_URL names
   test          run all tests; more arguments are passed to `cargo test`
+  test --rabbitmq RELEASE [WORD...]
+                run the integration tests with that RabbitMQ: 3.10, 4.0, 4.3 or 4.3-refusing; with words, those that have
+                one of them in their names
+  test --broker NAME [WORD...]
+                the same with the broker of that name in tests/brokers.tsv
   fuzz          run the fuzz targets [SECONDS each] [TARGET...], where nightly Rust is installed
   man           write the man pages in man/
   completions   write the shell completions in completions/
   bench         measure the tools against what one would use instead, see CONTRIBUTING.md
   check         check that both are up to date, and the pages' lint
   dist          make the tarball and the Debian package in target/dist
-  image         base, build, test or suite: the container images, and trials with them
+  image         base, build or test: the container images, and trials with them
   manifests     check k8s/ against the Kubernetes API's schemas
 
-image and manifests need Docker, and Debian's and Python's packages; with --if-possible they skip what can't be had, and
-say so";
+image and manifests need Docker, and Debian's and Python's packages, and another broker must be had from somewhere; with
+--if-possible they skip what can't be had, and say so";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -68,7 +74,7 @@ fn run(task: &str, arguments: &[String]) -> Result<()> {
 }
 
 /// What a task makes of it that something from outside can't be had here.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
     Fails,
     Skips,

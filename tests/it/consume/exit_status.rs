@@ -111,7 +111,7 @@ fn a_command_need_not_read_its_input() {
 #[test]
 fn a_large_body_comes_through_whole() {
     let test = Test::new();
-    let body: Vec<u8> = (0..=250).cycle().take(20 << 20).collect();
+    let body: Vec<u8> = (0..=250).cycle().take(15 << 20).collect();
     test.file("expected", &body);
     test.queue("queue").declare().publish([&body]);
     test.run("amqp-consume -q {queue} -c 1 cmp - expected")

@@ -29,9 +29,17 @@ impl Tools {
     pub(crate) fn folder(self) -> &'static Path {
         match self {
             Self::Ours => Path::new(env!("CARGO_BIN_EXE_amqp-get")).parent().unwrap(),
-            Self::Reference => Path::new("/usr/bin"),
+            Self::Reference => reference_folder(),
         }
     }
+}
+
+/// The folder that `AMQP_TOOLS_REFERENCE` names, or else Debian's.
+fn reference_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        env::var_os("AMQP_TOOLS_REFERENCE").map_or("/usr/bin".into(), PathBuf::from)
+    })
 }
 
 /// The run's broker. A private node is started at the first call and ends with the process.
@@ -241,9 +249,8 @@ fn is_placeholder(word: &str) -> bool {
 /// The caller's PATH is not a command's: it finds what every system has, and the tools under test before those.
 pub(crate) fn search_path(tools: Tools) -> String {
     let folder = tools.folder().display();
-    let system = "/usr/local/bin:/usr/bin:/bin";
     match tools {
-        Tools::Ours => format!("{folder}:{system}"),
-        Tools::Reference => system.replace("/usr/local/bin:", ""),
+        Tools::Ours => format!("{folder}:/usr/local/bin:/usr/bin:/bin"),
+        Tools::Reference => format!("{folder}:/usr/bin:/bin"),
     }
 }

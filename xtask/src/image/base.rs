@@ -9,20 +9,16 @@ use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use super::docker::{docker, has_image};
+use crate::debian::apt_sources;
 
 /// What `docker build` needs for our images.
 pub(crate) const FOR_BUILDING: [&str; 2] = [BOOKWORM, "rust:1-bookworm"];
-/// What the suite's own image is made from.
-pub(crate) const FOR_SUITE: [&str; 2] = [BOOKWORM, TRIXIE];
 /// With the broker that the manifests name.
 pub(crate) const ALL: [&str; 4] = [BOOKWORM, "rust:1-bookworm", TRIXIE, "rabbitmq:4"];
 /// Debian 12, what our images are made from.
 pub(crate) const BOOKWORM: &str = "debian:bookworm-slim";
 /// Debian 13, which has RabbitMQ 4.0.
 pub(crate) const TRIXIE: &str = "debian:trixie-slim";
-/// Where the integration suite runs with the newer RabbitMQ.
-pub(crate) const SUITE: &str = "amqp-tools-suite:trixie";
-
 /// Makes sure that the images exist.
 pub(crate) fn provide(names: &[&str]) -> Result<()> {
     for name in names {
@@ -56,11 +52,6 @@ pub(crate) fn try_network() -> Result<()> {
         .map(drop)
 }
 
-/// Makes sure that the suite's image is as its Dockerfile says.
-pub(crate) fn provide_suite() -> Result<()> {
-    from_dockerfile(include_str!("base/suite.Dockerfile"), SUITE, &[])
-}
-
 fn make(name: &str) -> Result<()> {
     match name {
         BOOKWORM => debian("bookworm", name),
@@ -85,7 +76,7 @@ fn debian(suite: &str, name: &str) -> Result<()> {
             suite,
         ])
         .arg(&root)
-        .args(std::env::var_os("DEBIAN_MIRROR"))
+        .args(apt_sources::mirror().ok())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()
