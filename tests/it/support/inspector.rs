@@ -82,7 +82,10 @@ impl Inspector {
             }
             let mut smoother = ConfirmSmoother::new();
             while unconfirmed > 0 {
-                let Ok(confirm) = confirms.recv() else { break }; // closing the channel then tells why
+                let Ok(confirm) = confirms.recv() else {
+                    channel.qos(0, 0, false)?; // on a channel that the broker has closed, the error tells why
+                    break;
+                };
                 unconfirmed -= smoother.process(confirm).count();
             }
             Ok(returns.try_iter().count())

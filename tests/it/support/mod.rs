@@ -20,4 +20,4 @@ pub(crate) use queue::{Kind, Queue};
 pub(crate) use running::Running;
 pub(crate) use rustix::process::Signal;
 pub(crate) use test::{Test, Tools, broker_url};
-pub(crate) use wait::{eventually, eventually_some};
+pub(crate) use wait::{eventually, eventually_some, until};
