@@ -47,6 +47,23 @@ table! {
         r#"exit 0, prints "a"; {queue} durable"#,
     );
 
+    /// Ours reads the variable, as 0.18 does.
+    url_of_the_environment: with_messages(["a"], "AMQP_URL={url} amqp-get -q {queue}").depends_on_release(
+        r#"exit 0, prints "a"; {queue} durable"#,
+        r#"exit 1, complains; {queue} durable: "a""#,
+        r#"exit 0, prints "a"; {queue} durable"#,
+    );
+    /// A variable that is set to nothing counts as one that is not set.
+    url_of_the_environment_empty: with_messages(["a"], "AMQP_URL= amqp-get -q {queue} --vhost nowhere").same();
+    url_wins_over_the_environment: with_messages(["a"], "AMQP_URL=garbage amqp-get -u {url} -q {queue}").same();
+    server_wins_over_the_environment: with_messages(["a"], "AMQP_URL=garbage amqp-get -s {host} --port {port} -q {queue}").same();
+    /// Ours knows the flag, as 0.18 does, and warns where no TLS comes into play.
+    no_default_cert_paths_without_tls: with_messages(["a"], "amqp-get -u {url} --no-default-cert-paths -q {queue}").depends_on_release(
+        r#"exit 0, prints "a"; {queue} durable"#,
+        r#"exit 1, complains; {queue} durable: "a""#,
+        r#"exit 0, prints "a", complains; {queue} durable"#,
+    );
+
     server_and_port: with_messages(["a"], "amqp-get -s {host} --port {port} -q {queue}").same();
     server_attached: with_messages(["a"], "amqp-get -s{host} --port={port} -q {queue}").same();
     server_equals: with_messages(["a"], "amqp-get -s={host} --port={port} -q {queue}").same();

@@ -140,6 +140,18 @@ impl Scenario {
         self.does(Tools::Ours, None, ours);
     }
 
+    /// The reference's releases from 0.18 on do this, older ones may do that instead, ours does the third.
+    #[track_caller]
+    pub(crate) fn depends_on_release(self, newer: &str, older: &str, ours: &str) {
+        let reference = if Tools::reference_is_newest() {
+            newer.to_owned()
+        } else {
+            format!("{newer} or {older}")
+        };
+        self.does(Tools::Reference, None, &reference);
+        self.does(Tools::Ours, None, ours);
+    }
+
     #[track_caller]
     fn does(&self, tools: Tools, limit: Option<Duration>, facts: &str) {
         let done = self.run(tools, limit).to_string();

@@ -32,14 +32,18 @@ impl Tools {
             Self::Reference => reference_folder(),
         }
     }
+
+    pub(crate) fn reference_is_newest() -> bool {
+        env::var_os(NEWEST_REFERENCE).is_some()
+    }
 }
 
-/// The folder that `AMQP_TOOLS_REFERENCE` names, or else Debian's.
+/// Where the newest release of the reference is; unset: the reference is this machine's, of whatever release.
+const NEWEST_REFERENCE: &str = "AMQP_TOOLS_REFERENCE";
+
 fn reference_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        env::var_os("AMQP_TOOLS_REFERENCE").map_or("/usr/bin".into(), PathBuf::from)
-    })
+    FOLDER.get_or_init(|| env::var_os(NEWEST_REFERENCE).map_or("/usr/bin".into(), PathBuf::from))
 }
 
 /// The run's broker. A private node is started at the first call and ends with the process.
