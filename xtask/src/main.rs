@@ -12,6 +12,7 @@ mod job;
 mod man;
 mod manifests;
 mod shell;
+mod simulate;
 mod test;
 mod tools;
 
@@ -25,6 +26,7 @@ cargo xtask TASK
 
   demo          show the tools at work on a private RabbitMQ, or on the one that AMQP_URL names
   test          run all tests; more arguments are passed to `cargo test`
+  simulate      simulate the cores: many schedules, each decided by a seed [--help for more]
   fuzz          run the fuzz targets [SECONDS each] [TARGET...], where nightly Rust is installed
   man           write the man pages in man/
   completions   write the shell completions in completions/
@@ -55,6 +57,7 @@ fn run(task: &str, arguments: &[String]) -> Result<()> {
     match (task, arguments) {
         ("demo", []) => demo::run(root),
         ("test", _) => test::run(root, arguments),
+        ("simulate", _) => simulate::run(root, arguments),
         ("man", []) => man::generate(root),
         ("completions", []) => completions::generate(root),
         ("fuzz", _) => fuzz::run(root, arguments),
