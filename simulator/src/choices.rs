@@ -12,7 +12,7 @@ pub struct Choices {
 
 #[derive(Clone, Debug)]
 enum Source {
-    /// The state of a SplitMix64 generator (<https://prng.di.unimi.it/splitmix64.c>).
+    /// The state of a `SplitMix64` generator (<https://prng.di.unimi.it/splitmix64.c>).
     Seed(u64),
     /// These, from the front on, and zeros when they are used up.
     List(std::vec::IntoIter<u64>),

@@ -91,7 +91,6 @@ pub fn explore<W: World>(plan: Plan) -> Report {
 }
 
 /// Runs recorded decisions and says what happened, event by event.
-#[must_use]
 pub fn replay<W: World>(choices: Choices) -> (Result<Stats, Failure>, String) {
     let mut reached = Reached::default();
     let run = quietly(|| run_once::<W>(choices, &mut reached, Transcript::kept()));

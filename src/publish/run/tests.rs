@@ -1,0 +1,1 @@
+//! The run, event by event.
