@@ -57,8 +57,11 @@ impl Choices {
         usize::try_from(self.below(count as u64)).unwrap_or(0)
     }
 
-    /// True in so many of a hundred cases.
+    /// True in so many of a hundred cases; false without a decision where there are none.
     pub fn chance(&mut self, percent: u64) -> bool {
+        if percent == 0 {
+            return false;
+        }
         // The high numbers are the hits, so that 0 is a miss.
         self.below(100) + percent >= 100
     }

@@ -3,6 +3,7 @@
 //! * [`choices`]: where decisions come from, and their record.
 //! * [`world`]: what a world is.
 //! * [`explore`]: runs many seeds; a failure is [shrunk](shrink) to the smallest run that shows it.
+//! * [`publish`]: the world of amqp-publish's core.
 //! * [`reached`]: whether rare situations were come to at all.
 //!
 //! Nothing here or in a world may depend on a clock, on the order of a hash map, or on anything else but the choices: one
@@ -10,6 +11,7 @@
 
 pub mod choices;
 pub mod explore;
+pub mod publish;
 pub mod reached;
 mod report;
 pub mod shrink;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use simulator::choices::Choices;
 use simulator::explore::{Plan, explore, replay};
+use simulator::publish::Publish;
 use simulator::world::World;
 
 const HELP: &str = "\
@@ -26,10 +27,9 @@ struct Entry {
 }
 
 /// All worlds there are.
-const WORLDS: &[Entry] = &[];
+const WORLDS: &[Entry] = &[Entry::of::<Publish>()];
 
 impl Entry {
-    #[allow(dead_code)] // Until there is a world.
     const fn of<W: World>() -> Entry {
         Entry {
             name: W::NAME,

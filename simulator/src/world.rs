@@ -63,6 +63,12 @@ impl Transcript {
         Transcript(Some(String::new()))
     }
 
+    /// Whether anybody reads it.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Adds a line. `line` is called only if somebody reads it.
     pub fn line(&mut self, line: impl FnOnce() -> String) {
         if let Some(text) = &mut self.0 {

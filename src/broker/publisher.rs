@@ -36,7 +36,7 @@ pub enum Answer {
     /// Messages were confirmed, or refused.
     Confirmed(Confirmation),
     /// A message came back.
-    Returned(Returned),
+    Returned(Box<Returned>),
 }
 
 /// Where messages go and with which properties: checked, and put into the wire's form, once for many messages.
@@ -295,7 +295,7 @@ impl Publisher<'_> {
 
 impl Answers {
     /// What has come next, without waiting; an error once nothing more will come.
-    pub fn next(&mut self) -> std::result::Result<Option<Answer>, RecvError> {
+    pub fn try_next(&mut self) -> std::result::Result<Option<Answer>, RecvError> {
         let has_ended = match &self.next_confirm {
             Some(_) => false,
             None => match self.confirms.try_recv() {
@@ -309,7 +309,7 @@ impl Answers {
         };
         // A message is returned before it is confirmed: what came back is here by now.
         if let Ok(returned) = self.returns.try_recv() {
-            return Ok(Some(Answer::Returned(returned.into())));
+            return Ok(Some(Answer::Returned(Box::new(returned.into()))));
         }
         match self.next_confirm.take() {
             Some(confirm) => Ok(Some(Answer::Confirmed(confirm.into()))),

@@ -304,7 +304,7 @@ impl<'options> Driver<'options> {
     /// What came back is told before; the broker has returned it by then.
     fn catch_up(&mut self, wire: &mut Wire<'_>) {
         let answered = wire.publisher.catch_up();
-        while let Ok(Some(event)) = wire.answers.next() {
+        while let Ok(Some(event)) = wire.answers.try_next() {
             let event = Event::Broker(self.connection, from_broker(event));
             self.answers.push(event);
         }

@@ -113,7 +113,7 @@ impl Driver<'_> {
     fn hear_broker(&mut self, wire: &mut Wire<'_>) -> bool {
         let mut has_heard = false;
         while wire.is_in_use() {
-            match wire.answers.next() {
+            match wire.answers.try_next() {
                 Ok(Some(answer)) => self.tell_broker(from_broker(answer), Some(wire)),
                 Ok(None) => break,
                 Err(_) => wire.has_broken(wire.publisher.failure()),
@@ -150,7 +150,7 @@ impl Driver<'_> {
     fn tell_of_loss(&mut self, error: &Error, answers: Option<Answers>) {
         self.look_at_clock();
         let mut answers = answers;
-        while let Some(Ok(Some(answer))) = answers.as_mut().map(Answers::next) {
+        while let Some(Ok(Some(answer))) = answers.as_mut().map(Answers::try_next) {
             self.tell_broker(from_broker(answer), None);
         }
         self.hear_others(None);

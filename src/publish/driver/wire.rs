@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use crate::broker::{Answer, Answers, BlockedNotice, Error, Publisher, Returned, Template};
+use crate::broker::{Answer, Answers, BlockedNotice, Error, Publisher, Template};
 use crate::message::Message;
 use crate::publish::digest::Digest;
 use crate::publish::records::Body;
@@ -56,13 +56,10 @@ impl Wire<'_> {
 pub(super) fn from_broker(answer: Answer) -> FromBroker {
     match answer {
         Answer::Confirmed(confirmation) => FromBroker::Confirmed(confirmation),
-        Answer::Returned(returned) => {
-            let Returned { message, .. } = &returned;
-            FromBroker::Returned {
-                fingerprint: fingerprint(returned.identity(), &message.body),
-                reason: reason(message),
-            }
-        }
+        Answer::Returned(returned) => FromBroker::Returned {
+            fingerprint: fingerprint(returned.identity(), &returned.message.body),
+            reason: reason(&returned.message),
+        },
     }
 }
 

@@ -61,7 +61,7 @@ impl Run {
     pub(super) fn on_broker(&mut self, event: FromBroker, actions: &mut Vec<Action>) {
         match event {
             FromBroker::Connected if self.link.state == LinkState::Connecting => {
-                self.on_connected()
+                self.on_connected();
             }
             FromBroker::Connected => {}
             FromBroker::CannotConnect(reason) => {

@@ -171,7 +171,6 @@ impl Run {
 
     fn take_in(&mut self, event: Event, actions: &mut Vec<Action>) {
         match event {
-            Event::Time => {}
             Event::Signal(signal) => self.on_signal(signal),
             Event::Record(record) => {
                 debug_assert!(self.wants_record());
@@ -183,7 +182,7 @@ impl Run {
             Event::Broker(connection, event) if self.link.is(connection) => {
                 self.on_broker(event, actions);
             }
-            Event::Broker(..) => {}
+            Event::Broker(..) | Event::Time => {}
             Event::Queue(id, answer) => self.on_queue(id, answer, actions),
             Event::PlaceKept => self.on_place_kept(),
             Event::CannotSavePlace(reason) => self.on_cannot_save_place(reason),
