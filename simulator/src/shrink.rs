@@ -46,7 +46,7 @@ impl<R: FnMut(&[u64]) -> Option<Vec<u64>>> Search<R> {
     }
 
     fn delete_blocks(&mut self) {
-        for size in [64, 32, 16, 8, 4, 3, 2, 1] {
+        for size in [64, 32, 16, 8, 6, 5, 4, 3, 2, 1] {
             let mut begin = 0;
             while begin + size <= self.best.len() {
                 let mut candidate = self.best.clone();

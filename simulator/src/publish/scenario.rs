@@ -9,6 +9,7 @@ use amqp_tools::publish::run::{Record, RunOptions};
 use crate::choices::Choices;
 
 const MIB: usize = 1 << 20;
+const MOST_RECORDS: usize = 10;
 
 /// What is drawn before a run.
 #[derive(Clone, Debug)]
@@ -74,12 +75,13 @@ impl Scenario {
             max_in_flight,
             retry: Duration::from_secs(choices.one_of(&[0, 1, 20, 60])),
         };
-        let count = choices.below(10);
+        let mut records = Vec::new();
+        while records.len() < MOST_RECORDS && choices.chance(85) {
+            records.push(Planned::drawn(records.len() as u64, choices));
+        }
         Scenario {
             options,
-            records: (0..count)
-                .map(|number| Planned::drawn(number, choices))
-                .collect(),
+            records,
             input_end: choices.one_of(&[
                 InputEnd::Ends,
                 InputEnd::Ends,

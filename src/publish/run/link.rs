@@ -110,7 +110,8 @@ impl Run {
     fn on_caught_up(&mut self) {
         self.link.state = LinkState::Open;
         self.end(Cause::Complete);
-        if matches!(self.phase, Phase::Ending(Cause::Interrupted(_))) {
+        let is_refused = self.window.tally().returned > 0;
+        if matches!(self.phase, Phase::Ending(Cause::Interrupted(_))) && !is_refused {
             self.phase = Phase::Ending(Cause::Complete);
         }
     }
