@@ -246,11 +246,13 @@ impl<'options> Driver<'options> {
     /// Tells the core, does what it says, and tells it what came of that.
     fn tell(&mut self, event: Event, mut wire: Option<&mut Wire<'_>>) {
         self.run.on(event, self.now, &mut self.actions);
-        let mut actions = std::mem::take(&mut self.actions);
-        for action in actions.drain(..) {
-            self.carry_out(action, wire.as_deref_mut());
+        if !self.actions.is_empty() {
+            let mut actions = std::mem::take(&mut self.actions);
+            for action in actions.drain(..) {
+                self.carry_out(action, wire.as_deref_mut());
+            }
+            self.actions = actions;
         }
-        self.actions = actions;
         self.kept.forget_before(self.run.first_unconfirmed());
         if self.answers.is_empty() {
             return;

@@ -10,8 +10,8 @@ use crate::publish::options::Confirms;
 use crate::publish::records;
 use crate::publish::run::{Event, FromBroker, Record};
 
-/// So many records are published before it is looked for signals and the time.
-const RECORDS_A_TURN: usize = 64;
+/// So many records are published before it is looked what has come.
+const RECORDS_A_TURN: usize = 16;
 
 impl Driver<'_> {
     /// Publishes on this session until it has ended or is to end, and tells the core how it ended.
@@ -91,7 +91,6 @@ impl Driver<'_> {
                 Next::End => self.tell(Event::InputEnded, Some(wire)),
                 Next::Failed(reason) => self.tell(Event::InputFailed(reason), Some(wire)),
             }
-            self.hear_broker(wire);
         }
         true
     }
