@@ -57,14 +57,14 @@ impl Oracle {
             Action::Connect(..) if self.is_refused => {
                 return fail("nothing is sent again after a refusal", String::new());
             }
-            Action::SavePlace(id) => self.judge_place(*id, broker)?,
-            Action::KeepPlace => self.judge_place(run.first_unconfirmed() - 1, broker)?,
+            Action::SavePlace(id) => Self::judge_place(*id, broker)?,
+            Action::KeepPlace => Self::judge_place(run.first_unconfirmed() - 1, broker)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn judge_place(&self, id: Id, broker: &Broker) -> Verdict {
+    fn judge_place(id: Id, broker: &Broker) -> Verdict {
         match (1..=id).find(|id| !broker.held.contains(id)) {
             Some(missing) => fail(
                 "the checkpoint is never beyond what the queue has",
@@ -89,7 +89,7 @@ impl Oracle {
     ) -> Verdict {
         if let Some(wire) = wire {
             self.told_held.extend(&wire.told_held);
-            self.judge_window(run, scenario, wire)?;
+            Self::judge_window(run, scenario, wire)?;
         }
         let tally = run.tally();
         if tally.published != self.published.len() as u64 {
@@ -123,7 +123,7 @@ impl Oracle {
     }
 
     /// How many messages and bytes are on the way.
-    fn judge_window(&self, run: &Run, scenario: &Scenario, wire: &Wire) -> Verdict {
+    fn judge_window(run: &Run, scenario: &Scenario, wire: &Wire) -> Verdict {
         let Some(most) = scenario.options.max_in_flight else {
             return Ok(());
         };
