@@ -27,6 +27,12 @@ const UNHEEDED: Duration = Duration::from_secs(6);
 /// How long after a signal the tool may take to end: the grace, the limit of closing, and some more.
 const UNENDED: Duration = Duration::from_secs(12);
 
+/// How long it may take, after a signal, to say what came of it.
+const UNREAD: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether one of these times is over.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Signals are caught, and end the process at once, with the status that says so. That holds for the first process of a
 /// container too, which the kernel sends no signal that it does not catch.
 pub(super) struct Caught {
@@ -39,14 +45,14 @@ pub(super) struct Caught {
 pub(super) struct Interrupts {
     signals: Receiver<i32>,
     shared: Arc<Shared>,
-    at_once: Arc<AtomicBool>,
 }
 
 /// What the thread that hears of signals and the one that heeds them have in common.
-#[derive(Default)]
 struct Shared {
     session: Mutex<Option<Cutter>>,
     is_heeded: AtomicBool,
+    /// See [`Caught`].
+    at_once: Arc<AtomicBool>,
 }
 
 impl Caught {
@@ -74,9 +80,13 @@ impl Interrupts {
             at_once,
         } = caught;
         let (heard, receiver) = unbounded();
-        let shared: Arc<Shared> = Arc::default();
-        let watched = Arc::clone(&shared);
         at_once.store(false, Ordering::SeqCst);
+        let shared = Arc::new(Shared {
+            session: Mutex::default(),
+            is_heeded: AtomicBool::new(false),
+            at_once,
+        });
+        let watched = Arc::clone(&shared);
         thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
@@ -92,7 +102,6 @@ impl Interrupts {
         Ok(Interrupts {
             signals: receiver,
             shared,
-            at_once,
         })
     }
 
@@ -117,7 +126,7 @@ impl Interrupts {
 impl Drop for Interrupts {
     /// Nobody listens any more.
     fn drop(&mut self) {
-        self.at_once.store(true, Ordering::SeqCst);
+        self.shared.at_once.store(true, Ordering::SeqCst);
     }
 }
 
@@ -136,13 +145,22 @@ impl Shared {
     fn see_to_the_end(self: &Arc<Self>, signal: i32) {
         let shared = Arc::clone(self);
         let ended = thread::Builder::new().spawn(move || {
-            thread::sleep(UNHEEDED);
-            if shared.is_heeded.load(Ordering::SeqCst) {
-                thread::sleep(UNENDED.saturating_sub(UNHEEDED));
+            let began = Instant::now();
+            let mut unread = Duration::ZERO;
+            while unread < UNREAD && !shared.is_late(began.elapsed()) {
+                thread::sleep(LOOK);
+                if shared.at_once.load(Ordering::SeqCst) {
+                    unread += LOOK;
+                }
             }
             process::exit(Status::signalled(signal).code().into());
         });
         // Without that thread the tool ends as its waits do.
         drop(ended);
+    }
+
+    /// Whether the tool should have noticed a signal by now, or should have ended.
+    fn is_late(&self, elapsed: Duration) -> bool {
+        elapsed >= UNENDED || (elapsed >= UNHEEDED && !self.is_heeded.load(Ordering::SeqCst))
     }
 }
