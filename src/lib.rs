@@ -10,5 +10,6 @@ pub mod message;
 pub mod publish;
 pub mod queues;
 pub mod reason;
+pub mod signals;
 pub mod status;
 pub mod stdout;

@@ -33,7 +33,9 @@ pub use credentials::{Authentication, Credentials, parse_authfile};
 pub use delivery::{Delivery, Unsettled};
 pub use endpoint::{ConnectOptions, Endpoint, Transport};
 pub use error::{Error, Result, Scope};
-pub use publisher::{Confirmation, Numbers, Publisher, Returned, Template, Unroutable};
+pub use publisher::{
+    Answer, Answers, Confirmation, Numbers, Publisher, Returned, Template, Unroutable,
+};
 pub use queue::{DeleteConditions, DeliveryCount, QueueDeclaration, QueueState};
 pub use session::{BlockedNotice, Session};
 pub use subscription::{Arrival, Lifeline, Subscription};

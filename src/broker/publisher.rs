@@ -3,8 +3,10 @@
 //! A message that reaches no queue is returned before it is confirmed
 //! (<https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed>).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use amiquip::{AmqpProperties, Confirm, Publish, Return};
-use crossbeam_channel::{Receiver, RecvError};
+use crossbeam_channel::{Receiver, RecvError, Select, TryRecvError};
 
 use super::error::{Error, Result};
 use super::message::{short_string, to_wire};
@@ -19,6 +21,24 @@ pub struct Publisher<'session> {
     published: u64,
 }
 
+/// What the broker says of what was published, also after the session has ended that it was published on.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    confirms: Receiver<Confirm>,
+    returns: Receiver<Return>,
+    /// What was returned before it was confirmed is told before.
+    next_confirm: Option<Confirm>,
+}
+
+/// Something that the broker says of what was published.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Messages were confirmed, or refused.
+    Confirmed(Confirmation),
+    /// A message came back.
+    Returned(Box<Returned>),
+}
+
 /// Where messages go and with which properties: checked, and put into the wire's form, once for many messages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
@@ -26,6 +46,7 @@ pub struct Template {
     routing_key: String,
     unroutable: Unroutable,
     properties: AmqpProperties,
+    identity: u64,
 }
 
 /// What the broker does with a message that no queue gets.
@@ -67,20 +88,31 @@ pub struct Returned {
     properties: AmqpProperties,
 }
 
-#[cfg(test)]
 impl Returned {
-    /// A message of this template, as the broker returns it.
-    pub(crate) fn of(template: &Template, body: &[u8]) -> Returned {
-        Return {
-            reply_code: 312,
-            reply_text: "NO_ROUTE".to_owned(),
-            exchange: template.exchange.clone(),
-            routing_key: template.routing_key.clone(),
-            content: body.to_vec(),
-            properties: template.properties.clone(),
-        }
-        .into()
+    /// [`Template::identity`] of what it was made from.
+    #[must_use]
+    pub fn identity(&self) -> u64 {
+        identity(
+            &self.message.exchange,
+            &self.message.routing_key,
+            &self.properties,
+        )
     }
+}
+
+/// What tells messages apart besides their bodies: where they go, and the properties that may be different for each.
+fn identity(exchange: &str, routing_key: &str, properties: &AmqpProperties) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (exchange, routing_key).hash(&mut hasher);
+    (properties.message_id(), properties.correlation_id()).hash(&mut hasher);
+    if let Some(headers) = properties
+        .headers()
+        .as_ref()
+        .filter(|headers| !headers.is_empty())
+    {
+        format!("{headers:?}").hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 impl Template {
@@ -91,26 +123,32 @@ impl Template {
         properties: &Properties,
         unroutable: Unroutable,
     ) -> Result<Template> {
+        let properties = to_wire(properties)?;
         Ok(Template {
+            identity: identity(exchange, routing_key, &properties),
             exchange: short_string("exchange name", exchange)?,
             routing_key: short_string("routing key", routing_key)?,
             unroutable,
-            properties: to_wire(properties)?,
+            properties,
         })
+    }
+
+    /// A number that other templates hardly ever have: a message that comes back is told by it and by its body.
+    #[must_use]
+    pub fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// The queue that messages are for, if they go to the default exchange.
+    #[must_use]
+    pub fn queue(&self) -> Option<&str> {
+        self.exchange.is_empty().then_some(&*self.routing_key)
     }
 
     /// Whether the broker returns what no queue gets.
     #[must_use]
     pub fn may_be_returned(&self) -> bool {
         self.unroutable == Unroutable::Return
-    }
-
-    /// Whether messages made from this template have the address and the properties of `returned`.
-    #[must_use]
-    pub fn may_have_made(&self, returned: &Returned) -> bool {
-        self.exchange == returned.message.exchange
-            && self.routing_key == returned.message.routing_key
-            && self.properties == returned.properties
     }
 }
 
@@ -218,6 +256,16 @@ impl Publisher<'_> {
         &self.confirms
     }
 
+    /// What the broker says, in the order in which it counts.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        Answers {
+            confirms: self.confirms.clone(),
+            returns: self.returns.clone(),
+            next_confirm: None,
+        }
+    }
+
     /// The messages returned so far. What is returned is there before it is confirmed.
     pub fn returned(&self) -> impl Iterator<Item = Returned> {
         self.returns.try_iter().map(Returned::from)
@@ -242,5 +290,37 @@ impl Publisher<'_> {
                 reason: "the channel has ended".to_owned(),
             },
         }
+    }
+}
+
+impl Answers {
+    /// What has come next, without waiting; an error once nothing more will come.
+    pub fn try_next(&mut self) -> std::result::Result<Option<Answer>, RecvError> {
+        let has_ended = match &self.next_confirm {
+            Some(_) => false,
+            None => match self.confirms.try_recv() {
+                Ok(confirm) => {
+                    self.next_confirm = Some(confirm);
+                    false
+                }
+                Err(TryRecvError::Empty) => false,
+                Err(TryRecvError::Disconnected) => true,
+            },
+        };
+        // A message is returned before it is confirmed: what came back is here by now.
+        if let Ok(returned) = self.returns.try_recv() {
+            return Ok(Some(Answer::Returned(Box::new(returned.into()))));
+        }
+        match self.next_confirm.take() {
+            Some(confirm) => Ok(Some(Answer::Confirmed(confirm.into()))),
+            None if has_ended => Err(RecvError),
+            None => Ok(None),
+        }
+    }
+
+    /// Has `select` wait for what comes next.
+    pub fn add_to<'select>(&'select self, select: &mut Select<'select>) {
+        select.recv(&self.confirms);
+        select.recv(&self.returns);
     }
 }

@@ -62,6 +62,12 @@ impl Session {
         self.last_objection()
     }
 
+    /// Cuts the connection and waits for nothing. What amiquip has of it stays until the process ends.
+    pub fn abandon(self) {
+        self.cutter().cut_at(Instant::now());
+        std::mem::forget(self);
+    }
+
     /// Why a session that no longer works ended. Call it when a channel of the session has fallen silent.
     #[must_use]
     pub fn autopsy(mut self, context: &'static str) -> Error {

@@ -36,8 +36,6 @@ pub(super) struct Checkpoint {
     path: PathBuf,
     file: File,
     subject: Subject,
-    /// How many messages had been confirmed in order when it was last written.
-    saved: u64,
     next_sync: Instant,
 }
 
@@ -117,7 +115,6 @@ impl Checkpoint {
             path: path.to_owned(),
             file,
             subject,
-            saved: 0,
             next_sync: Instant::now(),
         };
         // If this fails, it does so before anything is sent.
@@ -126,13 +123,8 @@ impl Checkpoint {
         Ok((checkpoint, confirmed))
     }
 
-    /// How many of `confirmed_in_order` messages the file does not know of.
-    pub(super) fn unsaved(&self, confirmed_in_order: u64) -> u64 {
-        confirmed_in_order - self.saved
-    }
-
     /// Writes down that everything up to `place` is confirmed.
-    pub(super) fn save(&mut self, place: &Place, confirmed_in_order: u64) -> Result<()> {
+    pub(super) fn save(&mut self, place: &Place) -> Result<()> {
         self.write(Some(Confirmed {
             start: Start {
                 input: place.origin.index,
@@ -140,7 +132,6 @@ impl Checkpoint {
             },
             digest: place.digest,
         }))?;
-        self.saved = confirmed_in_order;
         let now = Instant::now();
         if now >= self.next_sync {
             self.sync()?;
@@ -149,8 +140,16 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Writes that down for good, if anything has been confirmed in this run.
+    pub(super) fn keep(&mut self, place: Option<&Place>) -> Result<()> {
+        if let Some(place) = place {
+            self.save(place)?;
+        }
+        self.sync()
+    }
+
     /// Waits until what has been written is on the disk.
-    pub(super) fn sync(&self) -> Result<()> {
+    fn sync(&self) -> Result<()> {
         self.file
             .sync_data()
             .map_err(|error| io_error(&self.path, &error))

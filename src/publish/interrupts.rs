@@ -1,58 +1,107 @@
-//! SIGINT and SIGTERM: the first one ends the reading and leaves a bounded time for what is on the way; a second one
-//! does not wait any longer.
+//! Signals that ask the tool to end. While it publishes, the first one ends the reading and leaves a bounded time for what
+//! is on the way; a second one does not wait any longer. Before and after that, a signal ends the tool at once: it may be
+//! waiting for a file, or for somebody to read what it says.
 
 use std::io;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
 use signal_hook::iterator::Signals;
 
 use crate::broker::{Cutter, Session};
+use crate::signals::hangups_are_ignored;
+use crate::status::Status;
 
 /// How long after a signal the broker may take to confirm what is on the way.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Signals that do not end the tool any more, and that are heard of once somebody [listens](Interrupts::listen).
-pub(super) struct Caught(Signals);
+/// How long after a signal the tool may take to notice it: it may be stuck, on standard error for example.
+const UNHEEDED: Duration = Duration::from_secs(6);
 
-impl Caught {
-    /// Catches signals from here on.
-    pub(super) fn signals() -> io::Result<Caught> {
-        Signals::new([SIGINT, SIGTERM]).map(Caught)
-    }
+/// How long after a signal the tool may take to end: the grace, the limit of closing, and some more.
+const UNENDED: Duration = Duration::from_secs(12);
+
+/// How long it may take, after a signal, to say what came of it.
+const UNREAD: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether one of these times is over.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Signals are caught, and end the process at once, with the status that says so. That holds for the first process of a
+/// container too, which the kernel sends no signal that it does not catch.
+pub(super) struct Caught {
+    signals: Signals,
+    /// Whether a signal ends the process at once.
+    at_once: Arc<AtomicBool>,
 }
 
 /// Hears of signals, and ends the session in time even while the tool waits for the broker.
 pub(super) struct Interrupts {
     signals: Receiver<i32>,
-    session: Arc<Mutex<Option<Cutter>>>,
+    shared: Arc<Shared>,
+}
+
+/// What the thread that hears of signals and the one that heeds them have in common.
+struct Shared {
+    session: Mutex<Option<Cutter>>,
+    is_heeded: AtomicBool,
+    /// See [`Caught`].
+    at_once: Arc<AtomicBool>,
+}
+
+impl Caught {
+    /// Catches signals from here on.
+    pub(super) fn signals() -> io::Result<Caught> {
+        let mut caught = vec![SIGTERM, SIGINT, SIGQUIT];
+        if !hangups_are_ignored() {
+            caught.push(SIGHUP);
+        }
+        let at_once = Arc::new(AtomicBool::new(true));
+        for signal in &caught {
+            let status = i32::from(Status::signalled(*signal).code());
+            register_conditional_shutdown(*signal, status, Arc::clone(&at_once))?;
+        }
+        let signals = Signals::new(caught)?;
+        Ok(Caught { signals, at_once })
+    }
 }
 
 impl Interrupts {
-    pub(super) fn listen(Caught(mut signals): Caught) -> io::Result<Interrupts> {
+    /// From here on signals are told and do not end the process.
+    pub(super) fn listen(caught: Caught) -> io::Result<Interrupts> {
+        let Caught {
+            mut signals,
+            at_once,
+        } = caught;
         let (heard, receiver) = unbounded();
-        let session: Arc<Mutex<Option<Cutter>>> = Arc::default();
-        let watched = Arc::clone(&session);
+        at_once.store(false, Ordering::SeqCst);
+        let shared = Arc::new(Shared {
+            session: Mutex::default(),
+            is_heeded: AtomicBool::new(false),
+            at_once,
+        });
+        let watched = Arc::clone(&shared);
         thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
                 let mut patience = GRACE;
                 for signal in &mut signals {
                     // Cut what is open now; a session that is opened later hears of the signal before it is used.
-                    let session = watched.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(session) = &*session {
-                        session.cut_at(Instant::now() + patience);
-                    }
+                    watched.cut_session_in(patience);
                     let _ = heard.send(signal);
+                    watched.see_to_the_end(signal);
                     patience = Duration::ZERO;
                 }
             })?;
         Ok(Interrupts {
             signals: receiver,
-            session,
+            shared,
         })
     }
 
@@ -61,9 +110,57 @@ impl Interrupts {
         &self.signals
     }
 
+    /// The next signal that has come.
+    pub(super) fn next(&self) -> Option<i32> {
+        let signal = self.signals.try_recv().ok()?;
+        self.shared.is_heeded.store(true, Ordering::SeqCst);
+        Some(signal)
+    }
+
     /// Makes this the session that a signal ends.
     pub(super) fn watch_over(&self, session: &Session) {
-        let mut watched = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        *watched = Some(session.cutter());
+        *self.shared.session() = Some(session.cutter());
+    }
+}
+
+impl Drop for Interrupts {
+    /// Nobody listens any more.
+    fn drop(&mut self) {
+        self.shared.at_once.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Shared {
+    fn session(&self) -> std::sync::MutexGuard<'_, Option<Cutter>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cut_session_in(&self, patience: Duration) {
+        if let Some(session) = &*self.session() {
+            session.cut_at(Instant::now() + patience);
+        }
+    }
+
+    /// Ends the process in the end, if it does not end by itself.
+    fn see_to_the_end(self: &Arc<Self>, signal: i32) {
+        let shared = Arc::clone(self);
+        let ended = thread::Builder::new().spawn(move || {
+            let began = Instant::now();
+            let mut unread = Duration::ZERO;
+            while unread < UNREAD && !shared.is_late(began.elapsed()) {
+                thread::sleep(LOOK);
+                if shared.at_once.load(Ordering::SeqCst) {
+                    unread += LOOK;
+                }
+            }
+            process::exit(Status::signalled(signal).code().into());
+        });
+        // Without that thread the tool ends as its waits do.
+        drop(ended);
+    }
+
+    /// Whether the tool should have noticed a signal by now, or should have ended.
+    fn is_late(&self, elapsed: Duration) -> bool {
+        elapsed >= UNENDED || (elapsed >= UNHEEDED && !self.is_heeded.load(Ordering::SeqCst))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::options::Confirms;
-use super::window::Tally;
+use super::run::Tally;
 use crate::status::Status;
 
 /// What came of a run.

@@ -4,10 +4,8 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
 use indicatif::{
     HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
     TermLike as _,
@@ -15,15 +13,14 @@ use indicatif::{
 
 use super::options::ShowProgress;
 use super::screen::{Lines, Terminal};
-use crate::broker::BlockedNotice;
 
 /// Below this many columns there is no room for a bar.
 const NARROW: u16 = 60;
 
 /// Shows how far it is, if it is to be shown.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Progress {
-    shown: Option<Shown>,
+    shown: Option<Arc<Shown>>,
 }
 
 struct Shown {
@@ -88,55 +85,40 @@ impl Progress {
         let medium = columns.map_or(Medium::Lines, |_| Medium::Terminal);
         bar.enable_steady_tick(medium.interval());
         Progress {
-            shown: Some(Shown {
+            shown: Some(Arc::new(Shown {
                 bar,
                 counts,
                 looks,
                 medium,
-            }),
+            })),
         }
     }
 
     /// Notes how many messages are confirmed, and how many bytes of input that is in this run.
     pub(super) fn advance_to(&self, messages: u64, bytes: u64) {
-        if let Some(Shown { bar, counts, .. }) = &self.shown {
+        if let Some(Shown { bar, counts, .. }) = self.shown.as_deref() {
             counts.messages.store(messages, Ordering::Relaxed);
             bar.set_position(counts.bytes_before + bytes);
         }
     }
 
-    /// Shows when the broker stops taking messages, and when it goes on, until the notices end.
-    pub(super) fn watch(&self, notices: Receiver<BlockedNotice>) -> io::Result<()> {
-        let Some(Shown { bar, looks, .. }) = &self.shown else {
-            return Ok(());
+    /// Shows that the broker takes no messages, and why, or that it does again.
+    pub(super) fn show_blocked(&self, reason: Option<String>) {
+        let Some(Shown { bar, looks, .. }) = self.shown.as_deref() else {
+            return;
         };
-        let (bar, looks) = (bar.clone(), looks.clone());
-        let watch = move || {
-            for notice in notices {
-                match notice {
-                    BlockedNotice::Blocked(reason) => {
-                        bar.set_message(reason);
-                        bar.set_style(looks.blocked.clone());
-                    }
-                    BlockedNotice::Unblocked => bar.set_style(looks.flowing.clone()),
-                }
+        match reason {
+            Some(reason) => {
+                bar.set_message(reason);
+                bar.set_style(looks.blocked.clone());
             }
-            bar.set_style(looks.flowing);
-        };
-        thread::Builder::new()
-            .name("blocked".to_owned())
-            .spawn(watch)
-            .map(drop)
-    }
-
-    /// Whether anything is shown.
-    pub(super) fn is_shown(&self) -> bool {
-        self.shown.is_some()
+            None => bar.set_style(looks.flowing.clone()),
+        }
     }
 
     /// Does something that may print lines on standard error.
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
-        match &self.shown {
+        match self.shown.as_deref() {
             Some(Shown { bar, medium, .. }) => {
                 bar.disable_steady_tick();
                 let done = bar.suspend(work);
@@ -148,13 +130,11 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for Shown {
     fn drop(&mut self) {
-        if let Some(Shown { bar, medium, .. }) = &self.shown {
-            match medium {
-                Medium::Terminal => bar.finish_and_clear(),
-                Medium::Lines => bar.abandon(),
-            }
+        match self.medium {
+            Medium::Terminal => self.bar.finish_and_clear(),
+            Medium::Lines => self.bar.abandon(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod seed_broken_connections;
 mod seed_checkpoint;
 mod seed_confirms;
 mod seed_own_node;
+mod seed_refusals;
 mod seed_sources;
 mod side_by_side;
 mod support;

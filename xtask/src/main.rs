@@ -13,6 +13,7 @@ mod job;
 mod man;
 mod manifests;
 mod shell;
+mod simulate;
 mod test;
 mod tools;
 
@@ -31,6 +32,7 @@ cargo xtask TASK
                 one of them in their names
   test --broker NAME [WORD...]
                 the same with the broker of that name in tests/brokers.tsv
+  simulate      simulate the cores: many schedules, each decided by a seed [--help for more]
   fuzz          run the fuzz targets [SECONDS each] [TARGET...], where nightly Rust is installed
   man           write the man pages in man/
   completions   write the shell completions in completions/
@@ -61,6 +63,7 @@ fn run(task: &str, arguments: &[String]) -> Result<()> {
     match (task, arguments) {
         ("demo", []) => demo::run(root),
         ("test", _) => test::run(root, arguments),
+        ("simulate", _) => simulate::run(root, arguments),
         ("man", []) => man::generate(root),
         ("completions", []) => completions::generate(root),
         ("fuzz", _) => fuzz::run(root, arguments),

@@ -1,0 +1,384 @@
+//! The driver of the core: waits for what happens, tells the core, and does what that says.
+//!
+//! One thread uses the connection and waits for everything. Others read the input, connect, and hear of signals; the last
+//! also cuts a connection that the first one is stuck on.
+//!
+//! * `kept`: bodies and places, under the numbers that the core knows them by.
+//! * `input`: the records.
+//! * `opening`, `wire`, `talk`: a connection from its beginning to its end.
+//! * `question`: whether a queue is there.
+
+mod input;
+mod kept;
+mod opening;
+mod question;
+mod talk;
+mod wire;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, Select, TryRecvError};
+
+use super::checkpoint::Checkpoint;
+use super::interrupts::{Caught, Interrupts};
+use super::options::Confirms;
+use super::outcome::Ending;
+use super::preparation::{Extent, Preparation};
+use super::progress::Progress;
+use super::reader;
+use super::run::{
+    Action, Connection, Ended, Event, FromBroker, Id, Notice, QueueIs, Run, RunOptions, Tally,
+    Time, Trouble,
+};
+use crate::broker::{ConnectOptions, Error};
+use crate::reason::chain;
+use input::Input;
+use kept::Kept;
+use opening::Opening;
+use wire::{Fate, Wire, from_broker};
+
+/// How far it came.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    pub(super) tally: Tally,
+    pub(super) first_unconfirmed: Option<String>,
+}
+
+/// Publishes what is prepared. An error means that nothing was sent.
+pub(super) fn publish(
+    connect: &ConnectOptions,
+    preparation: Preparation,
+    caught: Caught,
+) -> anyhow::Result<(Ending, Published)> {
+    Ok(Driver::start(connect, preparation, caught)?.drive())
+}
+
+/// All that the core has no part in.
+struct Driver<'options> {
+    run: Run,
+    began: Instant,
+    /// When it was last looked at the clock.
+    now: Time,
+    /// What the core wants done. Empty but while it is being done.
+    actions: Vec<Action>,
+    /// What actions led to and the core is to be told.
+    answers: Vec<Event>,
+    kept: Kept,
+    may_send_again: bool,
+    confirms: Confirms,
+    input: Input,
+    checkpoint: Option<Checkpoint>,
+    progress: Progress,
+    interrupts: Interrupts,
+    connect: &'options ConnectOptions,
+    opening: Option<Opening>,
+    /// The number of the present connection, or of the one that is being opened.
+    connection: Connection,
+    question: Option<(Id, Receiver<QueueIs>)>,
+}
+
+impl<'options> Driver<'options> {
+    fn start(
+        connect: &'options ConnectOptions,
+        preparation: Preparation,
+        caught: Caught,
+    ) -> anyhow::Result<Driver<'options>> {
+        let began = Instant::now();
+        let options = RunOptions {
+            max_in_flight: match preparation.confirms {
+                Confirms::Awaited { max_in_flight } => Some(max_in_flight),
+                Confirms::Off => None,
+            },
+            has_checkpoint: preparation.checkpoint.is_some(),
+            retry: connect.retry,
+        };
+        let mut actions = Vec::new();
+        let run = Run::begin(options, &mut actions);
+        // The broker is at work while the other threads start.
+        let mut opening = None;
+        for action in actions.drain(..) {
+            if let Action::Connect(connection, pause) = action {
+                let started = Opening::start(connect, connection, pause);
+                opening = Some(started.context("starting a thread")?);
+            }
+        }
+        let interrupts = Interrupts::listen(caught).context("listening for signals")?;
+        let chunks =
+            reader::start(preparation.source, preparation.start).context("starting to read")?;
+        let Extent {
+            bytes,
+            bytes_before,
+        } = preparation.extent;
+        Ok(Driver {
+            run,
+            began,
+            now: Time::ZERO,
+            actions,
+            answers: Vec::new(),
+            kept: Kept::new(),
+            may_send_again: options.may_send_again(),
+            confirms: preparation.confirms,
+            input: Input::new(preparation.maker, chunks),
+            checkpoint: preparation.checkpoint,
+            progress: Progress::begin(preparation.progress, bytes, bytes_before),
+            interrupts,
+            connect,
+            connection: opening.as_ref().map_or(0, |opening| opening.connection),
+            opening,
+            question: None,
+        })
+    }
+
+    /// One connection after the other, until the core says that it is over.
+    fn drive(mut self) -> (Ending, Published) {
+        let ended = loop {
+            if let Some(ended) = self.run.ended() {
+                break ended;
+            }
+            match self.opening.take() {
+                Some(opening) => self.wait_for_session(opening),
+                // Nothing but a connection and its loss is waited for between two of them, and both are told at once.
+                None => {
+                    break Ended::Failed("internal error: the run has no connection".to_owned());
+                }
+            }
+        };
+        self.show_progress();
+        let unread = || self.input.next_place();
+        let first_unconfirmed = self.kept.first_place().cloned().or_else(unread);
+        let published = Published {
+            tally: self.run.tally(),
+            first_unconfirmed: first_unconfirmed.map(|place| place.to_string()),
+        };
+        let ending = match ended {
+            Ended::Complete => Ending::Complete,
+            Ended::Failed(reason) => Ending::Failed(anyhow::Error::msg(reason)),
+            Ended::Interrupted(signal) => Ending::Interrupted(signal),
+        };
+        (ending, published)
+    }
+
+    /// Waits until there is a session, and uses it, or until there will be none.
+    fn wait_for_session(&mut self, opening: Opening) {
+        let result = opening.result.clone();
+        self.opening = Some(opening);
+        let opened = self.progress.clone().aside(|| {
+            while self.opening.is_some() {
+                match result.try_recv() {
+                    Ok(opened) => return Some(opened),
+                    Err(TryRecvError::Disconnected) => return None,
+                    Err(TryRecvError::Empty) => {}
+                }
+                if !self.hear_others(None) {
+                    let mut select = Select::new();
+                    select.recv(&result);
+                    self.wait(select);
+                }
+            }
+            None
+        });
+        // A signal may have ended the waiting.
+        if self.opening.take().is_none() {
+            return;
+        }
+        match opened {
+            Some(Ok(session)) => self.use_session(session),
+            Some(Err(error)) => {
+                self.tell_broker(FromBroker::CannotConnect(error.to_string()), None);
+            }
+            None => {
+                let reason = "connecting ended without a result".to_owned();
+                self.tell_broker(FromBroker::CannotConnect(reason), None);
+            }
+        }
+    }
+
+    /// Takes in what comes neither from the broker nor from the input. False: nothing has come.
+    fn hear_others(&mut self, mut wire: Option<&mut Wire<'_>>) -> bool {
+        self.look_at_clock();
+        let mut has_heard = false;
+        while let Some(signal) = self.interrupts.next() {
+            self.tell(Event::Signal(signal), wire.as_deref_mut());
+            has_heard = true;
+        }
+        if let Some((id, answers)) = &self.question {
+            let (id, answer) = (*id, answers.try_recv());
+            if answer != Err(TryRecvError::Empty) {
+                self.question = None;
+                let answer = answer.unwrap_or(QueueIs::NotKnownToBeGone);
+                self.tell(Event::Queue(id, answer), wire.as_deref_mut());
+                has_heard = true;
+            }
+        }
+        if self
+            .run
+            .deadline()
+            .is_some_and(|deadline| deadline <= self.now)
+        {
+            self.tell(Event::Time, wire);
+            has_heard = true;
+        }
+        has_heard
+    }
+
+    /// Waits until one of these is ready, or a signal, an answer or the time for something has come.
+    fn wait<'wait>(&'wait self, mut select: Select<'wait>) {
+        select.recv(self.interrupts.signals());
+        if let Some((_, answers)) = &self.question {
+            select.recv(answers);
+        }
+        match self.run.deadline() {
+            Some(deadline) => {
+                // Whether something is ready or it is time: everything is looked at.
+                let _ = select.ready_deadline(self.began + deadline);
+            }
+            None => {
+                select.ready();
+            }
+        }
+    }
+
+    fn tell_broker(&mut self, event: FromBroker, wire: Option<&mut Wire<'_>>) {
+        self.tell(Event::Broker(self.connection, event), wire);
+    }
+
+    /// Tells the core, does what it says, and tells it what came of that.
+    fn tell(&mut self, event: Event, mut wire: Option<&mut Wire<'_>>) {
+        self.run.on(event, self.now, &mut self.actions);
+        if !self.actions.is_empty() {
+            let mut actions = std::mem::take(&mut self.actions);
+            for action in actions.drain(..) {
+                self.carry_out(action, wire.as_deref_mut());
+            }
+            self.actions = actions;
+        }
+        self.kept.forget_before(self.run.first_unconfirmed());
+        if self.answers.is_empty() {
+            return;
+        }
+        for answer in std::mem::take(&mut self.answers) {
+            self.tell(answer, wire.as_deref_mut());
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, wire: Option<&mut Wire<'_>>) {
+        match (action, wire) {
+            (Action::Connect(connection, pause), _) => self.open(connection, pause),
+            (Action::Publish(id), Some(wire)) => self.publish(id, wire),
+            (Action::CatchUp, Some(wire)) => self.catch_up(wire),
+            (Action::Close, Some(wire)) => wire.fate = Fate::Closed,
+            (Action::Abandon, Some(wire)) => wire.fate = Fate::Cut,
+            // The connection has just been lost, which the core is told next.
+            (Action::Publish(_) | Action::CatchUp | Action::Close, None) => {}
+            (Action::Abandon, None) => self.opening = None,
+            (Action::AskForQueue(id), _) => self.ask_for_queue(id),
+            (Action::SavePlace(id), _) => self.save_place(id),
+            (Action::KeepPlace, _) => self.keep_place(),
+            (Action::Say(notice), _) => self.say(&notice),
+        }
+    }
+
+    fn open(&mut self, connection: Connection, pause: Duration) {
+        self.connection = connection;
+        match Opening::start(self.connect, connection, pause) {
+            Ok(opening) => self.opening = Some(opening),
+            Err(error) => {
+                let error = anyhow::Error::from(error).context("starting a thread");
+                let failed = FromBroker::CannotConnect(chain(&error));
+                self.answers.push(Event::Broker(connection, failed));
+            }
+        }
+    }
+
+    fn publish(&mut self, id: Id, wire: &mut Wire<'_>) {
+        let Some(record) = self.kept.get_mut(id) else {
+            return;
+        };
+        if let Some(body) = &record.body {
+            wire.publish(&record.template, body);
+        }
+        if !self.may_send_again {
+            record.body = None;
+        }
+    }
+
+    /// What came back is told before; the broker has returned it by then.
+    fn catch_up(&mut self, wire: &mut Wire<'_>) {
+        let answered = wire.publisher.catch_up();
+        while let Ok(Some(event)) = wire.answers.try_next() {
+            let event = Event::Broker(self.connection, from_broker(event));
+            self.answers.push(event);
+        }
+        match answered {
+            Ok(()) => {
+                let caught_up = Event::Broker(self.connection, FromBroker::CaughtUp);
+                self.answers.push(caught_up);
+            }
+            Err(error) => wire.has_broken(error),
+        }
+    }
+
+    fn ask_for_queue(&mut self, id: Id) {
+        let queue = self
+            .kept
+            .get_mut(id)
+            .and_then(|record| record.template.queue().map(str::to_owned));
+        match queue {
+            Some(queue) => self.question = Some((id, question::ask(self.connect, &queue))),
+            None => self
+                .answers
+                .push(Event::Queue(id, QueueIs::NotKnownToBeGone)),
+        }
+    }
+
+    fn save_place(&mut self, id: Id) {
+        if let (Some(checkpoint), Some(place)) = (&mut self.checkpoint, self.kept.place(id))
+            && let Err(error) = checkpoint.save(place)
+        {
+            self.answers.push(Event::CannotSavePlace(error.to_string()));
+        }
+    }
+
+    fn keep_place(&mut self) {
+        let place = self.kept.place(self.run.first_unconfirmed() - 1);
+        let kept = match &mut self.checkpoint {
+            Some(checkpoint) => checkpoint.keep(place),
+            None => Ok(()),
+        };
+        self.answers.push(match kept {
+            Ok(()) => Event::PlaceKept,
+            Err(error) => Event::CannotSavePlace(error.to_string()),
+        });
+    }
+
+    fn say(&self, notice: &Notice) {
+        let line = match notice {
+            Notice::ConnectingAnew(reason) => format!("{reason}; connecting again"),
+            Notice::NoConfirms(time) => format!(
+                "basic.publish: the broker has confirmed nothing for {time:?}; asking whether the queue is there"
+            ),
+        };
+        self.progress.aside(|| (self.connect.announce)(&line));
+    }
+
+    fn show_progress(&self) {
+        let tally = self.run.tally();
+        let done = match self.confirms {
+            Confirms::Awaited { .. } => tally.confirmed,
+            Confirms::Off => tally.published,
+        };
+        self.progress.advance_to(done, self.run.input_bytes());
+    }
+
+    fn look_at_clock(&mut self) {
+        self.now = self.began.elapsed();
+    }
+}
+
+fn trouble(error: &Error) -> Trouble {
+    Trouble {
+        reason: error.to_string(),
+        may_pass: error.is_transient(),
+    }
+}

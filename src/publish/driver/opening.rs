@@ -1,0 +1,36 @@
+//! Connecting, in a thread of its own, so that a signal ends the waiting for it.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+
+use crate::broker::{ConnectOptions, Result, Session};
+use crate::publish::run::Connection;
+
+/// A session that is being opened.
+pub(super) struct Opening {
+    pub(super) connection: Connection,
+    pub(super) result: Receiver<Result<Session>>,
+}
+
+impl Opening {
+    /// Begins to connect after `pause`.
+    pub(super) fn start(
+        connect: &ConnectOptions,
+        connection: Connection,
+        pause: Duration,
+    ) -> io::Result<Opening> {
+        let (opened, result) = bounded(1);
+        let options = connect.clone();
+        thread::Builder::new()
+            .name("connect".to_owned())
+            .spawn(move || {
+                thread::sleep(pause);
+                // Nobody waits for it any more where a signal came.
+                let _ = opened.send(Session::open(&options));
+            })?;
+        Ok(Opening { connection, result })
+    }
+}

@@ -1,0 +1,43 @@
+//! Whether a queue is there, over a connection of its own: the one that is published on may be deaf.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use crate::broker::{ConnectOptions, Error, Session};
+use crate::publish::run::QueueIs;
+
+/// How long the broker may take to say whether the queue is there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const NOT_FOUND: u16 = 404;
+
+/// Asks for the queue, and says where the answer arrives. It may never come; then the channel ends.
+pub(super) fn ask(connect: &ConnectOptions, queue: &str) -> Receiver<QueueIs> {
+    let (answer, answers) = bounded(1);
+    let mut options = connect.clone();
+    options.retry = Duration::ZERO;
+    options.announce = |_| {};
+    let queue = queue.to_owned();
+    // Where there is no thread to be had, nobody can say.
+    let _ = thread::Builder::new()
+        .name("question".to_owned())
+        .spawn(move || {
+            let _ = answer.send(look(&options, &queue));
+        });
+    answers
+}
+
+fn look(options: &ConnectOptions, queue: &str) -> QueueIs {
+    let asked = Session::open(options).and_then(|session| {
+        session.cutter().cut_at(Instant::now() + PATIENCE);
+        session.look_at_queue(queue)
+    });
+    match asked {
+        Err(Error::Refused {
+            code: NOT_FOUND, ..
+        }) => QueueIs::Gone(format!("basic.publish: no queue '{queue}'")),
+        _ => QueueIs::NotKnownToBeGone,
+    }
+}

@@ -1,0 +1,138 @@
+//! Whether and how the run ends.
+
+use super::Run;
+use super::event::{Action, Time};
+use super::link::LinkState;
+
+/// How long after a signal the broker may take to confirm what is on its way.
+const GRACE: Time = Time::from_secs(5);
+
+/// What the run is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Publishing,
+    /// Nothing more is sent; the fates of what is on its way are waited for, then the connection is closed.
+    Ending(Cause),
+    /// The connection is gone; the checkpoint is written for good.
+    KeepingPlace(Cause),
+    Over(Cause),
+}
+
+/// Why a run ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Everything is published, and confirmed unless nobody wanted to know.
+    Complete,
+    /// It could not be.
+    Failed(String),
+    /// A message was rejected. It may come back yet, with a better reason.
+    Rejected {
+        fingerprint: Option<u64>,
+        reason: String,
+    },
+    /// By this signal, in order.
+    Interrupted(i32),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything is published, and confirmed unless nobody wanted to know.
+    Complete,
+    /// It could not be.
+    Failed(String),
+    /// By this signal, in order.
+    Interrupted(i32),
+}
+
+impl Phase {
+    pub(super) fn ended(&self) -> Option<Ended> {
+        let Phase::Over(cause) = self else {
+            return None;
+        };
+        Some(match cause.clone() {
+            Cause::Complete => Ended::Complete,
+            Cause::Failed(reason) | Cause::Rejected { reason, .. } => Ended::Failed(reason),
+            Cause::Interrupted(signal) => Ended::Interrupted(signal),
+        })
+    }
+}
+
+impl Run {
+    /// Publishes no more. The first cause is the one that counts.
+    pub(super) fn end(&mut self, cause: Cause) {
+        if self.phase == Phase::Publishing {
+            self.phase = Phase::Ending(cause);
+            // The fates of what is on its way are waited for anew.
+            self.silence.since = self.now;
+        }
+    }
+
+    /// The first signal leaves some time for what is on its way, a second one none.
+    pub(super) fn on_signal(&mut self, signal: i32) {
+        let patience = match self.patience_ends {
+            None => GRACE,
+            Some(_) => Time::ZERO,
+        };
+        let until = self.now + patience;
+        self.patience_ends = Some(self.patience_ends.map_or(until, |before| before.min(until)));
+        self.end(Cause::Interrupted(signal));
+    }
+
+    /// When the fates of what is on its way are no longer waited for, while they are.
+    pub(super) fn patience_deadline(&self) -> Option<Time> {
+        let is_waiting =
+            matches!(self.phase, Phase::Ending(_)) && self.link.state != LinkState::Gone;
+        self.patience_ends.filter(|_| is_waiting)
+    }
+
+    /// Ends step by step: fates, connection, checkpoint.
+    pub(super) fn wind_up(&mut self, actions: &mut Vec<Action>) {
+        if self
+            .patience_deadline()
+            .is_some_and(|deadline| self.now >= deadline)
+        {
+            self.abandon(actions);
+        }
+        match self.link.state {
+            LinkState::Connecting => self.abandon(actions),
+            LinkState::Open if self.window.open() == 0 => {
+                self.link.state = LinkState::Closing;
+                actions.push(Action::Close);
+            }
+            LinkState::Open | LinkState::CatchingUp | LinkState::Closing | LinkState::Gone => {}
+        }
+        if self.link.state == LinkState::Gone
+            && let Phase::Ending(cause) = &self.phase
+        {
+            let cause = cause.clone();
+            if self.options.has_checkpoint {
+                self.phase = Phase::KeepingPlace(cause);
+                actions.push(Action::KeepPlace);
+            } else {
+                self.phase = Phase::Over(cause);
+            }
+        }
+    }
+
+    /// Expects nothing more of the connection.
+    pub(super) fn abandon(&mut self, actions: &mut Vec<Action>) {
+        if self.link.state == LinkState::Gone {
+            return;
+        }
+        actions.push(Action::Abandon);
+        let was_closing = self.link.state == LinkState::Closing;
+        self.lose_connection();
+        if was_closing && self.owes_close_ok() {
+            self.phase = Phase::Ending(Cause::Failed(
+                "closing connection: the broker did not answer in time".to_owned(),
+            ));
+        }
+    }
+
+    pub(super) fn on_place_kept(&mut self) {
+        if let Phase::KeepingPlace(cause) = &self.phase {
+            self.phase = Phase::Over(cause.clone());
+        }
+    }
+}

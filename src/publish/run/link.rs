@@ -1,0 +1,195 @@
+//! The connection: what comes over it, and whether another is opened when it is lost.
+
+use super::end::{Cause, Phase};
+use super::event::{Action, Connection, FromBroker, Notice, Time, Trouble};
+use super::{Run, Silence};
+use crate::broker::Confirmation;
+
+/// How long to wait before a connection that broke without having been of use is opened again.
+const PAUSE: Time = Time::from_millis(250);
+
+/// A connection that has lasted this long is one that works.
+const SETTLED: Time = Time::from_secs(5);
+
+/// The message of a negative confirmation.
+const REJECTED: &str = "basic.publish: the broker rejected a message: a queue is full and rejects (x-overflow), or the broker is in trouble";
+
+/// The present connection.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) number: Connection,
+    pub(super) state: LinkState,
+    /// The broker takes nothing for now.
+    pub(super) is_paused: bool,
+    since: Time,
+    /// How many messages had been confirmed when it was opened.
+    confirmed_before: u64,
+    /// Since when connections have broken without having been of use.
+    in_vain_since: Option<Time>,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkState {
+    Connecting,
+    Open,
+    /// Everything was published, unconfirmed, and the broker is asked whether it has handled it.
+    CatchingUp,
+    Closing,
+    Gone,
+}
+
+impl Link {
+    pub(super) fn first() -> Link {
+        Link {
+            number: 1,
+            state: LinkState::Connecting,
+            is_paused: false,
+            since: Time::ZERO,
+            confirmed_before: 0,
+            in_vain_since: None,
+        }
+    }
+
+    /// Whether it is this connection, and something can still come over it.
+    pub(super) fn is(&self, number: Connection) -> bool {
+        self.number == number && self.state != LinkState::Gone
+    }
+}
+
+impl Run {
+    pub(super) fn on_broker(&mut self, event: FromBroker, actions: &mut Vec<Action>) {
+        match event {
+            FromBroker::Connected if self.link.state == LinkState::Connecting => {
+                self.on_connected();
+            }
+            FromBroker::Connected => {}
+            FromBroker::CannotConnect(reason) => {
+                self.lose_connection();
+                self.end(Cause::Failed(reason));
+            }
+            FromBroker::Lost(trouble) => self.on_lost(trouble, actions),
+            FromBroker::Confirmed(confirmation) => self.on_confirmed(confirmation, actions),
+            FromBroker::Returned {
+                fingerprint,
+                reason,
+            } => self.on_returned(fingerprint, reason),
+            FromBroker::Paused => self.link.is_paused = true,
+            FromBroker::Resumed => {
+                self.link.is_paused = false;
+                self.broker_is_heard();
+            }
+            FromBroker::CaughtUp => self.on_caught_up(),
+            FromBroker::Closed => self.lose_connection(),
+        }
+    }
+
+    fn on_connected(&mut self) {
+        self.link.state = LinkState::Open;
+        self.link.since = self.now;
+        self.link.confirmed_before = self.window.tally().confirmed;
+        self.broker_is_heard();
+    }
+
+    fn on_confirmed(&mut self, confirmation: Confirmation, actions: &mut Vec<Action>) {
+        let confirmed_before = self.window.tally().confirmed;
+        let rejected = self.window.apply(confirmation);
+        if let Some(id) = rejected {
+            self.end(Cause::Rejected {
+                fingerprint: self.window.fingerprint(id),
+                reason: REJECTED.to_owned(),
+            });
+        }
+        if rejected.is_some() || self.window.tally().confirmed > confirmed_before {
+            self.broker_is_heard();
+        }
+        self.save_place(self.options.save_every(), actions);
+    }
+
+    /// All was sent that there is. A signal that came meanwhile has changed nothing.
+    fn on_caught_up(&mut self) {
+        self.link.state = LinkState::Open;
+        self.end(Cause::Complete);
+        let is_refused = self.window.tally().returned > 0;
+        if matches!(self.phase, Phase::Ending(Cause::Interrupted(_))) && !is_refused {
+            self.phase = Phase::Ending(Cause::Complete);
+        }
+    }
+
+    /// A broker may reject a message before it says why.
+    fn on_returned(&mut self, fingerprint: u64, reason: String) {
+        self.window.take_back(fingerprint);
+        self.broker_is_heard();
+        match &self.phase {
+            Phase::Ending(Cause::Rejected {
+                fingerprint: Some(rejected),
+                ..
+            }) if *rejected == fingerprint => {
+                self.phase = Phase::Ending(Cause::Failed(reason));
+            }
+            _ => self.end(Cause::Failed(reason)),
+        }
+    }
+
+    fn broker_is_heard(&mut self) {
+        self.silence = Silence {
+            since: self.now,
+            is_told: false,
+            ..self.silence
+        };
+    }
+
+    /// Another connection is opened, or the run ends.
+    fn on_lost(&mut self, trouble: Trouble, actions: &mut Vec<Action>) {
+        let state = self.link.state;
+        self.lose_connection();
+        if self.phase == Phase::Publishing {
+            if self.may_reopen_after(&trouble) {
+                self.reopen(trouble.reason, actions);
+            } else {
+                self.end(Cause::Failed(trouble.reason));
+            }
+        } else if state == LinkState::Closing && self.owes_close_ok() {
+            self.phase = Phase::Ending(Cause::Failed(trouble.reason));
+        }
+    }
+
+    /// Whether all would be done if the close were answered: where nothing is confirmed, that alone says that the broker
+    /// has what was sent.
+    pub(super) fn owes_close_ok(&self) -> bool {
+        !self.options.is_confirmed() && self.phase == Phase::Ending(Cause::Complete)
+    }
+
+    pub(super) fn lose_connection(&mut self) {
+        self.link.state = LinkState::Gone;
+        self.link.is_paused = false;
+        self.window.lose_connection();
+    }
+
+    fn reopen(&mut self, reason: String, actions: &mut Vec<Action>) {
+        let pause = match self.link.in_vain_since {
+            Some(_) => PAUSE,
+            None => Time::ZERO,
+        };
+        self.link.number += 1;
+        self.link.state = LinkState::Connecting;
+        actions.push(Action::Say(Notice::ConnectingAnew(reason)));
+        actions.push(Action::Connect(self.link.number, pause));
+    }
+
+    /// Whether to go on with a new connection. Ones that break at once, again and again, are tried for as long as one that
+    /// cannot be opened.
+    fn may_reopen_after(&mut self, trouble: &Trouble) -> bool {
+        if !trouble.may_pass || !self.options.may_send_again() {
+            return false;
+        }
+        let was_of_use = self.window.tally().confirmed > self.link.confirmed_before
+            || self.now.saturating_sub(self.link.since) > SETTLED;
+        if was_of_use {
+            self.link.in_vain_since = None;
+            return true;
+        }
+        let since = *self.link.in_vain_since.get_or_insert(self.now);
+        self.now.saturating_sub(since) < self.options.retry
+    }
+}

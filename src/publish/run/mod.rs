@@ -1,0 +1,297 @@
+//! The run: a core without I/O that decides what is published when, what becomes of the connection, and how it ends.
+//!
+//! [`Run::on`] takes an [`Event`] and the time, and adds [`Action`]s to a list. The core has no clock, no file and no
+//! thread; bodies, places and templates lie in the driver, under an [`Id`].
+//!
+//! **A record** is in the [`Window`](window::Window) from when it is read until it and all before it are confirmed:
+//!
+//! ```text
+//! read ─► Unsent ─► Open ─► Confirmed: leaves the window once all before it have
+//!                   │  ▲ ├─► Returned
+//!   connection lost │  │ └─► Rejected ─► Returned (where a broker rejects first)
+//!                   ▼  │
+//!                  InDoubt
+//! ```
+//!
+//! What has been returned or rejected ends the run, whatever happens to the connection; a lost connection alone is opened
+//! again while the options allow that, and what is in doubt is sent again on it.
+//!
+//! **A run** is publishing, or ending for a [`Cause`](end::Cause): then nothing more is sent, the fate of what is on its
+//! way is waited for, the connection is closed, and the checkpoint is written. Each of these waits has an end: see
+//! [`Run::deadline`].
+//!
+//! * `event`, `options`: what goes in and comes out.
+//! * `window`: the records and their fates.
+//! * `link`: the connection, and whether it is opened again.
+//! * `end`: whether and how the run ends.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+mod end;
+mod event;
+mod link;
+mod options;
+mod window;
+
+pub use end::Ended;
+pub use event::{
+    Action, Connection, Event, FromBroker, Id, Notice, QueueIs, Record, Time, Trouble,
+};
+pub use options::RunOptions;
+pub use window::Tally;
+
+use end::{Cause, Phase};
+use link::{Link, LinkState};
+use window::Window;
+
+/// So many records are sent before the driver looks what has come.
+const SENT_AT_ONCE: usize = 64;
+
+/// The broker is expected to confirm something in this time unless it says that it is blocked.
+const SILENCE: Time = Time::from_secs(30);
+
+/// The state of a run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    options: RunOptions,
+    now: Time,
+    phase: Phase,
+    link: Link,
+    window: Window,
+    input_has_ended: bool,
+    /// Up to which record the checkpoint was told that everything is confirmed.
+    saved: Id,
+    silence: Silence,
+    /// When fates are no longer waited for, since a signal asked to end.
+    patience_ends: Option<Time>,
+}
+
+/// Whether the broker confirms nothing though it should.
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    /// Since when it has not, or when its queue was last asked for.
+    since: Time,
+    /// The person at the terminal was told of it.
+    is_told: bool,
+    /// Whether a queue is being asked for.
+    is_asking: bool,
+}
+
+impl Run {
+    /// A run that begins now. The first action is to connect.
+    #[must_use]
+    pub fn begin(options: RunOptions, actions: &mut Vec<Action>) -> Run {
+        let link = Link::first();
+        actions.push(Action::Connect(link.number, Time::ZERO));
+        Run {
+            options,
+            now: Time::ZERO,
+            phase: Phase::Publishing,
+            link,
+            window: Window::new(),
+            input_has_ended: false,
+            saved: 0,
+            silence: Silence::default(),
+            patience_ends: None,
+        }
+    }
+
+    /// Takes in what happened and adds what is to be done to `actions`. `now` never goes back.
+    pub fn on(&mut self, event: Event, now: Time, actions: &mut Vec<Action>) {
+        self.now = now;
+        self.take_in(event, actions);
+        if self.phase == Phase::Publishing {
+            self.publish(actions);
+        }
+        self.mind_silence(actions);
+        if self.phase != Phase::Publishing {
+            self.wind_up(actions);
+        }
+        self.check();
+    }
+
+    /// When [`Event::Time`] is due, if nothing else happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        if self.phase == Phase::Publishing
+            && self.may_send()
+            && self.window.next_to_send().is_some()
+        {
+            return Some(self.now);
+        }
+        let silence = self
+            .expects_confirms()
+            .then_some(self.silence.since + SILENCE);
+        [self.patience_deadline(), silence]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// How the run ended, once it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended> {
+        self.phase.ended()
+    }
+
+    /// Whether the next record is asked for.
+    #[must_use]
+    pub fn wants_record(&self) -> bool {
+        self.phase == Phase::Publishing
+            && !self.input_has_ended
+            && self.may_send()
+            && self.window.is_all_sent()
+            && self.window.len() < self.options.in_flight()
+            && self.window.has_room_for_bytes()
+    }
+
+    /// What has become of the messages.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.window.tally()
+    }
+
+    /// How many bytes of the input are done: confirmed or, where nothing is, sent.
+    #[must_use]
+    pub fn input_bytes(&self) -> u64 {
+        self.window.input_bytes()
+    }
+
+    /// The first record that is not confirmed, be it that it has not been read yet. All before it are done with: they are
+    /// never mentioned again.
+    #[must_use]
+    pub fn first_unconfirmed(&self) -> Id {
+        self.window.first()
+    }
+
+    /// How many messages were sent without its being known what became of them.
+    #[must_use]
+    pub fn in_doubt(&self) -> usize {
+        self.window.in_doubt()
+    }
+
+    fn take_in(&mut self, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::Signal(signal) => self.on_signal(signal),
+            Event::Record(record) => {
+                debug_assert!(self.wants_record());
+                self.window.add(record);
+            }
+            Event::NoRecord => self.save_place(1, actions),
+            Event::InputEnded => self.input_has_ended = true,
+            Event::InputFailed(reason) => self.end(Cause::Failed(reason)),
+            Event::Broker(connection, event) if self.link.is(connection) => {
+                self.on_broker(event, actions);
+            }
+            Event::Broker(..) | Event::Time => {}
+            Event::Queue(id, answer) => self.on_queue(id, answer, actions),
+            Event::PlaceKept => self.on_place_kept(),
+            Event::CannotSavePlace(reason) => self.on_cannot_save_place(reason),
+        }
+    }
+
+    fn may_send(&self) -> bool {
+        self.link.state == LinkState::Open && !self.link.is_paused
+    }
+
+    /// Sends what may be sent; ends when all is done.
+    fn publish(&mut self, actions: &mut Vec<Action>) {
+        for _ in 0..SENT_AT_ONCE {
+            let Some(id) = self.window.next_to_send().filter(|_| self.may_send()) else {
+                break;
+            };
+            if self.options.is_confirmed() {
+                if self.window.open() == 0 {
+                    self.silence = Silence {
+                        since: self.now,
+                        ..self.silence
+                    };
+                }
+                self.window.send();
+            } else {
+                self.window.send_unconfirmed();
+            }
+            actions.push(Action::Publish(id));
+        }
+        if self.input_has_ended && self.window.is_empty() && self.link.state == LinkState::Open {
+            if self.options.is_confirmed() {
+                self.end(Cause::Complete);
+            } else {
+                self.link.state = LinkState::CatchingUp;
+                actions.push(Action::CatchUp);
+            }
+        }
+    }
+
+    /// Tells the checkpoint how far everything is confirmed, if it does not know of at least so many records.
+    fn save_place(&mut self, at_least: u64, actions: &mut Vec<Action>) {
+        let confirmed = self.window.first() - 1;
+        if self.options.has_checkpoint && confirmed - self.saved >= at_least {
+            self.saved = confirmed;
+            actions.push(Action::SavePlace(confirmed));
+        }
+    }
+
+    fn on_cannot_save_place(&mut self, reason: String) {
+        let failed = Cause::Failed(reason);
+        match &self.phase {
+            Phase::Publishing => self.end(failed),
+            Phase::Ending(Cause::Complete) => self.phase = Phase::Ending(failed),
+            Phase::KeepingPlace(Cause::Complete) => self.phase = Phase::Over(failed),
+            Phase::KeepingPlace(_) => self.on_place_kept(),
+            Phase::Ending(_) | Phase::Over(_) => {}
+        }
+    }
+
+    /// Whether something is to be heard from the broker in some time. At the end that holds also if it takes nothing.
+    fn expects_confirms(&self) -> bool {
+        let is_ending = matches!(self.phase, Phase::Ending(_));
+        match self.link.state {
+            LinkState::Open => self.window.open() > 0 && (is_ending || !self.link.is_paused),
+            LinkState::CatchingUp => is_ending,
+            LinkState::Connecting | LinkState::Closing | LinkState::Gone => false,
+        }
+    }
+
+    /// Where the broker confirms nothing for long, it is asked whether the queue is there; at the end it is given up.
+    fn mind_silence(&mut self, actions: &mut Vec<Action>) {
+        if !self.expects_confirms() || self.now < self.silence.since + SILENCE {
+            return;
+        }
+        if self.phase != Phase::Publishing {
+            self.abandon(actions);
+            return;
+        }
+        self.silence.since = self.now;
+        if !self.silence.is_told {
+            self.silence.is_told = true;
+            actions.push(Action::Say(Notice::NoConfirms(SILENCE)));
+        }
+        if let Some(id) = self.window.first_open().filter(|_| !self.silence.is_asking) {
+            self.silence.is_asking = true;
+            actions.push(Action::AskForQueue(id));
+        }
+    }
+
+    /// A queue that is gone ends the run where the message that was to reach it has not been confirmed meanwhile. The
+    /// connection may be deaf by then: nothing more is expected of it.
+    fn on_queue(&mut self, id: Id, answer: QueueIs, actions: &mut Vec<Action>) {
+        self.silence.is_asking = false;
+        if let QueueIs::Gone(reason) = answer
+            && self.phase == Phase::Publishing
+            && self.window.is_open(id)
+        {
+            self.end(Cause::Failed(reason));
+            self.abandon(actions);
+        }
+    }
+
+    /// What must hold between two events.
+    fn check(&self) {
+        debug_assert!(self.window.len() > 100 || self.window.is_consistent());
+        debug_assert!(self.link.state != LinkState::Gone || self.window.open() == 0);
+        debug_assert!(self.saved < self.window.first());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! The records that are not known to be confirmed, in their order, and what is known of each.
+//!
+//! The broker confirms by number, one or many, in any order. Numbers count for one connection: which record a number
+//! means is in `sent`. A message that comes back carries no number and is told by its fingerprint.
+
+use std::collections::VecDeque;
+
+use crate::broker::{Confirmation, Numbers};
+use crate::publish::run::event::{Id, Record};
+
+/// How many bytes of bodies may be on the way. A single body may be larger.
+const BYTES_IN_FLIGHT: usize = 16 << 20;
+
+/// What has become of the messages sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Sent, each counted once.
+    pub published: u64,
+    /// The broker has taken responsibility.
+    pub confirmed: u64,
+    /// Came back, because no queue would have got them.
+    pub returned: u64,
+    /// The broker could not take them.
+    pub rejected: u64,
+    /// The size of the bodies sent.
+    pub bytes: u64,
+}
+
+/// The records from the first one that is not confirmed on.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    entries: VecDeque<Entry>,
+    /// The id of the first of them.
+    first: Id,
+    /// No entry before this one is to be sent.
+    next_to_send: Id,
+    /// What was published on this connection, from the first that is still open on.
+    sent: VecDeque<Id>,
+    /// The number of the first of `sent`.
+    first_number: u64,
+    /// How many entries are open.
+    open: usize,
+    /// The size of the bodies of all entries that were sent.
+    bytes: usize,
+    tally: Tally,
+    /// How many bytes of the input are confirmed or, where nothing is, sent.
+    input_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    record: Record,
+    state: State,
+}
+
+impl Entry {
+    fn is_to_be_sent(&self) -> bool {
+        matches!(self.state, State::Unsent | State::InDoubt)
+    }
+}
+
+/// What is known of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is to be sent.
+    Unsent,
+    /// It was sent on a connection that is lost, and is to be sent again.
+    InDoubt,
+    /// It is on its way on this connection.
+    Open,
+    Confirmed,
+    Returned,
+    Rejected,
+}
+
+impl Window {
+    pub(super) fn new() -> Window {
+        Window {
+            entries: VecDeque::new(),
+            first: 1,
+            next_to_send: 1,
+            sent: VecDeque::new(),
+            first_number: 1,
+            open: 0,
+            bytes: 0,
+            tally: Tally::default(),
+            input_bytes: 0,
+        }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    pub(super) fn input_bytes(&self) -> u64 {
+        self.input_bytes
+    }
+
+    /// The first record that is not confirmed, or the one that would come next.
+    pub(super) fn first(&self) -> Id {
+        self.first
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many messages are on their way on this connection.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Whether a message is on its way on this connection.
+    pub(super) fn is_open(&self, id: Id) -> bool {
+        self.entry(id)
+            .is_some_and(|entry| entry.state == State::Open)
+    }
+
+    /// The first message that is on its way on this connection.
+    pub(super) fn first_open(&self) -> Option<Id> {
+        self.sent.front().copied()
+    }
+
+    /// How many messages were sent and nobody knows what became of them.
+    pub(super) fn in_doubt(&self) -> usize {
+        let unknown = |entry: &&Entry| matches!(entry.state, State::Open | State::InDoubt);
+        self.entries.iter().filter(unknown).count()
+    }
+
+    /// Whether the bytes on the way leave room for more.
+    pub(super) fn has_room_for_bytes(&self) -> bool {
+        self.bytes < BYTES_IN_FLIGHT
+    }
+
+    /// Takes in the next record, which is to be sent.
+    pub(super) fn add(&mut self, record: Record) {
+        self.entries.push_back(Entry {
+            record,
+            state: State::Unsent,
+        });
+    }
+
+    /// The next record that is to be sent and may be.
+    pub(super) fn next_to_send(&self) -> Option<Id> {
+        let length = self.entry(self.next_to_send)?.record.length;
+        let fits = self.bytes == 0 || self.bytes + length <= BYTES_IN_FLIGHT;
+        fits.then_some(self.next_to_send)
+    }
+
+    /// Whether every record was sent.
+    pub(super) fn is_all_sent(&self) -> bool {
+        self.next_to_send == self.first + self.entries.len() as u64
+    }
+
+    /// Notes that the record that was to be sent next has been.
+    pub(super) fn send(&mut self) {
+        let id = self.next_to_send;
+        let Some(entry) = self.entry_mut(id) else {
+            return;
+        };
+        let is_first_time = entry.state == State::Unsent;
+        entry.state = State::Open;
+        let length = entry.record.length;
+        if is_first_time {
+            self.tally.published += 1;
+            self.tally.bytes += length as u64;
+        }
+        self.bytes += length;
+        self.open += 1;
+        self.sent.push_back(id);
+        self.next_to_send += 1;
+        self.pass_over_sent();
+    }
+
+    /// Moves on to the next record that is to be sent.
+    fn pass_over_sent(&mut self) {
+        self.next_to_send = self.next_to_send.max(self.first);
+        while let Some(entry) = self.entry(self.next_to_send)
+            && !entry.is_to_be_sent()
+        {
+            self.next_to_send += 1;
+        }
+    }
+
+    /// Sends and forgets the first record: nobody will confirm it.
+    pub(super) fn send_unconfirmed(&mut self) {
+        if let Some(Entry { record, .. }) = self.entries.pop_front() {
+            self.first += 1;
+            self.next_to_send = self.first;
+            self.tally.published += 1;
+            self.tally.bytes += record.length as u64;
+            self.input_bytes += record.input_length as u64;
+        }
+    }
+
+    /// The connection is gone: what was on its way is to be sent again on the next one, with new numbers.
+    pub(super) fn lose_connection(&mut self) {
+        for entry in &mut self.entries {
+            if entry.state == State::Open {
+                entry.state = State::InDoubt;
+                self.bytes -= entry.record.length;
+            }
+        }
+        self.open = 0;
+        self.sent.clear();
+        self.first_number = 1;
+        self.next_to_send = self.first;
+        self.pass_over_sent();
+    }
+
+    /// Notes that a message has come back, and says which, if that can be told.
+    pub(super) fn take_back(&mut self, fingerprint: u64) -> Option<Id> {
+        let found = self.find_returned(fingerprint);
+        match found {
+            Some(id) if self.is_open(id) => self.settle(id, State::Returned),
+            // The broker rejected it and gives it back only now.
+            Some(id) => {
+                if let Some(entry) = self.entry_mut(id) {
+                    entry.state = State::Returned;
+                    self.tally.rejected -= 1;
+                    self.tally.returned += 1;
+                }
+            }
+            None => self.tally.returned += 1,
+        }
+        self.forget_settled();
+        found
+    }
+
+    /// Which message came back: the first that is alike, rather one of which nothing is known than one that was rejected.
+    /// Should the broker have changed something on the way, it must be one of those that can come back.
+    fn find_returned(&self, fingerprint: u64) -> Option<Id> {
+        let is_it = |id: &Id| self.fingerprint(*id) == Some(fingerprint);
+        let may_be_it = |id: &Id| self.fingerprint(*id).is_some();
+        let mut open = self.sent.iter().copied().filter(|id| self.is_open(*id));
+        let mut rejected = (self.first..)
+            .zip(&self.entries)
+            .filter(|(_, entry)| entry.state == State::Rejected)
+            .map(|(id, _)| id);
+        open.clone()
+            .find(is_it)
+            .or_else(|| rejected.find(is_it))
+            .or_else(|| open.find(may_be_it))
+    }
+
+    /// What a record is told by when it comes back.
+    pub(super) fn fingerprint(&self, id: Id) -> Option<u64> {
+        self.entry(id)?.record.fingerprint
+    }
+
+    /// Notes what the broker says about messages by number. Which one was rejected just now, if any was.
+    pub(super) fn apply(&mut self, confirmation: Confirmation) -> Option<Id> {
+        let (numbers, state) = match confirmation {
+            Confirmation::Acked(numbers) => (numbers, State::Confirmed),
+            Confirmation::Nacked(numbers) => (numbers, State::Rejected),
+        };
+        let indices = match numbers {
+            Numbers::One(number) => self.index_of(number).map(|index| index..index + 1),
+            Numbers::UpTo(number) => self.index_of(number).map(|index| 0..index + 1),
+        };
+        let mut first_rejected = None;
+        for index in indices.unwrap_or_default() {
+            let Some(id) = self.sent.get(index).copied() else {
+                break;
+            };
+            if self.is_open(id) {
+                self.settle(id, state);
+                if state == State::Rejected {
+                    first_rejected.get_or_insert(id);
+                }
+            }
+        }
+        self.forget_settled();
+        first_rejected
+    }
+
+    /// Where in `sent` the message with this number is, or would be if it had been sent.
+    fn index_of(&self, number: u64) -> Option<usize> {
+        let index = usize::try_from(number.checked_sub(self.first_number)?).ok()?;
+        Some(index.min(self.sent.len()))
+    }
+
+    /// Notes the fate of an open message.
+    fn settle(&mut self, id: Id, state: State) {
+        let Some(entry) = self.entry_mut(id) else {
+            return;
+        };
+        entry.state = state;
+        let input_length = entry.record.input_length as u64;
+        self.open -= 1;
+        match state {
+            State::Confirmed => {
+                self.tally.confirmed += 1;
+                self.input_bytes += input_length;
+            }
+            State::Returned => self.tally.returned += 1,
+            State::Rejected => self.tally.rejected += 1,
+            State::Unsent | State::InDoubt | State::Open => {}
+        }
+    }
+
+    fn forget_settled(&mut self) {
+        while let Some(id) = self.sent.front()
+            && !self.is_open(*id)
+        {
+            self.sent.pop_front();
+            self.first_number += 1;
+        }
+        while let Some(entry) = self.entries.front()
+            && entry.state == State::Confirmed
+        {
+            self.bytes -= entry.record.length;
+            self.entries.pop_front();
+            self.first += 1;
+        }
+        self.pass_over_sent();
+    }
+
+    fn entry(&self, id: Id) -> Option<&Entry> {
+        self.entries
+            .get(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
+    fn entry_mut(&mut self, id: Id) -> Option<&mut Entry> {
+        self.entries
+            .get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
+    /// Whether what is counted is what is there.
+    pub(super) fn is_consistent(&self) -> bool {
+        let open = |entry: &&Entry| entry.state == State::Open;
+        let sent = |entry: &&Entry| !entry.is_to_be_sent();
+        let bytes = self
+            .entries
+            .iter()
+            .filter(sent)
+            .map(|entry| entry.record.length);
+        self.entries.iter().filter(open).count() == self.open
+            && bytes.sum::<usize>() == self.bytes
+            && self.sent.iter().filter(|id| self.is_open(**id)).count() == self.open
+    }
+}
+
+#[cfg(test)]
+mod tests;
