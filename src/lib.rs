@@ -12,3 +12,4 @@ pub mod queues;
 pub mod reason;
 pub mod status;
 pub mod stdout;
+mod termination;

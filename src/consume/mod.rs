@@ -19,7 +19,7 @@ mod outbox;
 mod outcome;
 mod printer;
 mod reissue;
-mod signals;
+pub(crate) mod signals;
 mod supervisor;
 mod task;
 

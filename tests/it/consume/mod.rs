@@ -4,7 +4,7 @@ mod broker_trouble;
 mod environment;
 mod exit_status;
 mod failure;
-mod first_process;
+pub(crate) mod first_process;
 mod joblog;
 mod jobs;
 mod json;
