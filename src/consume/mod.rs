@@ -24,7 +24,9 @@ mod supervisor;
 mod task;
 
 pub use failure::{Action, AttemptLimit, FailurePolicy, Rule};
-pub use options::{Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Work};
+pub use options::{
+    Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Stdin, Work,
+};
 
 use anyhow::Context;
 

@@ -10,6 +10,7 @@ mod jobs;
 mod json;
 mod random_walk;
 mod signals;
+mod stdin;
 mod storm;
 mod time;
 
