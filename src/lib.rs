@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod cli;
+pub mod console;
 pub mod consume;
 pub mod doorbell;
 pub mod envelope;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::console::say;
 use super::environment::delivery_count;
 use super::failure::{FailurePolicy, Fate};
 use super::held::{Held, HeldMessage, Until, WayBack};
@@ -12,6 +11,7 @@ use super::outbox::{Outbox, Report};
 use super::reissue;
 use super::task::{Claim, Task};
 use crate::broker::{ConnectOptions, DeliveryCount, Result};
+use crate::console::say;
 use crate::doorbell::Doorbell;
 use crate::message::Message;
 use crate::status::Status;

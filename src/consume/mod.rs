@@ -4,7 +4,6 @@
 //! and deadlines. Broker -> task -> command -> ending -> answer to the broker -> exit status.
 
 mod command;
-mod console;
 mod crew;
 mod ending;
 mod environment;
