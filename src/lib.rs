@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod cli;
+pub mod console;
 pub mod consume;
 pub mod doorbell;
 pub mod envelope;
@@ -13,3 +14,4 @@ pub mod reason;
 pub mod signals;
 pub mod status;
 pub mod stdout;
+mod termination;

@@ -9,6 +9,7 @@ use crate::broker::{
 };
 use crate::message::Headers;
 use crate::status::Status;
+use crate::termination::end_at_signals;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +77,7 @@ pub struct Binding {
 
 /// Declares the queues and prints their names as the broker confirms them.
 pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Result<Status> {
+    end_at_signals().context("taking note of signals")?;
     let (session, mut first) = open_declaring_first(connect, options)?;
     for name in &options.names {
         let state = match first.take() {
@@ -142,6 +144,7 @@ pub enum DeleteAction {
 
 /// Deletes or purges the queues and prints how many messages were in each.
 pub fn delete(connect: &ConnectOptions, options: &DeleteOptions) -> anyhow::Result<Status> {
+    end_at_signals().context("taking note of signals")?;
     let session = Session::open(connect)?;
     for name in &options.names {
         let messages = match options.action {

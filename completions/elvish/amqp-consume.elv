@@ -30,6 +30,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand --prefetch-count 'How many unacknowledged messages the broker may hand over; 0: 65535 [default: as many as --jobs; with --json 100]'
             cand -j 'How many commands may run at once'
             cand --jobs 'How many commands may run at once'
+            cand --stdin 'What the command''s standard input is: pipe, or file, which can be sought in and opened as /dev/stdin [default: pipe]'
             cand --joblog 'Append a line about each command to this file'
             cand --timeout 'End a command that runs longer, by SIGTERM and 5s later SIGKILL; it has failed, with status 124'
             cand --idle-timeout 'End when no message has come for that long and nothing runs; 0s: when the queue is empty'

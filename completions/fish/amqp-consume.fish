@@ -4,6 +4,8 @@ complete -c amqp-consume -s r -l routing-key -d 'The routing keys to bind with, 
 complete -c amqp-consume -s c -l count -d 'End after N messages, with the status of the first command that failed [default: no limit]' -r
 complete -c amqp-consume -s p -l prefetch-count -d 'How many unacknowledged messages the broker may hand over; 0: 65535 [default: as many as --jobs; with --json 100]' -r
 complete -c amqp-consume -s j -l jobs -d 'How many commands may run at once' -r
+complete -c amqp-consume -l stdin -d 'What the command\'s standard input is: pipe, or file, which can be sought in and opened as /dev/stdin [default: pipe]' -r -f -a "pipe\t''
+file\t''"
 complete -c amqp-consume -l joblog -d 'Append a line about each command to this file' -r -F
 complete -c amqp-consume -l timeout -d 'End a command that runs longer, by SIGTERM and 5s later SIGKILL; it has failed, with status 124' -r
 complete -c amqp-consume -l idle-timeout -d 'End when no message has come for that long and nothing runs; 0s: when the queue is empty' -r

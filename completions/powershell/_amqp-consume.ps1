@@ -33,6 +33,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-consume' -ScriptBlock {
             [CompletionResult]::new('--prefetch-count', '--prefetch-count', [CompletionResultType]::ParameterName, 'How many unacknowledged messages the broker may hand over; 0: 65535 [default: as many as --jobs; with --json 100]')
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'How many commands may run at once')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'How many commands may run at once')
+            [CompletionResult]::new('--stdin', '--stdin', [CompletionResultType]::ParameterName, 'What the command''s standard input is: pipe, or file, which can be sought in and opened as /dev/stdin [default: pipe]')
             [CompletionResult]::new('--joblog', '--joblog', [CompletionResultType]::ParameterName, 'Append a line about each command to this file')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'End a command that runs longer, by SIGTERM and 5s later SIGKILL; it has failed, with status 124')
             [CompletionResult]::new('--idle-timeout', '--idle-timeout', [CompletionResultType]::ParameterName, 'End when no message has come for that long and nothing runs; 0s: when the queue is empty')

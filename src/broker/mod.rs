@@ -12,6 +12,7 @@ mod first_call;
 // Public for the fuzzer alone.
 #[doc(hidden)]
 pub mod guard;
+mod handed_over;
 mod head_start;
 mod introduction;
 mod login;
@@ -33,6 +34,7 @@ pub use credentials::{Authentication, Credentials, parse_authfile};
 pub use delivery::{Delivery, Unsettled};
 pub use endpoint::{ConnectOptions, Endpoint, Transport};
 pub use error::{Error, Result, Scope};
+pub use handed_over::{CERTAIN_AT_CLOSE, LeftChannel};
 pub use publisher::{
     Answer, Answers, Confirmation, Numbers, Publisher, Returned, Template, Unroutable,
 };

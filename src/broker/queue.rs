@@ -88,26 +88,38 @@ impl Session {
     }
 
     /// Finds out whether a queue counts deliveries, which quorum queues alone do. AMQP has no question for it: the queue
-    /// is declared as a quorum queue, which changes nothing for one and is refused for any other. Since the broker closes the
-    /// channel with a refusal, that is all that the session can be used for.
+    /// is declared as a quorum queue, which changes nothing for one and is refused for any other. An argument that the queue
+    /// has besides is learned from the refusal.
     ///
-    /// Where the answer is about an argument that both kinds may have, or about missing rights, it is unknown.
+    /// Where the refusal tells of something else, such as missing rights, the answer is unknown.
     #[must_use]
-    pub fn learn_delivery_count(self, name: &str) -> DeliveryCount {
-        let quorum = HeaderValue::String("quorum".to_owned());
+    pub fn learn_delivery_count(mut self, name: &str) -> DeliveryCount {
         // Looked at first: a queue must not come to be by being asked about.
-        let answer = self.look_at_queue(name).and_then(|_| {
-            self.declare_queue(&QueueDeclaration {
-                name: name.to_owned(),
-                durable: true,
-                arguments: [("x-queue-type".to_owned(), quorum)].into(),
-                ..QueueDeclaration::default()
-            })
-        });
-        match answer {
-            Ok(_) => DeliveryCount::Kept,
-            Err(Error::Refused { code, text, .. }) => count_by_refusal(code, &text),
-            Err(_) => DeliveryCount::Unknown,
+        if self.look_at_queue(name).is_err() {
+            return DeliveryCount::Unknown;
+        }
+        let quorum = HeaderValue::String("quorum".to_owned());
+        let mut declaration = QueueDeclaration {
+            name: name.to_owned(),
+            durable: true,
+            arguments: [("x-queue-type".to_owned(), quorum)].into(),
+            ..QueueDeclaration::default()
+        };
+        loop {
+            let (code, text) = match self.declare_queue(&declaration) {
+                Ok(_) => return DeliveryCount::Kept,
+                Err(Error::Refused { code, text, .. }) => (code, text),
+                Err(_) => return DeliveryCount::Unknown,
+            };
+            let count = count_by_refusal(code, &text);
+            let Some((argument, value)) = argument_in_refusal(&text) else {
+                return count;
+            };
+            let is_known = declaration.arguments.insert(argument, value).is_some();
+            // The broker has closed the channel with the refusal.
+            if count != DeliveryCount::Unknown || is_known || self.change_channel().is_err() {
+                return count;
+            }
         }
     }
 
@@ -205,6 +217,21 @@ fn count_by_refusal(code: u16, text: &str) -> DeliveryCount {
     }
 }
 
+/// The argument of a queue that a declaration without it was refused for.
+fn argument_in_refusal(text: &str) -> Option<(String, HeaderValue)> {
+    let (_, argument) = text.split_once("inequivalent arg '")?;
+    let (name, _) = argument.split_once('\'')?;
+    let (_, current) = argument.rsplit_once("received none but current is the value '")?;
+    let (value, kind) = current.strip_suffix('\'')?.rsplit_once("' of type '")?;
+    let value = match kind {
+        "longstr" => HeaderValue::String(value.to_owned()),
+        "bool" => HeaderValue::Boolean(value.parse().ok()?),
+        // The broker compares numbers by their values.
+        _ => HeaderValue::Int64(value.parse().ok()?),
+    };
+    Some((name.to_owned(), value))
+}
+
 fn state(queue: &amiquip::Queue<'_>) -> QueueState {
     QueueState {
         name: queue.name().to_owned(),
@@ -247,6 +274,38 @@ mod tests {
             ),
         ] {
             assert_eq!(count_by_refusal(code, text), count, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_an_argument_that_was_missing() {
+        for (text, argument) in [
+            (
+                "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/': received none but current is the value '5' of type 'long'",
+                Some(("x-max-length", HeaderValue::Int64(5))),
+            ),
+            (
+                "inequivalent arg 'x-dead-letter-exchange' for queue 'q' in vhost '/': received none but current is the value 'it's' of type 'longstr'",
+                Some((
+                    "x-dead-letter-exchange",
+                    HeaderValue::String("it's".to_owned()),
+                )),
+            ),
+            (
+                "inequivalent arg 'x-single-active-consumer' for queue 'q' in vhost '/': received none but current is the value 'true' of type 'bool'",
+                Some(("x-single-active-consumer", HeaderValue::Boolean(true))),
+            ),
+            (
+                "inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received the value 'quorum' of type 'longstr' but current is none",
+                None,
+            ),
+            (
+                "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'true' but current is 'false'",
+                None,
+            ),
+        ] {
+            let expected = argument.map(|(name, value)| (name.to_owned(), value));
+            assert_eq!(argument_in_refusal(text), expected, "{text}");
         }
     }
 }

@@ -152,6 +152,21 @@ impl Session {
         &self.channel
     }
 
+    /// Opens a new channel in the place of the present one, which it gives.
+    pub(super) fn replace_channel(&mut self) -> Result<Channel> {
+        const CONTEXT: &str = "channel.open";
+        let Some(connection) = self.connection.as_mut() else {
+            return Err(Error::from_amiquip(
+                CONTEXT,
+                amiquip::Error::ClientClosedConnection,
+            ));
+        };
+        match connection.open_channel(None) {
+            Ok(next) => Ok(std::mem::replace(&mut self.channel, next)),
+            Err(error) => Err(self.failure(CONTEXT, error)),
+        }
+    }
+
     /// Does a call that must not wait for a stalled broker; the connection is cut if it takes too long.
     pub(super) fn bounded<T>(&self, call: impl FnOnce() -> T) -> T {
         self.watchdog.guard_for(CLOSE_LIMIT, call)

@@ -5,14 +5,14 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Command, CommandFactory, Parser};
+use clap::{Command, CommandFactory, Parser, ValueEnum};
 
 use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
 use super::{Tool, UsageError};
 use crate::consume::{
-    self, Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Work,
+    self, Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Stdin, Work,
 };
 use crate::queues::Binding;
 use crate::status::Status;
@@ -82,8 +82,12 @@ pub struct Consume {
     jobs: NonZeroUsize,
 
     /// Without COMMAND: write each message to standard output as a line of JSON, and acknowledge it then
-    #[arg(long, conflicts_with_all = ["command", "jobs", "joblog", "timeout", "retries", "no_ack"], help_heading = WORK)]
+    #[arg(long, conflicts_with_all = ["command", "jobs", "stdin", "joblog", "timeout", "retries", "no_ack"], help_heading = WORK)]
     json: bool,
+
+    /// What the command's standard input is: pipe, or file, which can be sought in and opened as /dev/stdin [default: pipe]
+    #[arg(long, value_name = "KIND", hide_possible_values = true, help_heading = WORK)]
+    stdin: Option<StdinName>,
 
     /// Append a line about each command to this file
     #[arg(long, value_name = "FILE", help_heading = WORK)]
@@ -114,6 +118,22 @@ pub struct Consume {
 
     #[command(flatten)]
     connection: ConnectionArgs,
+}
+
+/// What standard input can be, by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StdinName {
+    Pipe,
+    File,
+}
+
+impl From<StdinName> for Stdin {
+    fn from(name: StdinName) -> Self {
+        match name {
+            StdinName::Pipe => Stdin::Pipe,
+            StdinName::File => Stdin::File,
+        }
+    }
 }
 
 impl Tool for Consume {
@@ -199,6 +219,7 @@ impl Consume {
                 program: program.clone(),
                 arguments: arguments.to_vec(),
             },
+            stdin: self.stdin.map_or(Stdin::Pipe, Stdin::from),
             jobs: self.jobs,
             timeout: self.timeout,
             retries,

@@ -17,10 +17,12 @@ mod usage;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Command, FromArgMatches};
 
+use crate::console::{self, say as complain};
 use crate::reason;
 use crate::status::Status;
 
@@ -29,6 +31,9 @@ pub use declare_queue::DeclareQueue;
 pub use delete_queue::DeleteQueue;
 pub use get::Get;
 pub use publish::Publish;
+
+/// How long a tool waits at its end for whoever reads its standard error.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One of the five tools: its flags, and what it does with them.
 pub trait Tool: FromArgMatches {
@@ -52,6 +57,12 @@ pub fn command_line<T: Tool>() -> Command {
 
 /// The whole life of a tool: reads the command line, does the work, prints what went wrong.
 pub fn main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let status = try_main::<T>(arguments);
+    console::finish(PATIENCE);
+    status
+}
+
+fn try_main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command_line::<T>().try_get_matches_from(arguments) {
         Ok(matches) if matches.get_flag("usage") => print(&usage::brief(command_line::<T>())),
         Ok(matches) => match T::from_arg_matches(&matches) {
@@ -82,11 +93,6 @@ fn usage_error<T: Tool>(message: &str) -> ExitCode {
     complain(message);
     complain(&usage::hint(command_line::<T>()));
     Status::FAILURE.into()
-}
-
-/// Prints a line on standard error. If even that fails, the exit status still speaks.
-fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Prints a text that was asked for. If it cannot be written, that is a failure.

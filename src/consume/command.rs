@@ -19,13 +19,14 @@ use rustix::process::Pid;
 
 use super::environment;
 use super::feeder::{self, Feeder};
-use super::options::CommandLine;
+use super::options::{CommandWork, Stdin};
 use super::signals;
 
 /// Starts the commands; what they have in common is prepared.
 pub(super) struct Launcher {
     /// The program as it was named, and its arguments.
     words: Vec<CString>,
+    stdin: Stdin,
     /// Where it was found when there was a need to look.
     path: Option<CString>,
     /// The tool's own environment, but for the variables that tell of a message.
@@ -52,12 +53,14 @@ pub(super) enum StartFailure {
 
 impl Launcher {
     /// The tool's environment and the signals that it ignores are taken as they are now; it never changes them.
-    pub(super) fn new(line: &CommandLine) -> io::Result<Launcher> {
+    pub(super) fn new(work: &CommandWork) -> io::Result<Launcher> {
+        let line = &work.line;
         let words = std::iter::once(&line.program).chain(&line.arguments);
         Ok(Launcher {
             words: words
                 .map(|word| c_string(word))
                 .collect::<io::Result<Vec<_>>>()?,
+            stdin: work.stdin,
             path: find(&line.program),
             inherited: inherited_environment(),
             attributes: attributes()?,
@@ -73,7 +76,7 @@ impl Launcher {
         telling: &[(&'static str, Option<OsString>)],
         body: &Arc<Vec<u8>>,
     ) -> Result<Started, StartFailure> {
-        let (stdin, feeder) = feeder::readable(body).map_err(StartFailure::Machine)?;
+        let (stdin, feeder) = feeder::readable(body, self.stdin).map_err(StartFailure::Machine)?;
         let told: Vec<CString> = telling
             .iter()
             .filter_map(|(name, value)| definition(OsStr::new(name), value.as_ref()?))

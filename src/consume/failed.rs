@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::console::say;
 use super::environment::delivery_count;
 use super::failure::{FailurePolicy, Fate};
 use super::held::{Held, HeldMessage, Until, WayBack};
@@ -12,6 +11,7 @@ use super::outbox::{Outbox, Report};
 use super::reissue;
 use super::task::{Claim, Task};
 use crate::broker::{ConnectOptions, DeliveryCount, Result};
+use crate::console::say;
 use crate::doorbell::Doorbell;
 use crate::message::Message;
 use crate::status::Status;
@@ -216,7 +216,11 @@ impl Failed {
             Fate::GoesBack => {
                 let way_back = match &self.policy.attempts {
                     Some(_) if must_be_counted_here(&task, count) => {
-                        let message = reissue::for_another_attempt(task, link.queue(), failures);
+                        let message = reissue::for_another_attempt(
+                            task.into_message(),
+                            link.queue(),
+                            failures,
+                        );
                         WayBack::Republished(Box::new(message))
                     }
                     _ => WayBack::Rejected,
@@ -225,7 +229,7 @@ impl Failed {
                 Ok(())
             }
             Fate::Parked(queue) => {
-                let message = reissue::for_parking(task, &queue, failures, status);
+                let message = reissue::for_parking(task.into_message(), &queue, failures, status);
                 self.post(hold, Box::new(message), status);
                 Ok(())
             }

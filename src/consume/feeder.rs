@@ -1,14 +1,22 @@
-//! A message's body as a command's standard input, without ever waiting for the command: what fits the pipe is in it
-//! before the command starts, the rest is written by a thread.
+//! A message's body as a command's standard input, without ever waiting for the command: what fits a pipe or a file is in it
+//! before the command starts, so that it is whole whatever becomes of the tool. The rest of a larger one is written by a
+//! thread.
 
-use std::io::{self, PipeReader, PipeWriter, Write};
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{self, PipeReader, PipeWriter, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
-use rustix::pipe::fcntl_getpipe_size;
+use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
+
+use super::options::Stdin;
+
+/// How large a pipe anybody may have, unless the machine's administrator says otherwise (pipe(7)).
+const LARGEST_PIPE: usize = 1 << 20;
 
 /// Writes what did not fit the pipe.
 ///
@@ -18,11 +26,28 @@ pub(super) struct Feeder {
     _stop_when_dropped: PipeWriter,
 }
 
-/// A pipe that `body` can be read from, to its end, and who writes it, if it has to be written yet.
-pub(super) fn readable(body: &Arc<Vec<u8>>) -> io::Result<(PipeReader, Option<Feeder>)> {
+/// A file that `body` can be read from, to its end, and who writes it, if it has to be written yet.
+pub(super) fn readable(body: &Arc<Vec<u8>>, stdin: Stdin) -> io::Result<(OwnedFd, Option<Feeder>)> {
+    match stdin {
+        Stdin::Pipe => pipe(body).map(|(reader, feeder)| (reader.into(), feeder)),
+        Stdin::File => Ok((file(body)?.into(), None)),
+    }
+}
+
+/// A file without a name that nobody can change any more.
+fn file(body: &[u8]) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create(c"message", flags)?);
+    file.write_all(body)?;
+    file.rewind()?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals)?;
+    Ok(file)
+}
+
+fn pipe(body: &Arc<Vec<u8>>) -> io::Result<(PipeReader, Option<Feeder>)> {
     let (reader, mut writer) = io::pipe()?;
-    // 64 KiB, but a page for users that have filled their quota of pipe memory (pipe(7)).
-    if body.len() <= fcntl_getpipe_size(&writer)? {
+    if holds(&writer, body.len())? {
         writer.write_all(body)?;
         return Ok((reader, None));
     }
@@ -38,6 +63,17 @@ pub(super) fn readable(body: &Arc<Vec<u8>>) -> io::Result<(PipeReader, Option<Fe
         _stop_when_dropped: stop_when_dropped,
     };
     Ok((reader, Some(feeder)))
+}
+
+/// Whether the pipe takes that much at once. It is made larger where that helps.
+fn holds(pipe: &PipeWriter, length: usize) -> io::Result<bool> {
+    // 64 KiB, but a page for users that have filled their quota of pipe memory (pipe(7)).
+    if length <= fcntl_getpipe_size(pipe)? {
+        return Ok(true);
+    }
+    // It is not allowed beyond that quota.
+    Ok(length <= LARGEST_PIPE
+        && fcntl_setpipe_size(pipe, length).is_ok_and(|capacity| length <= capacity))
 }
 
 fn write_until_stopped(mut pipe: PipeWriter, body: &[u8], stopped: &PipeReader) -> io::Result<()> {
@@ -79,30 +115,54 @@ mod tests {
 
     #[test]
     fn a_body_comes_out_whole() {
-        for length in [0, 1, 4096, 65_536, 65_537, 3_000_000] {
-            let body = body(length);
-            let (mut reader, feeder) = readable(&body).unwrap();
-            let mut read = Vec::new();
-            reader.read_to_end(&mut read).unwrap();
-            assert_eq!(read, *body);
-            drop(feeder);
+        for stdin in [Stdin::Pipe, Stdin::File] {
+            for length in [0, 1, 4096, 65_536, 65_537, 1 << 20, 3_000_000] {
+                let body = body(length);
+                let (file, feeder) = readable(&body, stdin).unwrap();
+                let mut read = Vec::new();
+                File::from(file).read_to_end(&mut read).unwrap();
+                assert_eq!(read, *body);
+                drop(feeder);
+            }
         }
+    }
+
+    #[test]
+    fn nobody_feeds_what_a_pipe_or_a_file_can_hold() {
+        for (stdin, length, is_fed) in [
+            (Stdin::Pipe, 65_536, false),
+            (Stdin::Pipe, LARGEST_PIPE, false),
+            (Stdin::Pipe, LARGEST_PIPE + 1, true),
+            (Stdin::File, 3_000_000, false),
+        ] {
+            let (_file, feeder) = readable(&body(length), stdin).unwrap();
+            assert_eq!(feeder.is_some(), is_fed, "{stdin:?} {length}");
+        }
+    }
+
+    #[test]
+    fn a_file_cannot_be_changed() {
+        let (file, _) = readable(&body(100), Stdin::File).unwrap();
+        let mut file = File::from(file);
+        assert!(file.write_all(b"x").is_err());
+        assert!(file.set_len(10).is_err());
+        assert!(file.set_len(1000).is_err());
     }
 
     #[test]
     fn a_dropped_feeder_closes_its_end_though_nobody_reads() {
         let body = body(3_000_000);
-        let (mut reader, feeder) = readable(&body).unwrap();
+        let (reader, feeder) = readable(&body, Stdin::Pipe).unwrap();
         drop(feeder);
         let mut read = Vec::new();
-        reader.read_to_end(&mut read).unwrap();
+        File::from(reader).read_to_end(&mut read).unwrap();
         assert!(read.len() < body.len());
     }
 
     #[test]
     fn a_feeder_ends_when_nobody_can_read() {
         let body = body(3_000_000);
-        let (reader, _feeder) = readable(&body).unwrap();
+        let (reader, _feeder) = readable(&body, Stdin::Pipe).unwrap();
         drop(reader);
         while Arc::strong_count(&body) > 1 {
             thread::yield_now();

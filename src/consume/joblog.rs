@@ -1,13 +1,22 @@
-//! The job log: a line a command, tab-separated, in the manner of GNU parallel's `--joblog`.
+//! The job log: a line a command, tab-separated, in the manner of GNU parallel's `--joblog`. A thread writes it: whoever reads
+//! a pipe or a network's disk is slow to write to may take his time.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::console::say;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
 use super::ending::Ending;
 use super::task::Task;
+use crate::console::say;
 use crate::reason::reason;
 
 const HEADER: &str =
@@ -35,37 +44,120 @@ impl Start {
     }
 }
 
+/// How many lines may wait to be written.
+const ROOM: usize = 10_000;
+
 /// The open job log.
 pub(super) struct Joblog {
-    file: File,
-    complained: bool,
+    lines: Sender<String>,
+    /// Comes to its end when all is written.
+    end: Receiver<()>,
+    recorded: u64,
+    written: Arc<AtomicU64>,
+}
+
+/// The log as the thread has it.
+enum Log {
+    Open(File),
+    /// A pipe that nobody reads yet. To open it is to wait for a reader.
+    Unread(PathBuf),
 }
 
 impl Joblog {
     /// Opens the log to append to it; a new one gets a header.
     pub(super) fn open(path: &Path) -> io::Result<Joblog> {
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        let log = Log::open(path)?;
+        let (lines, to_write) = bounded(ROOM);
+        let (at_end, end) = bounded(0);
+        let written = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&written);
+        thread::Builder::new()
+            .name("joblog".to_owned())
+            .spawn(move || {
+                log.write_all(&to_write, &counter);
+                drop(at_end);
+            })?;
+        Ok(Joblog {
+            lines,
+            end,
+            recorded: 0,
+            written,
+        })
+    }
+
+    /// Has the line written about a command that has ended.
+    pub(super) fn record(&mut self, start: &Start, task: &Task, ending: Ending) {
+        self.write(line(start, task, ending));
+    }
+
+    fn write(&mut self, line: String) {
+        self.recorded += 1;
+        // Without room for it, it is missing at the end.
+        let _ = self.lines.try_send(line);
+    }
+
+    /// Gives what was recorded that much time to be written, and says how many lines are missing then.
+    pub(super) fn finish(self, limit: Duration) -> u64 {
+        drop(self.lines);
+        let _ = self.end.recv_deadline(Instant::now() + limit);
+        self.recorded - self.written.load(Ordering::SeqCst)
+    }
+}
+
+impl Log {
+    fn open(path: &Path) -> io::Result<Log> {
+        // A pipe without a reader is refused for that flag.
+        let now = OFlags::NONBLOCK.bits().cast_signed();
+        let mut file = match options().custom_flags(now).open(path) {
+            Ok(file) => file,
+            Err(error)
+                if Errno::from_io_error(&error) == Some(Errno::NXIO)
+                    && fs::metadata(path)?.file_type().is_fifo() =>
+            {
+                return Ok(Log::Unread(path.to_owned()));
+            }
+            Err(error) => return Err(error),
+        };
+        rustix::io::ioctl_fionbio(&file, false)?;
         let metadata = file.metadata()?;
         if metadata.len() == 0 && metadata.is_file() {
             file.write_all(HEADER.as_bytes())?;
         }
-        Ok(Joblog {
-            file,
-            complained: false,
-        })
+        Ok(Log::Open(file))
     }
 
-    /// Writes the line about a command that has ended.
-    pub(super) fn record(&mut self, start: &Start, task: &Task, ending: Ending) {
-        let line = line(start, task, ending);
-        // One write, so that the lines of several tools don't mix. The work goes on without a log.
-        if let Err(error) = self.file.write_all(line.as_bytes()) {
-            if !self.complained {
-                say(&format!("writing the job log: {}", reason(&error)));
+    /// Writes all lines, and counts those that are written. The work goes on without a log.
+    fn write_all(self, lines: &Receiver<String>, written: &AtomicU64) {
+        let mut file = match self {
+            Log::Open(file) => file,
+            Log::Unread(path) => match options().open(path) {
+                Ok(file) => file,
+                Err(error) => return complain(&error),
+            },
+        };
+        let mut has_complained = false;
+        for line in lines {
+            // One write, so that the lines of several tools don't mix.
+            match file.write_all(line.as_bytes()) {
+                Ok(()) => drop(written.fetch_add(1, Ordering::SeqCst)),
+                Err(error) if !has_complained => {
+                    complain(&error);
+                    has_complained = true;
+                }
+                Err(_) => {}
             }
-            self.complained = true;
         }
     }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    options
+}
+
+fn complain(error: &io::Error) {
+    say(&format!("writing the job log: {}", reason(error)));
 }
 
 fn line(start: &Start, task: &Task, ending: Ending) -> String {
@@ -89,4 +181,64 @@ fn field(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    fn record(joblog: &mut Joblog, lines: u64) {
+        for _ in 0..lines {
+            joblog.write("line\n".to_owned());
+        }
+    }
+
+    #[test]
+    fn all_is_written_when_it_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        for _ in 0..2 {
+            let mut joblog = Joblog::open(&path).unwrap();
+            record(&mut joblog, 100);
+            assert_eq!(joblog.finish(SOON), 0);
+        }
+        let log = fs::read_to_string(&path).unwrap();
+        assert_eq!(log, HEADER.to_owned() + &"line\n".repeat(200));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted() {
+        let mut joblog = Joblog::open(Path::new("/dev/full")).unwrap();
+        record(&mut joblog, 7);
+        assert_eq!(joblog.finish(SOON), 7);
+    }
+
+    #[test]
+    fn nobody_waits_for_the_reader_of_a_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = |name| {
+            let path = folder.path().join(name);
+            mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+            path
+        };
+        let mut unread = Joblog::open(&pipe("unread")).unwrap();
+        record(&mut unread, ROOM as u64 + 5);
+        assert_eq!(unread.finish(Duration::ZERO), ROOM as u64 + 5);
+
+        let path = pipe("read late");
+        let mut read_late = Joblog::open(&path).unwrap();
+        record(&mut read_late, 3);
+        let reader = thread::spawn(move || fs::read_to_string(&path).unwrap());
+        assert_eq!(read_late.finish(SOON), 0);
+        assert_eq!(reader.join().unwrap(), "line\nline\nline\n");
+    }
+
+    #[test]
+    fn one_that_cannot_be_opened_is_an_error_at_once() {
+        assert!(Joblog::open(Path::new("/no such folder/log")).is_err());
+    }
 }

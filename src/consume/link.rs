@@ -4,9 +4,9 @@ use crate::broker::{
     Arrival, Delivery, Lifeline, QueueDeclaration, Result, Session, Subscription, Unsettled,
 };
 
-use super::console::say;
 use super::options::{ConsumeOptions, Source};
 use super::task::{Claim, Task};
+use crate::console::say;
 
 /// The way to the broker while it stands.
 pub(super) struct Link<'session> {

@@ -4,7 +4,6 @@
 //! and deadlines. Broker -> task -> command -> ending -> answer to the broker -> exit status.
 
 mod command;
-mod console;
 mod crew;
 mod ending;
 mod environment;
@@ -19,12 +18,14 @@ mod outbox;
 mod outcome;
 mod printer;
 mod reissue;
-mod signals;
+pub(crate) mod signals;
 mod supervisor;
 mod task;
 
 pub use failure::{Action, AttemptLimit, FailurePolicy, Rule};
-pub use options::{Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Work};
+pub use options::{
+    Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Stdin, Work,
+};
 
 use anyhow::Context;
 

@@ -62,6 +62,8 @@ pub enum Work {
 pub struct CommandWork {
     /// The program and its arguments.
     pub line: CommandLine,
+    /// What it reads the body from.
+    pub stdin: Stdin,
     /// How many may run at once.
     pub jobs: NonZeroUsize,
     /// How long each may run.
@@ -78,6 +80,16 @@ impl CommandWork {
         let doublings = runs.saturating_sub(1).min(16);
         self.retry_delay.saturating_mul(1 << doublings)
     }
+}
+
+/// What a command reads the body from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stdin {
+    /// A pipe.
+    #[default]
+    Pipe,
+    /// A file: it can be sought in, and opened anew as `/dev/stdin`.
+    File,
 }
 
 /// A program and its arguments, as given.

@@ -7,11 +7,11 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::console::say;
 use crate::broker::{
     Confirmation, ConnectOptions, DeliveryCount, Error, Numbers, Publisher, Result, Session,
     Unroutable,
 };
+use crate::console::say;
 use crate::doorbell::{Doorbell, Messenger};
 use crate::message::Message;
 

@@ -1,40 +1,90 @@
-//! Failed messages as they are published again: to the same queue, for another attempt, or to the one for those that were
-//! tried in vain. The headers say what happened, and keep the address that the message first had.
+//! Copies of messages that are published by a worker: to the same queue, for another attempt or as they are, or to the one for
+//! those that were tried in vain. The headers say what happened, and keep the address that the message first had.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::task::Task;
+use super::environment::header_number;
 use crate::message::{HeaderValue, Headers, Message};
 use crate::status::Status;
 
 /// How often the message has failed.
-pub(super) const ATTEMPTS: &str = "x-attempts";
+const ATTEMPTS: &str = "x-attempts";
 const EXIT_STATUS: &str = "x-exit-status";
 const FAILED_AT: &str = "x-failed-at";
 const FAILED_ON: &str = "x-failed-on";
+const ERROR: &str = "x-error";
 /// The exchange that it was first published to, and with which routing key.
 const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
 const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
+/// The `expiration` of a parked message, which would let it vanish from there.
+const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
+
+/// What parking says of a failure.
+const OF_PARKING: [&str; 4] = [EXIT_STATUS, FAILED_AT, FAILED_ON, ERROR];
 
 /// Headers that must not be published again: the sender's wish for more copies, which it has got
 /// (<https://www.rabbitmq.com/docs/sender-selected>), and what the broker counted.
 const SPENT: [&str; 4] = ["CC", "BCC", "x-delivery-count", "x-acquired-count"];
 
-/// The message for another attempt, from the tail of `queue`.
-pub(super) fn for_another_attempt(task: Task, queue: &str, failures: u64) -> Message {
-    readdressed(task, queue, failures)
+/// How often the message has failed, by its own header. Of one that was parked and moved back that is for people to read.
+pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
+    let was_parked = message
+        .properties
+        .headers
+        .as_ref()
+        .is_some_and(|headers| headers.contains_key(FAILED_AT));
+    if was_parked {
+        return None;
+    }
+    header_number(message, ATTEMPTS)
+}
+
+/// Whether a copy of the message would be the same. Text in a header that is not UTF-8, and a table that is nested too deeply,
+/// are read as bytes, and would be sent as such.
+#[allow(dead_code)] // not asked yet
+pub(super) fn can_be_copied(message: &Message) -> bool {
+    let headers = message.properties.headers.as_ref();
+    headers.is_none_or(|headers| headers.values().all(is_what_it_was))
+}
+
+#[allow(dead_code)]
+fn is_what_it_was(value: &HeaderValue) -> bool {
+    match value {
+        HeaderValue::Bytes(bytes) => str::from_utf8(bytes).is_ok(),
+        HeaderValue::Array(values) => values.iter().all(is_what_it_was),
+        HeaderValue::Table(table) => table.values().all(is_what_it_was),
+        _ => true,
+    }
+}
+
+/// The message as it is, at the tail of `queue`, which it came from. Its `expiration` is the sender's wish for that queue, and
+/// stays; its time begins anew.
+#[allow(dead_code)] // not asked for yet
+pub(super) fn unchanged(message: Message, queue: &str) -> Message {
+    readdressed(message, queue)
+}
+
+/// The message for another attempt, at the tail of `queue`, which it came from. What an earlier parking said of it is
+/// over.
+pub(super) fn for_another_attempt(message: Message, queue: &str, attempts: u64) -> Message {
+    let mut message = readdressed(message, queue);
+    let headers = message.properties.headers.get_or_insert_default();
+    headers.retain(|name, _| !OF_PARKING.contains(&name.as_str()));
+    count(headers, attempts);
+    message
 }
 
 /// The message for `park`, with the reason why it is there.
-pub(super) fn for_parking(task: Task, park: &str, failures: u64, status: Status) -> Message {
-    let mut message = readdressed(task, park, failures);
-    let headers = message.properties.headers.get_or_insert_default();
+pub(super) fn for_parking(message: Message, park: &str, attempts: u64, status: Status) -> Message {
+    let mut message = readdressed(message, park);
+    let expiration = message.properties.expiration.take();
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .into_owned();
+    let headers = message.properties.headers.get_or_insert_default();
+    count(headers, attempts);
     headers.extend(
         [
             (EXIT_STATUS, HeaderValue::Int32(status.code().into())),
@@ -44,6 +94,8 @@ pub(super) fn for_parking(task: Task, park: &str, failures: u64, status: Status)
             ),
             (FAILED_ON, HeaderValue::String(host)),
         ]
+        .into_iter()
+        .chain(expiration.map(|time| (ORIGINAL_EXPIRATION, HeaderValue::String(time))))
         .map(|(name, value)| (name.to_owned(), value)),
     );
     message
@@ -62,8 +114,12 @@ pub(super) fn original_address(message: &Message) -> (&str, &str) {
     }
 }
 
-fn readdressed(task: Task, queue: &str, failures: u64) -> Message {
-    let mut message = task.message;
+fn count(headers: &mut Headers, attempts: u64) {
+    let attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
+    headers.insert(ATTEMPTS.to_owned(), HeaderValue::Int32(attempts));
+}
+
+fn readdressed(mut message: Message, queue: &str) -> Message {
     let (exchange, routing_key) = original_address(&message);
     let original = [
         (ORIGINAL_EXCHANGE, exchange),
@@ -73,12 +129,115 @@ fn readdressed(task: Task, queue: &str, failures: u64) -> Message {
     let headers: &mut Headers = message.properties.headers.get_or_insert_default();
     headers.retain(|name, _| !SPENT.contains(&name.as_str()));
     headers.extend(original);
-    let failures = i32::try_from(failures).unwrap_or(i32::MAX);
-    headers.insert(ATTEMPTS.to_owned(), HeaderValue::Int32(failures));
     // The broker takes no other user's name than that of the connection.
     message.properties.user_id = None;
     message.exchange = String::new();
     queue.clone_into(&mut message.routing_key);
-    message.body = Arc::unwrap_or_clone(task.body);
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(headers: &[(&str, HeaderValue)]) -> Message {
+        let mut message = Message {
+            exchange: "exchange".to_owned(),
+            routing_key: "key".to_owned(),
+            body: b"body".to_vec(),
+            ..Message::default()
+        };
+        message.properties.user_id = Some("user".to_owned());
+        message.properties.expiration = Some("1000".to_owned());
+        message.properties.headers = Some(
+            headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+        );
+        message
+    }
+
+    fn text(text: &str) -> HeaderValue {
+        HeaderValue::String(text.to_owned())
+    }
+
+    fn header<'a>(message: &'a Message, name: &str) -> Option<&'a HeaderValue> {
+        message.properties.headers.as_ref()?.get(name)
+    }
+
+    #[test]
+    fn every_copy_is_for_its_queue_and_keeps_the_first_address() {
+        let spent = [
+            ("CC", text("a")),
+            ("x-delivery-count", HeaderValue::Int64(3)),
+            ("mine", text("b")),
+        ];
+        for copy in [
+            unchanged(message(&spent), "queue"),
+            for_another_attempt(message(&spent), "queue", 1),
+            for_parking(message(&spent), "queue", 1, Status::FAILURE),
+        ] {
+            assert_eq!((&*copy.exchange, &*copy.routing_key), ("", "queue"));
+            assert_eq!(original_address(&copy), ("exchange", "key"));
+            assert_eq!(header(&copy, "CC"), None);
+            assert_eq!(header(&copy, "x-delivery-count"), None);
+            assert_eq!(header(&copy, "mine"), Some(&text("b")));
+            assert_eq!(copy.properties.user_id, None);
+            assert_eq!(copy.body, b"body");
+            let again = unchanged(copy, "other");
+            assert_eq!(original_address(&again), ("exchange", "key"));
+        }
+    }
+
+    #[test]
+    fn only_a_parked_message_does_not_expire() {
+        let time = Some("1000".to_owned());
+        assert_eq!(unchanged(message(&[]), "q").properties.expiration, time);
+        let again = for_another_attempt(message(&[]), "q", 1);
+        assert_eq!(again.properties.expiration, time);
+        let parked = for_parking(message(&[]), "q", 1, Status::FAILURE);
+        assert_eq!(parked.properties.expiration, None);
+        assert_eq!(header(&parked, ORIGINAL_EXPIRATION), Some(&text("1000")));
+        let parked_again = for_parking(parked, "q", 1, Status::FAILURE);
+        assert_eq!(
+            header(&parked_again, ORIGINAL_EXPIRATION),
+            Some(&text("1000"))
+        );
+    }
+
+    #[test]
+    fn attempts_are_counted_anew_after_parking() {
+        assert_eq!(counted_attempts(&message(&[])), None);
+        let second = for_another_attempt(message(&[]), "q", 2);
+        assert_eq!(counted_attempts(&second), Some(2));
+        let as_it_is = unchanged(second.clone(), "q");
+        assert_eq!(counted_attempts(&as_it_is), Some(2));
+        let parked = for_parking(second, "park", 3, Status::exited(7));
+        assert_eq!(header(&parked, ATTEMPTS), Some(&HeaderValue::Int32(3)));
+        assert_eq!(counted_attempts(&parked), None);
+        assert_eq!(counted_attempts(&unchanged(parked.clone(), "q")), None);
+        let moved_back = for_another_attempt(parked, "q", 1);
+        assert_eq!(counted_attempts(&moved_back), Some(1));
+        assert_eq!(header(&moved_back, EXIT_STATUS), None);
+    }
+
+    #[test]
+    fn what_is_not_what_it_was_is_not_copied() {
+        let bytes = |bytes: &[u8]| HeaderValue::Bytes(bytes.to_vec());
+        for (value, can_be) in [
+            (text("text"), true),
+            (bytes(b"bytes"), true),
+            (bytes(b"caf\xe9"), false),
+            (HeaderValue::Array(vec![bytes(b"caf\xe9")]), false),
+            (
+                HeaderValue::Table([("a".to_owned(), bytes(b"caf\xe9"))].into()),
+                false,
+            ),
+        ] {
+            let message = message(&[("header", value)]);
+            assert_eq!(can_be_copied(&message), can_be, "{message:?}");
+        }
+        assert!(can_be_copied(&Message::default()));
+    }
 }

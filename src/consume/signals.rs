@@ -72,7 +72,7 @@ pub(super) fn comes_from_terminal(signal: i32) -> bool {
 }
 
 /// Whether whoever started us said that hangups are to be ignored (nohup). A handler would undo that.
-fn hangups_are_ignored() -> bool {
+pub(crate) fn hangups_are_ignored() -> bool {
     ignored().is_some_and(|mask| is_in(mask, SIGHUP))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::environment::{delivery_count, header_number};
+use super::environment::delivery_count;
 use super::link::Hold;
 use super::reissue;
 use crate::broker::{Delivery, DeliveryCount};
@@ -63,16 +63,24 @@ impl Task {
         (self, claim)
     }
 
+    /// The message with its body.
+    pub(super) fn into_message(self) -> Message {
+        Message {
+            body: Arc::unwrap_or_clone(self.body),
+            ..self.message
+        }
+    }
+
     /// Whether an earlier failure was counted in a header. To go on like that is right whatever the queue counts.
     pub(super) fn is_counted_in_header(&self) -> bool {
-        header_number(&self.message, reissue::ATTEMPTS).is_some()
+        reissue::counted_attempts(&self.message).is_some()
     }
 
     /// How often the message has failed before this delivery, if the queue counts deliveries as `count` says.
     ///
     /// Where nothing else is known, an earlier delivery that came to nothing is taken for a failure, as quorum queues take it.
     pub(super) fn earlier_failures(&self, count: DeliveryCount) -> u64 {
-        let counted_here = header_number(&self.message, reissue::ATTEMPTS).unwrap_or(0);
+        let counted_here = reissue::counted_attempts(&self.message).unwrap_or(0);
         let counted_by_broker = match (delivery_count(&self.message), count) {
             (Some(deliveries), _) => deliveries,
             (None, DeliveryCount::Unknown) => u64::from(self.redelivered),

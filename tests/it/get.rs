@@ -1,6 +1,13 @@
 //! amqp-get: what it takes, what it leaves, and that nothing is lost when it cannot write.
 
-use crate::support::Test;
+use std::io::Write as _;
+
+use amq_protocol::frame::AMQPFrame;
+use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::basic::{self, AMQPProperties};
+
+use crate::support::{Proxy, Test};
+use crate::wire::{Server, body, header, method, read_frame, serve_login};
 
 #[test]
 fn several_messages_are_written_one_after_the_other() {
@@ -71,4 +78,93 @@ fn counts_that_are_none_are_refused() {
             .exits(1);
     }
     test.queue("queue").holds(1);
+}
+
+/// A channel passes on no more than 32 acknowledgements that a quorum queue has not answered, and drops the rest when it
+/// is closed.
+#[test]
+fn many_are_acknowledged_on_several_channels() {
+    for arguments in ["", "--queue-type quorum"] {
+        let test = Test::new();
+        test.run(&format!("amqp-declare-queue -d {arguments} {{queue}}"))
+            .any_stdout()
+            .succeeds();
+        let queue = test.queue("queue");
+        queue.publish(numbers(100));
+        let proxy = Proxy::before(&test);
+        test.run("amqp-get -q {queue} -c 1000 --json")
+            .env("AMQP_URL", &proxy.url())
+            .any_stdout()
+            .succeeds();
+        queue.holds(0);
+        // Four to connect and to close, a get each and one in vain, a channel closed and one opened after each 32.
+        assert_eq!(proxy.round_trips(), 4 + 101 + 2 * 3);
+    }
+}
+
+#[test]
+fn many_that_are_looked_at_are_back_in_their_order_when_it_ends() {
+    for arguments in [
+        "",
+        "-a x-dead-letter-exchange=amq.fanout -a x-max-length=5000",
+        "--queue-type quorum -a x-dead-letter-exchange=amq.fanout -a x-max-length=5000",
+    ] {
+        for count in [200, 1100] {
+            let test = Test::new();
+            test.run(&format!("amqp-declare-queue -d {arguments} {{queue}}"))
+                .any_stdout()
+                .succeeds();
+            let queue = test.queue("queue");
+            let bodies: Vec<_> = numbers(count).collect();
+            queue.publish(&bodies);
+            test.run("amqp-get -q {queue} -c 1000000 --requeue")
+                .stdout(&bodies.concat())
+                .succeeds();
+            assert_eq!(queue.take_texts(), bodies, "{arguments} {count}");
+        }
+    }
+}
+
+fn numbers(count: u32) -> impl Iterator<Item = String> {
+    (0..count).map(|number| format!("{number} "))
+}
+
+#[test]
+fn a_connection_that_is_lost_leaves_word_of_what_was_done() {
+    let server = Server::start(|client| {
+        serve_login(client)?;
+        for tag in 1..=3 {
+            client.write_all(&get_ok(tag))?;
+            while !matches!(
+                read_frame(client)?,
+                AMQPFrame::Method(1, AMQPClass::Basic(basic::AMQPMethod::Get(_)))
+            ) {}
+        }
+        Ok(())
+    });
+    Test::new()
+        .run(&format!(
+            "amqp-get -q queue -c 5 --retry 1h -u amqp://{}",
+            server.address()
+        ))
+        .stdout("xxx")
+        .stderr_line("3 written, 2 acknowledged for certain: basic.get: connection lost: ")
+        .exits(1);
+}
+
+/// A message with the body `x` as the answer to basic.get.
+fn get_ok(delivery_tag: u64) -> Vec<u8> {
+    let get_ok = basic::AMQPMethod::GetOk(basic::GetOk {
+        delivery_tag,
+        redelivered: false,
+        exchange: String::new(),
+        routing_key: "queue".to_owned(),
+        message_count: 9,
+    });
+    [
+        method(1, &AMQPClass::Basic(get_ok)),
+        header(1, &AMQPProperties::default()),
+        body(b"x"),
+    ]
+    .concat()
 }

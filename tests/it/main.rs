@@ -25,6 +25,7 @@ mod seed_sources;
 mod side_by_side;
 mod support;
 mod support_works;
+mod termination;
 mod tls;
 mod tutorial;
 mod usage_errors;

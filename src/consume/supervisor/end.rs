@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Supervisor;
 use crate::broker;
-use crate::consume::console::say;
+use crate::console::say;
 use crate::consume::link::{Answer, Link};
 use crate::consume::outcome::{self, Account, End};
 use crate::consume::signals;

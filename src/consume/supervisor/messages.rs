@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use super::end::Cause;
 use super::{Stage, Supervisor};
 use crate::broker;
+use crate::console::say;
 use crate::consume::command::{Launcher, StartFailure};
-use crate::consume::console::say;
 use crate::consume::ending::{Ending, Verdict};
 use crate::consume::environment::Telling;
 use crate::consume::joblog::Start;
 use crate::consume::link::{Answer, Link};
-use crate::consume::options::{Acknowledgement, CommandLine, CommandWork, Work};
+use crate::consume::options::{Acknowledgement, CommandWork, Work};
 use crate::consume::outcome::End;
 use crate::consume::task::{Claim, Task};
 use crate::reason::reason;
@@ -108,7 +108,7 @@ impl Supervisor {
         .variables();
         self.commands_started += 1;
         let start = Start::now(self.commands_started);
-        let started = match self.launcher(&work.line) {
+        let started = match self.launcher(work) {
             Ok(launcher) => launcher.start(&environment, &task.body),
             Err(error) => Err(StartFailure::Machine(error)),
         };
@@ -126,10 +126,10 @@ impl Supervisor {
         }
     }
 
-    fn launcher(&mut self, line: &CommandLine) -> io::Result<&Launcher> {
+    fn launcher(&mut self, work: &CommandWork) -> io::Result<&Launcher> {
         match &mut self.launcher {
             Some(launcher) => Ok(launcher),
-            none => Ok(none.insert(Launcher::new(line)?)),
+            none => Ok(none.insert(Launcher::new(work)?)),
         }
     }
 

@@ -14,7 +14,6 @@ use anyhow::Context;
 use crossbeam_channel::Receiver;
 
 use super::command::Launcher;
-use super::console::say;
 use super::crew::Crew;
 use super::failed::Failed;
 use super::held::Until;
@@ -26,6 +25,7 @@ use super::printer::Printer;
 use super::signals::{Notice, Notices};
 use super::task::{Claim, Task};
 use crate::broker::{self, Arrival, ConnectOptions, Error, Session};
+use crate::console::say;
 use crate::doorbell::{Doorbell, Messenger};
 use crate::status::Status;
 use end::Stage;
@@ -33,6 +33,9 @@ use events::Event;
 
 /// The least time between two attempts to work on a connection.
 const BREATHER: Duration = Duration::from_secs(1);
+
+/// How long the tool waits at its end for what the job log is written to.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The running tool. It outlives a connection; what belongs to one is in its [`Link`].
 pub(super) struct Supervisor {
@@ -126,7 +129,18 @@ impl Supervisor {
             }
         }
         self.finish_without_broker();
+        self.finish_joblog();
         self.outcome()
+    }
+
+    fn finish_joblog(&mut self) {
+        let missing = self
+            .joblog
+            .take()
+            .map_or(0, |joblog| joblog.finish(LOG_PATIENCE));
+        if missing > 0 {
+            say(&format!("lines missing in the job log: {missing}"));
+        }
     }
 
     /// Whether the tool outlives its connections.

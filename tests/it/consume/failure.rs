@@ -412,3 +412,37 @@ fn the_broker_is_not_asked_about_the_queue_of_a_message_that_is_counted_already(
     eventually("two refusals in the log", || complaints() >= 2);
     assert_eq!(complaints(), 2, "{}", broker.log());
 }
+
+#[test]
+fn a_parked_message_does_not_expire() {
+    let test = Test::new();
+    let parking = test.queue("parking").declare();
+    let properties = AmqpProperties::default().with_expiration("3600000".to_owned());
+    test.queue("queue").declare().publish_with("a", &properties);
+    test.run("amqp-consume -q {queue} -c 1 --max-attempts 1 --park {parking} false")
+        .exits(1);
+    let parked = the_message_of(&parking);
+    assert_eq!(*parked.properties.expiration(), None);
+    assert_eq!(
+        header(&parked, "x-original-expiration"),
+        AmqpValue::LongString("3600000".to_owned())
+    );
+}
+
+#[test]
+fn a_message_that_is_moved_back_from_parking_has_all_its_attempts_again() {
+    for arguments in [FieldTable::new(), quorum()] {
+        let test = Test::new();
+        let parking = test.queue("parking").declare();
+        test.queue("queue").declare_with(arguments).publish(["a"]);
+        test.script("fail", r#"echo "$AMQP_ATTEMPT" >>attempts; exit 7"#);
+        for _ in 0..2 {
+            test.run("amqp-consume -q {queue} --idle-timeout 0s --max-attempts 2 --park {parking} ./fail")
+                .succeeds();
+            parking.holds(1);
+            test.shell("amqp-get -q {parking} --json | amqp-publish --jsonl -e '' -r {queue}")
+                .succeeds();
+        }
+        assert_eq!(lines(&test, "attempts"), ["1", "2", "1", "2"]);
+    }
+}

@@ -9,14 +9,14 @@ use super::{has_lines, lines, nobody_is_left};
 use crate::support::{Command, Running, Signal, Test, eventually_some};
 
 /// The tool as process 1 of a namespace of its own.
-fn as_first_process<'t>(test: &'t Test, line: &str) -> Command<'t> {
+pub(crate) fn as_first_process<'t>(test: &'t Test, line: &str) -> Command<'t> {
     test.run(&format!(
         "unshare --user --map-root-user --pid --fork --mount-proc --kill-child {line}"
     ))
 }
 
 /// Signals the process that `unshare` waits for.
-fn signal_first_process(running: &Running<'_>, signal: Signal) {
+pub(crate) fn signal_first_process(running: &Running<'_>, signal: Signal) {
     let id = running.id();
     let children = format!("/proc/{id}/task/{id}/children");
     let child = eventually_some("the first process", || {

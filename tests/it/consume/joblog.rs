@@ -3,7 +3,7 @@
 use amiquip::AmqpProperties;
 
 use super::lines;
-use crate::support::Test;
+use crate::support::{Signal, Test};
 
 #[test]
 fn each_command_has_a_line() {
@@ -90,7 +90,7 @@ fn a_log_on_a_full_disk_stops_no_work() {
     queue.publish(["a", "b"]);
     test.run("amqp-consume -q {queue} -c 2 --joblog /dev/full cat")
         .stdout("ab")
-        .stderr("writing the job log: No space left on device\n")
+        .stderr("writing the job log: No space left on device\nlines missing in the job log: 2\n")
         .succeeds();
     queue.holds(0);
 }
@@ -102,4 +102,23 @@ fn the_log_may_be_standard_error() {
     test.run("amqp-consume -q {queue} -c 1 --joblog /dev/stderr true")
         .stderr_line("\t0\t0\t{queue}\t\t0")
         .succeeds();
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_nothing() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a", "b"]);
+    test.shell("mkfifo log").succeeds();
+    test.run("amqp-consume -q {queue} -c 1 --joblog log true")
+        .stderr("lines missing in the job log: 1\n")
+        .succeeds();
+    let tool = test
+        .run("amqp-consume -q {queue} --joblog log true")
+        .stderr("lines missing in the job log: 1\n")
+        .spawn();
+    queue.has_consumers(1);
+    queue.holds(0);
+    tool.signal(Signal::TERM);
+    tool.exits(143);
 }

@@ -4,12 +4,13 @@ mod broker_trouble;
 mod environment;
 mod exit_status;
 mod failure;
-mod first_process;
+pub(crate) mod first_process;
 mod joblog;
 mod jobs;
 mod json;
 mod random_walk;
 mod signals;
+mod stdin;
 mod storm;
 mod time;
 

@@ -263,3 +263,20 @@ fn the_tool_ends_though_the_broker_has_fallen_silent() {
     tool.signal(Signal::TERM);
     tool.exits(143);
 }
+
+#[test]
+fn the_tool_ends_though_nobody_reads_its_standard_error() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a", "b"]);
+    // The first line of the log that cannot be written is something to say.
+    let tool = test
+        .run("amqp-consume -q {queue} --joblog /dev/full sh -c 'cat >>done; echo >>done'")
+        .stderr_full()
+        .spawn();
+    has_lines(&test, "done", 2);
+    queue.has_consumers(1);
+    tool.signal(Signal::TERM);
+    tool.exits(143);
+    queue.holds(0);
+}

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{self, Stdio};
@@ -125,6 +126,16 @@ impl<'t> Command<'t> {
         self.process.stdout(writer);
         self.keeps_stdout = false;
         self
+    }
+
+    /// Standard error is a pipe that is full, and that nobody reads.
+    pub(crate) fn stderr_full(mut self) -> Self {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let capacity = rustix::pipe::fcntl_getpipe_size(&writer).unwrap();
+        writer.write_all(&vec![b'x'; capacity]).unwrap();
+        std::mem::forget(reader);
+        self.process.stderr(writer);
+        self.any_stderr()
     }
 
     /// Exactly this must be on standard output; `{placeholders}` are filled in.
