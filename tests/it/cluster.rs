@@ -53,8 +53,8 @@ fn no_message_is_lost_with_the_node_that_we_are_connected_to() {
     // What the worker had when its node ended comes back to the queue with that node, or (RabbitMQ 4.3) a minute later.
     cluster.nodes[1].resume().unwrap();
     let done = || -> BTreeSet<u32> {
-        let text = test.read("done");
-        let complete = text
+        let written = test.read("done");
+        let complete = written
             .split_inclusive('\n')
             .filter(|line| line.ends_with('\n'));
         complete.map(|line| line.trim().parse().unwrap()).collect()
