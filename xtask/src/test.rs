@@ -135,6 +135,7 @@ fn print_reference(version: &str, passed: usize) {
 
 /// The integration tests with another broker.
 fn with_broker(root: &Path, name: &str, options: &Options) -> Result<()> {
+    ensure!(Broker::is_known(name), "no broker is called {name}");
     install::reference_tools()?;
     let broker = match Broker::provide(name) {
         Ok(broker) => broker,

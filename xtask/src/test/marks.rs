@@ -6,7 +6,6 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use testbroker::FLAVOURS;
 
 use super::broker::Broker;
 
@@ -174,14 +173,11 @@ impl FromStr for Selector {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let is_known = |name: &str| {
-            Broker::OTHERS.contains(&name) || FLAVOURS.iter().any(|flavour| flavour.name == name)
-        };
         Ok(match text.trim().split_once(' ') {
             Some(("since", release)) => Self::Since(release.parse()?),
             Some(("before", release)) => Self::Before(release.parse()?),
             None if text.trim() == "any" => Self::Any,
-            None if is_known(text.trim()) => Self::Named(text.trim().to_owned()),
+            None if Broker::is_known(text.trim()) => Self::Named(text.trim().to_owned()),
             _ => bail!("{text:?} is not a broker"),
         })
     }
