@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+use crate::cache::cache_folder;
+
 /// The variable that names the broker of a test run. Unset or empty: the machine's own RabbitMQ.
 pub const BROKER_VARIABLE: &str = "AMQP_TOOLS_BROKER";
 
@@ -17,7 +19,7 @@ pub struct Flavour {
     pub release: &'static str,
     /// The Debian suite that has this release.
     pub suite: &'static str,
-    /// The name of that Debian's root folder in the [`cache`].
+    /// The name of that Debian's root folder in the [cache](cache_folder).
     pub root: &'static str,
     pub(crate) configuration: &'static [&'static str],
 }
@@ -58,10 +60,12 @@ impl Flavour {
             .with_context(|| format!("no RabbitMQ here is called {name:?}"))
     }
 
-    /// The one that [`BROKER_VARIABLE`] names; nothing where that is unset or empty.
+    /// The one that [`BROKER_VARIABLE`] names; nothing where that is unset or empty, or names a broker that is not RabbitMQ.
     pub fn from_environment() -> Result<Option<&'static Self>> {
         match env::var(BROKER_VARIABLE) {
-            Ok(name) if !name.is_empty() => Self::named(&name).context(BROKER_VARIABLE).map(Some),
+            Ok(name) if !name.is_empty() && name != "qpid" => {
+                Self::named(&name).context(BROKER_VARIABLE).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -76,18 +80,8 @@ impl Flavour {
 
     /// Where this flavour's Debian is, or would be.
     pub fn root_folder(&self) -> Result<PathBuf> {
-        Ok(cache()?.join(self.root))
+        cache_folder(self.root)
     }
-}
-
-/// The folder for what is kept between test runs: `${XDG_CACHE_HOME:-~/.cache}/amqp-tools`.
-pub fn cache() -> Result<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let base = set("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME is set")?;
-    Ok(base.join("amqp-tools"))
 }
 
 #[cfg(test)]

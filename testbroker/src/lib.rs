@@ -6,6 +6,7 @@
 //! `AMQP_TOOLS_BROKER` names the release that private nodes run, see [`Flavour`]. A release that this machine does not
 //! have is run out of a Debian in a folder, which `cargo xtask test` makes.
 
+mod cache;
 mod cluster;
 mod epmd;
 mod flavour;
@@ -16,8 +17,9 @@ mod ports;
 mod service;
 mod supervised;
 
+pub use cache::cache_folder;
 pub use cluster::Cluster;
-pub use flavour::{BROKER_VARIABLE, FLAVOURS, Flavour, cache};
+pub use flavour::{BROKER_VARIABLE, FLAVOURS, Flavour};
 pub use installation::Installation;
 pub use node::Broker;
 pub use options::Options;

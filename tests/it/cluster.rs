@@ -53,20 +53,20 @@ fn no_message_is_lost_with_the_node_that_we_are_connected_to() {
     // What the worker had when its node ended comes back to the queue with that node, or (RabbitMQ 4.3) a minute later.
     cluster.nodes[1].resume().unwrap();
     let done = || -> BTreeSet<u32> {
-        let text = test.read("done");
-        let complete = text
+        let written = test.read("done");
+        let complete = written
             .split_inclusive('\n')
             .filter(|line| line.ends_with('\n'));
         complete.map(|line| line.trim().parse().unwrap()).collect()
     };
-    let all = until(PATIENCE, || {
+    let every = until(PATIENCE, || {
         (done().len() == MESSAGES as usize).then_some(())
     });
     let done = done();
     let lost: Vec<u32> = (1..=MESSAGES)
         .filter(|number| !done.contains(number))
         .collect();
-    assert!(all.is_some(), "lost: {lost:?}");
+    assert!(every.is_some(), "lost: {lost:?}");
     consuming.signal(Signal::TERM);
     consuming.exits(143);
     queue.holds(0);

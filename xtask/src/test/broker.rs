@@ -22,6 +22,10 @@ impl Broker {
     /// Those that are not RabbitMQ.
     pub(super) const OTHERS: [&str; 1] = ["qpid"];
 
+    pub(super) fn is_known(name: &str) -> bool {
+        Self::OTHERS.contains(&name) || Flavour::named(name).is_ok()
+    }
+
     /// The broker of that name; what it needs is installed if it is missing.
     pub(super) fn provide(name: &str) -> Result<Self> {
         if Self::OTHERS.contains(&name) {

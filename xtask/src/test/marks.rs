@@ -6,7 +6,6 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use testbroker::FLAVOURS;
 
 use super::broker::Broker;
 
@@ -73,9 +72,6 @@ impl Marks {
 
     /// Which of these tests, which are all there are, the broker runs.
     pub(super) fn plan(&self, tests: &[String], broker: &Broker) -> Result<Plan> {
-        let mut only = self.of(broker).any(|mark| mark.kind == Kind::Only);
-        let mut kinds: BTreeMap<&str, Kind> = BTreeMap::new();
-        let mut concerned: Vec<&str> = Vec::new();
         for mark in &self.0 {
             ensure!(
                 tests.iter().any(|test| mark.covers(test)),
@@ -84,6 +80,8 @@ impl Marks {
                 mark.tests
             );
         }
+        let mut kinds: BTreeMap<&str, Kind> = BTreeMap::new();
+        let mut concerned: Vec<&str> = Vec::new();
         for mark in self.of(broker) {
             for test in tests.iter().filter(|test| mark.covers(test)) {
                 if mark.kind == Kind::Only {
@@ -95,7 +93,7 @@ impl Marks {
                 }
             }
         }
-        only &= !concerned.is_empty();
+        let only = self.of(broker).any(|mark| mark.kind == Kind::Only);
         let mut plan = Plan::default();
         for test in tests {
             if only && !concerned.contains(&test.as_str()) {
@@ -111,13 +109,9 @@ impl Marks {
         Ok(plan)
     }
 
-    fn of(&self, broker: &Broker) -> impl Iterator<Item = &Mark> {
-        let broker = broker.clone();
-        self.0.iter().filter(move |mark| {
-            mark.brokers
-                .iter()
-                .any(|selector| selector.selects(&broker))
-        })
+    fn of<'m>(&'m self, broker: &'m Broker) -> impl Iterator<Item = &'m Mark> {
+        let concerns = |mark: &&Mark| mark.brokers.iter().any(|selector| selector.selects(broker));
+        self.0.iter().filter(concerns)
     }
 }
 
@@ -148,6 +142,12 @@ impl Mark {
 }
 
 impl Plan {
+    pub(super) fn is_empty(&self) -> bool {
+        [&self.run, &self.skipped, &self.failing]
+            .iter()
+            .all(|tests| tests.is_empty())
+    }
+
     /// The same for the tests alone whose names contain one of these words; without words, for all.
     pub(super) fn narrowed(mut self, words: &[String]) -> Self {
         let keep = |test: &String| words.is_empty() || words.iter().any(|word| test.contains(word));
@@ -173,14 +173,11 @@ impl FromStr for Selector {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let is_known = |name: &str| {
-            Broker::OTHERS.contains(&name) || FLAVOURS.iter().any(|flavour| flavour.name == name)
-        };
         Ok(match text.trim().split_once(' ') {
             Some(("since", release)) => Self::Since(release.parse()?),
             Some(("before", release)) => Self::Before(release.parse()?),
             None if text.trim() == "any" => Self::Any,
-            None if is_known(text.trim()) => Self::Named(text.trim().to_owned()),
+            None if Broker::is_known(text.trim()) => Self::Named(text.trim().to_owned()),
             _ => bail!("{text:?} is not a broker"),
         })
     }

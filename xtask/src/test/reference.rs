@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use testbroker::{Flavour, cache};
+use testbroker::{Flavour, cache_folder};
 
 /// Tells the tests where the five programs of the reference are. Unset: in `/usr/bin`.
 pub(super) const VARIABLE: &str = "AMQP_TOOLS_REFERENCE";
@@ -42,7 +42,7 @@ impl Reference {
             return Ok(None);
         }
         let version = version(&root)?;
-        let folder = cache()?.join(format!("reference-{version}"));
+        let folder = cache_folder(&format!("reference-{version}"))?;
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let linker = Linker::of(&root)?;
         for tool in TOOLS {
