@@ -9,6 +9,7 @@ use crate::broker::{
 };
 use crate::message::Headers;
 use crate::status::Status;
+use crate::stdout;
 use crate::termination::end_at_signals;
 
 /// How results are printed.
@@ -77,6 +78,7 @@ pub struct Binding {
 
 /// Declares the queues and prints their names as the broker confirms them.
 pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Result<Status> {
+    stdout::ensure_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
     let (session, mut first) = open_declaring_first(connect, options)?;
     for name in &options.names {
@@ -144,6 +146,7 @@ pub enum DeleteAction {
 
 /// Deletes or purges the queues and prints how many messages were in each.
 pub fn delete(connect: &ConnectOptions, options: &DeleteOptions) -> anyhow::Result<Status> {
+    stdout::ensure_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
     let session = Session::open(connect)?;
     for name in &options.names {

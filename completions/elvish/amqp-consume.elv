@@ -42,6 +42,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand --on-exit 'The same for certain exit statuses, such as 65=reject or 64-78,99=requeue; may be given several times'
             cand --max-attempts 'Reject a message that has failed N times instead of requeueing it'
             cand --park 'Put a message that has failed --max-attempts times into this queue instead of rejecting it'
+            cand --delivery-limit 'The queue''s delivery limit: a message close to it goes to the queue''s tail, so that the broker does not drop it; 0: it may [default: 20 with RabbitMQ 4.0 or later]'
             cand -u 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn'
             cand --url 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn'
             cand -s 'The broker''s host [default: localhost]'

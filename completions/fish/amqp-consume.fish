@@ -19,6 +19,7 @@ ack\t''"
 complete -c amqp-consume -l on-exit -d 'The same for certain exit statuses, such as 65=reject or 64-78,99=requeue; may be given several times' -r
 complete -c amqp-consume -l max-attempts -d 'Reject a message that has failed N times instead of requeueing it' -r
 complete -c amqp-consume -l park -d 'Put a message that has failed --max-attempts times into this queue instead of rejecting it' -r
+complete -c amqp-consume -l delivery-limit -d 'The queue\'s delivery limit: a message close to it goes to the queue\'s tail, so that the broker does not drop it; 0: it may [default: 20 with RabbitMQ 4.0 or later]' -r
 complete -c amqp-consume -s u -l url -d 'The broker\'s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn' -r
 complete -c amqp-consume -s s -l server -d 'The broker\'s host [default: localhost]' -r
 complete -c amqp-consume -l port -d 'The port [default: 5672, with TLS 5671]' -r

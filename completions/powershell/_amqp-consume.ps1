@@ -45,6 +45,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-consume' -ScriptBlock {
             [CompletionResult]::new('--on-exit', '--on-exit', [CompletionResultType]::ParameterName, 'The same for certain exit statuses, such as 65=reject or 64-78,99=requeue; may be given several times')
             [CompletionResult]::new('--max-attempts', '--max-attempts', [CompletionResultType]::ParameterName, 'Reject a message that has failed N times instead of requeueing it')
             [CompletionResult]::new('--park', '--park', [CompletionResultType]::ParameterName, 'Put a message that has failed --max-attempts times into this queue instead of rejecting it')
+            [CompletionResult]::new('--delivery-limit', '--delivery-limit', [CompletionResultType]::ParameterName, 'The queue''s delivery limit: a message close to it goes to the queue''s tail, so that the broker does not drop it; 0: it may [default: 20 with RabbitMQ 4.0 or later]')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn')
             [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'The broker''s host [default: localhost]')

@@ -194,8 +194,16 @@ impl Consume {
         let Some(exchange) = &self.exchange else {
             return Vec::new();
         };
-        let keys = self.routing_key.as_deref().unwrap_or_default();
-        keys.split(',')
+        let mut keys: Vec<&str> = self
+            .routing_key
+            .iter()
+            .flat_map(|keys| keys.split(','))
+            .filter(|key| !key.is_empty())
+            .collect();
+        if keys.is_empty() {
+            keys.push("");
+        }
+        keys.into_iter()
             .map(|routing_key| Binding {
                 exchange: exchange.clone(),
                 routing_key: routing_key.to_owned(),

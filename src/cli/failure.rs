@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::UsageError;
 use super::duration::parse_duration;
-use crate::consume::{Action, AttemptLimit, FailurePolicy, Rule};
+use crate::consume::{Action, AttemptLimit, DeliveryLimit, FailurePolicy, Rule};
 
 const HEADING: &str = "Failure";
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -39,6 +39,10 @@ pub(super) struct FailureArgs {
     /// Put a message that has failed --max-attempts times into this queue instead of rejecting it
     #[arg(long, value_name = "QUEUE", requires = "max_attempts", help_heading = HEADING)]
     park: Option<String>,
+
+    /// The queue's delivery limit: a message close to it goes to the queue's tail, so that the broker does not drop it; 0: it may [default: 20 with RabbitMQ 4.0 or later]
+    #[arg(long, value_name = "N", help_heading = HEADING)]
+    delivery_limit: Option<u64>,
 }
 
 /// The actions by name.
@@ -77,6 +81,9 @@ impl FailureArgs {
                 max_attempts,
                 park: self.park.clone(),
             }),
+            delivery_limit: self
+                .delivery_limit
+                .map_or(DeliveryLimit::Default, delivery_limit),
         })
     }
 
@@ -96,10 +103,15 @@ impl FailureArgs {
             ("--on-failure", self.on_failure.is_some()),
             ("--on-exit", !self.on_exit.is_empty()),
             ("--max-attempts", self.max_attempts.is_some()),
+            ("--delivery-limit", self.delivery_limit.is_some()),
         ]
         .into_iter()
         .find_map(|(flag, given)| given.then_some(flag))
     }
+}
+
+fn delivery_limit(number: u64) -> DeliveryLimit {
+    NonZeroU64::new(number).map_or(DeliveryLimit::Off, DeliveryLimit::Of)
 }
 
 fn parse_rule(text: &str) -> Result<Rule, String> {
@@ -147,6 +159,12 @@ mod tests {
         ] {
             assert_eq!(parse_rule(text), Ok(Rule { statuses, action }), "{text}");
         }
+    }
+
+    #[test]
+    fn a_delivery_limit_of_none_is_none() {
+        assert_eq!(delivery_limit(0), DeliveryLimit::Off);
+        assert_eq!(delivery_limit(1), DeliveryLimit::Of(NonZeroU64::MIN));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use clap::{Command, FromArgMatches};
 use crate::console::{self, say as complain};
 use crate::reason;
 use crate::status::Status;
+use crate::stdout;
 
 pub use consume::Consume;
 pub use declare_queue::DeclareQueue;
@@ -98,8 +99,8 @@ fn usage_error<T: Tool>(message: &str) -> ExitCode {
 /// Prints a text that was asked for. If it cannot be written, that is a failure.
 fn print(text: &str) -> ExitCode {
     let mut stdout = io::stdout();
-    match stdout
-        .write_all(text.as_bytes())
+    match stdout::ensure_open()
+        .and_then(|()| stdout.write_all(text.as_bytes()))
         .and_then(|()| stdout.flush())
     {
         Ok(()) => Status::SUCCESS.into(),

@@ -14,6 +14,20 @@ pub struct FailurePolicy {
     pub rules: Vec<Rule>,
     /// How often a message may fail; `None`: for ever.
     pub attempts: Option<AttemptLimit>,
+    /// How often the queue's messages may be delivered before the broker drops them.
+    pub delivery_limit: DeliveryLimit,
+}
+
+/// The delivery limit of a quorum queue, which a worker is to keep its messages from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeliveryLimit {
+    /// The broker's own, by its release.
+    #[default]
+    Default,
+    /// It is none of the worker's business.
+    Off,
+    /// The queue has this one.
+    Of(NonZeroU64),
 }
 
 /// What is done about a failed message.
@@ -116,6 +130,7 @@ mod tests {
                     max_attempts,
                     park: park.map(str::to_owned),
                 }),
+            delivery_limit: DeliveryLimit::Default,
         }
     }
 

@@ -22,7 +22,7 @@ pub(crate) mod signals;
 mod supervisor;
 mod task;
 
-pub use failure::{Action, AttemptLimit, FailurePolicy, Rule};
+pub use failure::{Action, AttemptLimit, DeliveryLimit, FailurePolicy, Rule};
 pub use options::{
     Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Stdin, Work,
 };

@@ -77,8 +77,11 @@ pub struct CommandWork {
 impl CommandWork {
     /// The pause before the command is run again that has failed `runs` times.
     pub(super) fn pause_after(&self, runs: u32) -> Duration {
+        // Longer than anybody waits, and within the range of the clock.
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
         let doublings = runs.saturating_sub(1).min(16);
-        self.retry_delay.saturating_mul(1 << doublings)
+        let pause = self.retry_delay.saturating_mul(1 << doublings);
+        pause.min(CENTURY)
     }
 }
 

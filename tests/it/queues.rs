@@ -165,3 +165,23 @@ fn deleting_tells_in_json_too() {
         .stdout("{\"queue\":\"{queue}\",\"messages\":1}\n")
         .succeeds();
 }
+
+#[test]
+fn nothing_is_done_that_could_not_be_told() {
+    let test = Test::new();
+    test.shell("amqp-declare-queue -d {queue} >&-")
+        .stderr("standard output: it is closed\n")
+        .exits(1);
+    assert!(!test.queue("queue").exists());
+    let queue = test.queue("queue").declare();
+    for what in ["", "--purge"] {
+        queue.publish(["a"]);
+        test.shell(&format!("amqp-delete-queue {what} {{queue}} >&-"))
+            .stderr("standard output: it is closed\n")
+            .exits(1);
+    }
+    queue.holds(2);
+    test.shell("amqp-get --help >&-")
+        .stderr_line("standard output: it is closed")
+        .exits(1);
+}

@@ -1,5 +1,7 @@
 //! The exit status tells what became of the messages, and a message whose command failed is not lost.
 
+use amiquip::ExchangeType;
+
 use super::{PICKY, end_all, lines};
 use crate::support::{Test, eventually};
 
@@ -193,4 +195,36 @@ fn wrong_usage_is_status_1_and_takes_nothing() {
             .exits(1);
     }
     assert!(!queue.take().unwrap().redelivered);
+}
+
+#[test]
+fn empty_routing_keys_between_others_are_skipped() {
+    for (keys, bound, not_bound) in [
+        ("one,,two,", ["one", "two"], ""),
+        ("", ["", ""], "one"),
+        (",", ["", ""], "one"),
+    ] {
+        let test = Test::new();
+        let exchange = test.name("exchange");
+        let other = test.queue("other").declare();
+        other.bind_to(&ExchangeType::Direct, &exchange, "other");
+        let tool = test
+            .run("amqp-consume -q {queue} -e {exchange} -c 2 -r")
+            .args([keys, "cat"])
+            .stdout("aa")
+            .spawn();
+        let queue = test.queue("queue");
+        eventually("the queue", || queue.exists());
+        queue.has_consumers(1);
+        test.run("amqp-publish -e {exchange} --mandatory -b a -r")
+            .arg(not_bound)
+            .any_stderr()
+            .exits(1);
+        for key in bound {
+            test.run("amqp-publish -e {exchange} --mandatory -b a -r")
+                .arg(key)
+                .succeeds();
+        }
+        tool.succeeds();
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use amiquip::{AmqpProperties, AmqpValue, FieldTable};
 use testbroker::{Broker, Options};
 
-use super::{PICKY, lines, nobody_is_left};
+use super::{PICKY, has_lines, lines, nobody_is_left};
 use crate::support::{Message, Queue, Signal, Test, eventually};
 
 fn quorum() -> FieldTable {
@@ -445,4 +445,18 @@ fn a_message_that_is_moved_back_from_parking_has_all_its_attempts_again() {
         }
         assert_eq!(lines(&test, "attempts"), ["1", "2", "1", "2"]);
     }
+}
+
+#[test]
+fn a_retry_that_is_never_due_can_be_waited_for() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a"]);
+    let tool = test
+        .run("amqp-consume -q {queue} -c 1 --retries 1 --retry-delay 9223372036854775807 --joblog log false")
+        .spawn();
+    has_lines(&test, "log", 2);
+    tool.signal(Signal::TERM);
+    tool.exits(143);
+    queue.holds(1);
 }

@@ -52,8 +52,8 @@ fn a_file_can_be_opened_anew_and_not_be_changed() {
     queue.publish(["one two"]);
     test.script(
         "read_twice",
-        r#"(echo x >/dev/stdin) 2>/dev/null && exit 9
-           tail -c 3 /dev/stdin; head -c 3 /dev/stdin; tail -c +4"#,
+        r"(echo x >/dev/stdin) 2>/dev/null && exit 9
+           tail -c 3 /dev/stdin; head -c 3 /dev/stdin; tail -c +4",
     );
     test.run("amqp-consume -q {queue} -c 1 --stdin file ./read_twice")
         .stdout("twoone two")
