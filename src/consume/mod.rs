@@ -18,6 +18,7 @@ mod outbox;
 mod outcome;
 mod printer;
 mod reissue;
+pub mod run;
 pub(crate) mod signals;
 mod supervisor;
 mod task;

@@ -1,0 +1,405 @@
+//! What comes from the broker, and when it is subscribed to.
+
+use super::event::{
+    Action, Arrival, FromBroker, Id, Notice, Settlement, Subscription, Time, Trouble,
+};
+use super::link::{LinkState, Question, SubscriptionState, Uncertain};
+use super::message::{Claim, Delivery, Message, Place};
+use super::phase::{Cause, Phase};
+use super::{Run, RunWork};
+
+/// The least time between two connections.
+const BREATHER: Time = Time::from_secs(1);
+
+/// How long a queue may have messages and deliver none.
+const LONGEST_WITHHOLDING: Time = Time::from_secs(5);
+
+/// With a count and `--retry`, what is not certain is made so after that many messages, so that a break leaves few in doubt.
+const CERTAIN_EVERY: u64 = 1000;
+
+impl Run {
+    pub(super) fn on_broker(&mut self, event: FromBroker) {
+        match event {
+            FromBroker::Connected {
+                delivery_limit,
+                prefetch_of_channel,
+            } => {
+                self.link.state = LinkState::Open;
+                self.link.delivery_limit = delivery_limit;
+                self.link.prefetch_of_channel = prefetch_of_channel;
+                self.link.prefetch = self.options.prefetch;
+                self.quiet_since = self.now;
+            }
+            FromBroker::Lost(trouble) => self.on_lost(trouble),
+            FromBroker::Subscribed(subscription) => {
+                self.link.subscribed(subscription);
+                let is_fruitless_so_far = self.in_hand.values().any(|message| message.is_held());
+                self.link.fruitless_since = is_fruitless_so_far.then_some(self.now);
+            }
+            FromBroker::Unsubscribed(subscription) => self.on_unsubscribed(subscription),
+            FromBroker::CancelledByBroker(subscription) => self.on_cancelled(subscription),
+            FromBroker::Delivered(id, subscription, arrival) => {
+                self.on_delivered(id, subscription, arrival)
+            }
+            FromBroker::Ready(count) => self.on_ready(count),
+            FromBroker::Closed => self.on_closed(),
+        }
+    }
+
+    fn on_delivered(&mut self, id: Id, subscription: Subscription, arrival: Arrival) {
+        self.link.delivered();
+        self.quiet_since = self.now;
+        self.withholding_since = None;
+        if arrival.redelivered || arrival.attempts.is_some() {
+            self.given_back.pop_front();
+        }
+        if arrival.delivery_count.is_some() {
+            self.on_counts_deliveries(Some(true));
+        }
+        let delivery = Delivery {
+            connection: self.link.number,
+            subscription,
+            arrival,
+        };
+        match self.place_on_arrival(&delivery) {
+            Some(place) if self.phase.is_consuming() => self.take_in_hand(id, delivery, place),
+            _ => drop(self.waiting.insert(id, delivery)),
+        }
+    }
+
+    fn on_unsubscribed(&mut self, subscription: Subscription) {
+        let Some((certain, silent)) = self.link.unsubscribed(subscription) else {
+            return;
+        };
+        self.succeeded += certain.successes;
+        let may_be_empty = silent && self.phase.is_consuming() && self.drains() && self.is_idle();
+        if may_be_empty && self.link.question.is_none() {
+            self.ask(Question::IsItEmpty);
+        }
+    }
+
+    fn ask(&mut self, question: Question) {
+        self.link.question = Some(question);
+        self.act(Action::CountReady);
+    }
+
+    fn on_ready(&mut self, count: u32) {
+        match self.link.question.take() {
+            Some(Question::IsItEmpty) if self.phase.is_consuming() && self.is_idle() => {
+                self.on_silent_queue(count)
+            }
+            Some(Question::DoesItWithhold)
+                if self.phase.is_consuming() && self.link.fruitless_since.is_some() =>
+            {
+                self.link.fruitless_since = Some(self.now);
+                if count > 0 {
+                    self.say(Notice::GivingBackHeld);
+                    self.give_back_held();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The queue delivered nothing to a subscription, and says that so many messages are ready.
+    fn on_silent_queue(&mut self, count: u32) {
+        if count == 0 {
+            self.end_idle();
+            return;
+        }
+        let since = *self.withholding_since.get_or_insert(self.now);
+        self.quiet_since = self.now;
+        if self.now.saturating_sub(since) >= LONGEST_WITHHOLDING {
+            self.fail(format!(
+                "the queue has {count} messages and has delivered none for 5s: if it is a stream, give --offset; if it has a \
+                 single active consumer, that is another one"
+            ));
+        }
+    }
+
+    /// The connection is gone, or could not be had.
+    fn on_lost(&mut self, trouble: Trouble) {
+        let was_closing = self.link.state == LinkState::Closing;
+        let doubtful = self.link.uncertain;
+        let nothing_to_prove = doubtful.messages() == 0;
+        self.leave_link();
+        if was_closing && nothing_to_prove && !matches!(self.phase, Phase::Consuming) {
+            return; // All that was to be certain is.
+        }
+        self.give_up_uncertain(doubtful);
+        let goes_on = self.phase.lies_in_the_work()
+            && trouble.may_pass
+            && self.options.reconnect
+            && self.signals == 0;
+        if goes_on {
+            self.say(Notice::ConnectingAnew(trouble.reason));
+            self.phase = Phase::Consuming;
+            self.connect_anew(BREATHER);
+        } else if self.phase.lies_in_the_work() {
+            self.phase = Phase::Draining(Cause::Trouble(trouble.reason));
+            self.stop_commands();
+        } else {
+            self.say(Notice::AlsoFailed(trouble.reason));
+            if matches!(self.phase, Phase::Draining(Cause::Trouble(_))) {
+                self.stop_commands();
+            }
+        }
+    }
+
+    /// Messages whose settlement may not have reached the queue count as not done.
+    pub(super) fn give_up_uncertain(&mut self, doubtful: Uncertain) {
+        if doubtful.messages() > 0 {
+            self.in_doubt += doubtful.messages();
+            self.failed = self.failed.saturating_sub(doubtful.failures);
+            self.say(Notice::InDoubt(doubtful.messages()));
+        }
+    }
+
+    pub(super) fn connect_anew(&mut self, pause: Time) {
+        self.link = self.link.next();
+        self.act(Action::Connect(self.link.number, pause));
+    }
+
+    /// There is no connection any more, and none of its deliveries is ours.
+    pub(super) fn leave_link(&mut self) {
+        self.link.state = LinkState::Gone;
+        self.link.subscriptions.clear();
+        self.link.question = None;
+        self.link.fruitless_since = None;
+        let waiting = std::mem::take(&mut self.waiting);
+        for id in waiting.into_keys() {
+            self.act(Action::Forget(id));
+        }
+        let ids: Vec<Id> = self.in_hand.keys().copied().collect();
+        for id in ids {
+            self.lose_claim(id);
+        }
+    }
+
+    fn lose_claim(&mut self, id: Id) {
+        let Some(message) = self.in_hand.get_mut(&id) else {
+            return;
+        };
+        match (message.claim, &message.place) {
+            (Claim::Acknowledged | Claim::Lost, _) => {}
+            (Claim::Unsettled, Place::Working(_)) => message.claim = Claim::Lost,
+            (Claim::Unsettled, _) => self.forget(id),
+        }
+    }
+
+    /// The broker ended a subscription: the queue is gone, or (RabbitMQ 4.3) it took back a delivery that was not settled in
+    /// time. What is said on that channel about such a delivery would break the connection, so another one is made.
+    fn on_cancelled(&mut self, subscription: Subscription) {
+        let number = |(number, _): &(Subscription, SubscriptionState)| *number == subscription;
+        if !self.link.subscriptions.iter().any(number) {
+            return;
+        }
+        self.link.subscriptions.retain(|entry| !number(entry));
+        let mut reason =
+            "basic.cancel: the broker cancelled the consumer: the queue is gone".to_owned();
+        if self.has_unsettled() {
+            reason += ", or (RabbitMQ 4.3 or later) a message was not acknowledged within its consumer_timeout";
+        }
+        if self.phase.lies_in_the_work() && self.options.reconnect && self.signals == 0 {
+            // Nothing may be said about the deliveries of this connection, but what was said is to become certain.
+            self.say(Notice::ConnectingAnew(reason));
+            self.phase = Phase::Consuming;
+            self.leave_link();
+            self.close();
+        } else {
+            self.fail(reason);
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.link.state = LinkState::Closing;
+        self.act(Action::Close);
+    }
+
+    fn has_unsettled(&self) -> bool {
+        !self.waiting.is_empty() || self.in_hand.values().any(|message| message.is_unsettled())
+    }
+
+    /// The answer to closing the connection makes the first 32 commands certain.
+    fn on_closed(&mut self) {
+        let sent = self.link.uncertain;
+        if self.fits_a_close(sent) {
+            self.succeeded += sent.successes;
+            self.link.uncertain = Uncertain::default();
+        }
+        self.leave_link();
+        self.give_up_uncertain(self.link.uncertain);
+        if self.phase.is_consuming() {
+            self.connect_anew(Time::ZERO);
+        }
+    }
+
+    /// Whether an answer to closing the connection would make this certain. A queue that ends with its last consumer is a
+    /// classic one, to which everything is passed on.
+    pub(super) fn fits_a_close(&self, sent: Uncertain) -> bool {
+        sent.fits_a_close() || self.options.queue_ends_with_consumer
+    }
+
+    /// Subscribes, cancels, or waits: whatever the state asks for.
+    pub(super) fn steer_subscriptions(&mut self) {
+        // After basic.consume nothing may be said until its answer has come.
+        if !self.link.is_open() || self.link.is_subscribing() || self.link.question.is_some() {
+            return;
+        }
+        let wants_messages =
+            self.phase.is_consuming() && self.may_begin_another() && self.options.limit != Some(0);
+        if !wants_messages {
+            while let Some(subscription) = self.link.oldest_active() {
+                self.cancel(subscription);
+            }
+            return;
+        }
+        match self.link.active_count() {
+            0 if self.link.subscriptions.is_empty() => self.subscribe(),
+            0 => {}
+            1 if self.wants_renewal() => self.renew(),
+            1 => {}
+            _ => {
+                if let Some(oldest) = self.link.oldest_active() {
+                    self.cancel(oldest);
+                }
+            }
+        }
+    }
+
+    fn renew(&mut self) {
+        if self.options.queue_ends_with_consumer {
+            self.subscribe(); // the old one is cancelled when the answer has come
+        } else if let Some(subscription) = self.link.oldest_active() {
+            self.cancel(subscription);
+        }
+    }
+
+    pub(super) fn subscribe(&mut self) {
+        self.link.latest += 1;
+        let subscription = self.link.latest;
+        self.link
+            .subscriptions
+            .push((subscription, SubscriptionState::Asked));
+        self.act(Action::Subscribe(subscription));
+    }
+
+    pub(super) fn cancel(&mut self, subscription: Subscription) {
+        self.link.cancel(subscription);
+        self.act(Action::Unsubscribe(subscription));
+    }
+
+    /// Whether another subscription would do what this one does not.
+    fn wants_renewal(&mut self) -> bool {
+        if self.is_starved() {
+            if !self.link.prefetch_of_channel {
+                return true;
+            }
+            self.raise_prefetch();
+        }
+        let is_long = self.options.limit.is_some()
+            && self.options.reconnect
+            && !self.options.queue_ends_with_consumer;
+        let must_become_certain = is_long && self.link.uncertain.messages() >= CERTAIN_EVERY;
+        let may_be_empty = self.drains() && self.is_idle();
+        must_become_certain || may_be_empty
+    }
+
+    /// A broker that counts the prefetch for the channel gives fresh credit for a higher one.
+    fn raise_prefetch(&mut self) {
+        let resting = self
+            .in_hand
+            .values()
+            .filter(|message| !message.is_working())
+            .count();
+        let wanted = u16::try_from(resting)
+            .unwrap_or(u16::MAX)
+            .saturating_add(self.options.prefetch);
+        if wanted > self.link.prefetch {
+            self.link.prefetch = wanted;
+            self.act(Action::Prefetch(wanted));
+        }
+    }
+
+    /// Whether jobs are free and the broker sends nothing because of messages that are only held.
+    fn is_starved(&self) -> bool {
+        let unsettled = self
+            .in_hand
+            .values()
+            .filter(|message| message.is_unsettled() && self.costs_credit(message));
+        self.has_free_job()
+            && self.waiting.is_empty()
+            && !self.holds_too_many()
+            && self
+                .in_hand
+                .values()
+                .any(|message| !message.is_working() && self.costs_credit(message))
+            && unsettled.count() >= usize::from(self.link.prefetch)
+    }
+
+    fn costs_credit(&self, message: &Message) -> bool {
+        self.link.prefetch_of_channel || message.delivery.subscription == self.link.latest
+    }
+
+    /// Gives back, untried, what is waiting. Only after the answer to basic.cancel, since the broker would deliver it again.
+    pub(super) fn give_back_waiting(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let Some((&last, _)) = waiting.last_key_value() else {
+            return;
+        };
+        let others = self
+            .in_hand
+            .iter()
+            .any(|(id, message)| *id < last && message.is_unsettled());
+        if others {
+            self.link.uncertain.commands += waiting.len() as u64;
+            for id in waiting.keys() {
+                self.act(Action::Settle(*id, Settlement::Return));
+            }
+        } else {
+            self.link.uncertain.commands += spanned(waiting.values());
+            self.act(Action::Settle(last, Settlement::ReturnUpTo));
+        }
+        for id in waiting.into_keys() {
+            self.act(Action::Forget(id));
+        }
+    }
+
+    /// Lines that are written are acknowledged together, where nothing older is unsettled.
+    pub(super) fn acknowledge_up_to(&mut self, last: Id, ids: &[Id]) {
+        let older = self
+            .in_hand
+            .range(..=last)
+            .filter(|(id, message)| message.is_unsettled() && !ids.contains(id))
+            .count();
+        if older > 0 || self.waiting.range(..=last).next().is_some() {
+            for id in ids {
+                self.settle(*id, Settlement::Ack);
+            }
+            return;
+        }
+        let acknowledged = self
+            .in_hand
+            .range(..=last)
+            .map(|(_, message)| &message.delivery);
+        self.link.uncertain.commands += spanned(acknowledged);
+        self.act(Action::Settle(last, Settlement::AckUpTo));
+    }
+
+    /// Whether the run ends when the queue is empty.
+    pub(super) fn drains(&self) -> bool {
+        self.options.idle.is_some_and(|idle| idle.timeout.is_zero())
+    }
+
+    pub(super) fn prints(&self) -> bool {
+        self.options.work == RunWork::Print
+    }
+}
+
+/// How many commands to the queue one settlement with `multiple` is: one for each subscription that it spans.
+fn spanned<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> u64 {
+    let mut subscriptions: Vec<Subscription> =
+        deliveries.map(|delivery| delivery.subscription).collect();
+    subscriptions.dedup();
+    subscriptions.len() as u64
+}

@@ -1,0 +1,275 @@
+//! Whether the run ends, what is still to be done then, and the exit status.
+
+use super::Run;
+use super::event::{Action, Copy, Id, Notice, Settlement, Time};
+use super::exit_status::{Account, exit_status};
+use super::link::LinkState;
+use super::message::{Claim, Place};
+use super::phase::{Cause, Phase};
+use crate::status::Status;
+
+/// How long nothing must come before the queue is asked whether it is empty.
+const LULL: Time = Time::from_millis(50);
+
+/// How long the broker may owe an answer when a signal has asked to end and no command runs.
+const PATIENCE: Time = Time::from_secs(5);
+
+/// How long lines may take to be written after a signal.
+const TIME_TO_WRITE: Time = Time::from_secs(1);
+
+impl Run {
+    /// Sees whether it is time to end for a reason that lies in the work.
+    pub(super) fn decide_to_end(&mut self) {
+        if !self.phase.is_consuming() || !self.link.is_open() {
+            return;
+        }
+        let is_counted = !self.may_begin_another() && !self.works_on_ours();
+        let is_stuck = self.options.limit.is_some() && self.holds_too_many();
+        if is_stuck {
+            self.say(Notice::TooManyFailed);
+        }
+        if is_counted || is_stuck {
+            self.phase = Phase::Draining(Cause::Counted);
+        } else if !self.drains() && self.link.active_count() > 0 && self.is_idle() {
+            self.end_idle();
+        }
+    }
+
+    pub(super) fn end_idle(&mut self) {
+        self.phase = Phase::Draining(Cause::Idle);
+        if let Some(status) = self.given_back.front() {
+            self.unfinished.get_or_insert(*status);
+            self.say(Notice::NotSeenAgain(self.given_back.len() as u64));
+        }
+    }
+
+    fn works_on_ours(&self) -> bool {
+        let ours = |message: &super::Message| message.is_working() && message.claim != Claim::Lost;
+        self.in_hand.values().any(ours)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.link.is_open() && self.idle_at().is_some_and(|at| at <= self.now)
+    }
+
+    /// When there will have been nothing to do for long enough, if nothing comes until then.
+    fn idle_at(&self) -> Option<Time> {
+        let idle = self.options.idle?;
+        let will_be_done = |place: &Place| match place {
+            Place::Working(_)
+            | Place::Resting(_)
+            | Place::Postponed(_)
+            | Place::Undecided(_)
+            | Place::Copying(..) => true,
+            // With a count, failed messages are held to the end; where no attempts are counted, they may never be done.
+            Place::Held(..) => {
+                self.options.limit.is_none() && self.options.failure.attempts.is_some()
+            }
+            Place::Refused(..) => false,
+        };
+        let is_busy = !self.waiting.is_empty()
+            || self
+                .in_hand
+                .values()
+                .any(|message| will_be_done(&message.place));
+        (!is_busy).then(|| self.quiet_since.saturating_add(idle.timeout.max(LULL)))
+    }
+
+    /// The same, where the run would do something about it now.
+    pub(super) fn idle_deadline(&self) -> Option<Time> {
+        let listens = self.link.active_count() > 0
+            && self.link.active_count() == self.link.subscriptions.len();
+        self.idle_at()
+            .filter(|_| listens && self.link.question.is_none())
+    }
+
+    /// The tool is asked to end: at first it lets commands finish, then it tells them to, then it kills them.
+    pub(super) fn on_signal(&mut self, signal: i32) {
+        self.signals = self.signals.saturating_add(1);
+        if self.phase.lies_in_the_work() {
+            self.phase = Phase::Draining(Cause::Signal(signal));
+        }
+        if self.signals == 1 {
+            self.grace_ends = self.grace().and_then(|grace| self.now.checked_add(grace));
+        } else if self.phase.is_stopping() {
+            self.kill_all();
+        } else {
+            self.stop_commands();
+        }
+        if self.signals > 1 && !self.is_working() {
+            self.abandon();
+        }
+        if comes_from_terminal(signal) {
+            self.pass_on(signal);
+        }
+    }
+
+    fn grace(&self) -> Option<Time> {
+        match self.options.grace {
+            grace if !self.prints() => grace,
+            grace => Some(grace.unwrap_or(TIME_TO_WRITE).min(TIME_TO_WRITE)),
+        }
+    }
+
+    /// Something came up that the run cannot go on after. What it has begun it brings to an end.
+    pub(super) fn fail(&mut self, reason: String) {
+        if self.phase.lies_in_the_work() {
+            self.phase = Phase::Draining(Cause::Trouble(reason));
+        } else {
+            self.say(Notice::AlsoFailed(reason)); // the first reason says more
+        }
+    }
+
+    /// From draining to stopping.
+    pub(super) fn stop_commands(&mut self) {
+        if let Phase::Draining(cause) = &self.phase {
+            self.phase = Phase::Stopping(cause.clone());
+            self.terminate_all();
+        }
+    }
+
+    pub(super) fn enforce_deadlines(&mut self) {
+        self.enforce_job_deadlines();
+        if self.grace_ends.is_some_and(|end| end <= self.now) {
+            self.grace_ends = None;
+            self.stop_commands();
+        }
+        if self.patience_deadline().is_some_and(|end| end <= self.now) {
+            self.lose_patience();
+        }
+    }
+
+    /// When answers that are owed are no longer waited for.
+    pub(super) fn patience_deadline(&self) -> Option<Time> {
+        self.patience_ends
+            .filter(|_| self.link.state != LinkState::Gone && !self.is_working())
+    }
+
+    /// Copies are given up first, then the connection.
+    fn lose_patience(&mut self) {
+        self.patience_ends = self.now.checked_add(PATIENCE);
+        let pending = self.all(|place| matches!(place, Place::Undecided(_) | Place::Copying(..)));
+        if pending.is_empty() || !self.link.is_open() {
+            self.abandon();
+        }
+        for id in pending {
+            self.requeue_at_end(id);
+        }
+    }
+
+    /// Waits for the connection no longer.
+    pub(super) fn abandon(&mut self) {
+        if self.link.state == LinkState::Gone {
+            return;
+        }
+        self.act(Action::Abandon);
+        let doubtful = self.link.uncertain;
+        self.leave_link();
+        self.give_up_uncertain(doubtful);
+    }
+
+    /// Takes no more messages, gives back those that are not worked on, and closes the connection when all is settled.
+    pub(super) fn wind_up(&mut self) {
+        for id in self.all(|place| matches!(place, Place::Resting(_) | Place::Postponed(_))) {
+            self.give_up(id);
+        }
+        match self.link.state {
+            LinkState::Connecting => self.abandon(),
+            LinkState::Open => self.wind_up_connection(),
+            LinkState::Closing | LinkState::Gone => {}
+        }
+        if self.signals > 0 && self.patience_ends.is_none() && !self.is_working() {
+            self.patience_ends = self.now.checked_add(PATIENCE);
+        }
+    }
+
+    fn wind_up_connection(&mut self) {
+        let has_nothing = self.in_hand.is_empty()
+            && self.waiting.is_empty()
+            && self.link.uncertain.messages() == 0;
+        if self.signals > 0 && self.link.is_subscribing() && has_nothing {
+            return self.abandon(); // there is nothing that the answer could prove
+        }
+        if self.link.subscriptions.is_empty() {
+            self.give_back_waiting();
+        }
+        if self.works_on_ours() {
+            return;
+        }
+        self.give_back_at_end();
+        let is_settled =
+            self.waiting.is_empty() && !self.in_hand.values().any(|message| message.is_unsettled());
+        if !is_settled || !self.link.subscriptions.is_empty() || self.link.question.is_some() {
+            return;
+        }
+        if self.fits_a_close(self.link.uncertain) {
+            self.close();
+        } else {
+            // What is too much for a close becomes certain by the answer to another cancel.
+            self.act(Action::Prefetch(1));
+            self.subscribe();
+        }
+    }
+
+    /// Gives back what is held. When commands were told to end, nothing more is waited for.
+    fn give_back_at_end(&mut self) {
+        let held = self.all(|place| matches!(place, Place::Held(..)));
+        for id in held {
+            self.note_unfinished(id);
+            if self.phase.is_stopping() {
+                self.requeue_at_end(id);
+            }
+        }
+        self.give_back_held();
+        for id in self.all(|place| matches!(place, Place::Refused(..))) {
+            self.requeue_at_end(id);
+        }
+        if self.phase.is_stopping() {
+            for id in self.all(|place| matches!(place, Place::Undecided(_) | Place::Copying(..))) {
+                self.requeue_at_end(id);
+            }
+        }
+    }
+
+    /// A message goes back as it is. Where a copy may have been made, it may then be there twice.
+    fn requeue_at_end(&mut self, id: Id) {
+        self.note_unfinished(id);
+        self.settle(id, Settlement::Requeue);
+        self.forget(id);
+    }
+
+    fn note_unfinished(&mut self, id: Id) {
+        let status = match self.in_hand.get(&id).map(|message| &message.place) {
+            Some(Place::Held(_, _, status) | Place::Undecided(status)) => *status,
+            Some(Place::Copying(Copy::Renew(_), _)) => return,
+            Some(Place::Copying(_, origin) | Place::Refused(_, _, origin)) => {
+                origin.status.unwrap_or(Status::FAILURE)
+            }
+            _ => return,
+        };
+        self.unfinished.get_or_insert(status);
+    }
+
+    pub(super) fn exit_status(&self, cause: &Cause) -> Status {
+        exit_status(&Account {
+            cause,
+            limit: self.options.limit,
+            succeeded: self.succeeded,
+            failed: self.failed,
+            first_failure: self.first_failure,
+            unfinished: self.unfinished,
+            is_uncertain: self.link.uncertain.messages() > 0,
+            was_in_doubt: self.in_doubt > 0,
+            status_if_unused: self
+                .options
+                .idle
+                .map_or(Status::SUCCESS, |idle| idle.status_if_unused),
+        })
+    }
+}
+
+/// Whether the signal is one that a terminal sends to its foreground processes: SIGHUP, SIGINT, SIGQUIT. Commands run in process
+/// groups of their own and get it from the tool.
+fn comes_from_terminal(signal: i32) -> bool {
+    matches!(signal, 1..=3)
+}

@@ -1,0 +1,225 @@
+//! What the core hears and what it has done: the whole interface between [`Run`](super::Run) and its driver.
+
+use std::time::Duration;
+
+use crate::status::Status;
+
+/// The time since the run began.
+pub type Time = Duration;
+
+/// A delivery, as core and driver call it. Ids rise in the order of arrival and are never used twice.
+pub type Id = u64;
+
+/// A connection's number. What comes late from an earlier connection is known by it.
+pub type Connection = u32;
+
+/// A subscription's number, never used twice in a run.
+pub type Subscription = u32;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The driver woke up, and nothing else.
+    Time,
+    /// A signal that asks the tool to end.
+    Signal(i32),
+    /// The broker, or the way to it. What comes from another connection than the present one counts for nothing.
+    Broker(Connection, FromBroker),
+    /// A command ended.
+    CommandEnded {
+        /// The delivery that it ran for.
+        id: Id,
+        /// Its exit status as the shell says it, 128 + n for signal n.
+        status: Status,
+        /// The signal that ended it, or 0.
+        signal: i32,
+    },
+    /// A command could not be started.
+    CannotStart {
+        /// The delivery that it was to run for.
+        id: Id,
+        /// 127, 126, or the status of a failure of the machine.
+        status: Status,
+        /// Why.
+        reason: String,
+    },
+    /// The lines of this delivery and of all earlier ones are written.
+    Written(Id),
+    /// Standard output takes no more lines.
+    CannotWrite(String),
+    /// A copy was confirmed and routed, or the reason why not.
+    Copied(Id, Result<(), String>),
+    /// Whether the queue counts deliveries; `None`: the broker does not say.
+    CountsDeliveries(Option<bool>),
+}
+
+/// What comes over the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromBroker {
+    /// The connection stands, and the queue is there.
+    Connected {
+        /// The delivery limit of quorum queues unless the queue says otherwise, by the broker's version.
+        delivery_limit: Option<u64>,
+        /// Whether the broker counts the prefetch for the channel and not for each consumer.
+        prefetch_of_channel: bool,
+    },
+    /// There is no connection, or no more.
+    Lost(Trouble),
+    /// basic.consume-ok.
+    Subscribed(Subscription),
+    /// basic.cancel-ok; everything that the subscription brought was told before.
+    Unsubscribed(Subscription),
+    /// basic.cancel by the broker.
+    CancelledByBroker(Subscription),
+    /// A delivery.
+    Delivered(Id, Subscription, Arrival),
+    /// How many messages are ready, by a passive declare. 0 proves nothing.
+    Ready(u32),
+    /// connection.close-ok.
+    Closed,
+}
+
+/// Why something failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// In words.
+    pub reason: String,
+    /// Whether a new connection may do better.
+    pub may_pass: bool,
+}
+
+/// What the core needs to know about a delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// The broker says that it may have delivered the message before.
+    pub redelivered: bool,
+    /// `x-delivery-count`, where the queue counts.
+    pub delivery_count: Option<u64>,
+    /// `x-attempts`, where it counts: not on a message that was parked and moved back.
+    pub attempts: Option<u64>,
+    /// The message was dead-lettered before (`x-death`).
+    pub dead_lettered: bool,
+    /// The size of the body in bytes.
+    pub size: usize,
+    /// Whether a copy would be the same message.
+    pub can_be_copied: bool,
+    /// A digest that tells messages apart.
+    pub digest: u64,
+}
+
+/// Something for the driver to do. The broker is told in the order of the actions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Connect, after this pause, and prepare the queue. Answered by `Connected` or `Lost`.
+    Connect(Connection, Duration),
+    /// basic.consume. Answered by `Subscribed` or `Lost`.
+    Subscribe(Subscription),
+    /// basic.cancel. Answered by `Unsubscribed` or `Lost`.
+    Unsubscribe(Subscription),
+    /// basic.qos, where it counts for the channel.
+    Prefetch(u16),
+    /// A passive declare of the queue. Answered by `Ready` or `Lost`.
+    CountReady,
+    /// basic.ack, basic.nack or basic.reject.
+    Settle(Id, Settlement),
+    /// connection.close. Answered by `Closed` or `Lost`, within the broker room's limit for it.
+    Close,
+    /// Cut the connection, or give up connecting. Nothing of that connection is told any more.
+    Abandon,
+    /// Start the command, or write the line. A command's end is told by `CommandEnded` or `CannotStart`, a line's by `Written`
+    /// or `CannotWrite`.
+    Start {
+        /// The delivery.
+        id: Id,
+        /// Which attempt at the message this is, from 1.
+        attempt: u64,
+    },
+    /// Send a signal to a command's process group.
+    Signal(Id, ToCommand),
+    /// Write no more lines.
+    StopWriting,
+    /// Publish a copy, confirmed, on a connection of its own. Answered by `Copied`.
+    Copy(Id, Copy),
+    /// Find out whether the queue counts deliveries. Answered by `CountsDeliveries`.
+    AskWhetherDeliveriesAreCounted,
+    /// Write the job log's line about a command that ended.
+    Log(Id, Status, i32),
+    /// The delivery is never mentioned again.
+    Forget(Id),
+    /// Tell the person at the terminal.
+    Say(Notice),
+}
+
+/// How the broker is told about a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// basic.ack.
+    Ack,
+    /// basic.ack `multiple`: this delivery and all earlier ones that are unsettled.
+    AckUpTo,
+    /// basic.nack with requeue: it was not tried.
+    Return,
+    /// basic.nack `multiple` with requeue.
+    ReturnUpTo,
+    /// basic.reject with requeue: it was tried, and quorum queues count that.
+    Requeue,
+    /// basic.reject: to the dead-letter exchange, or nowhere.
+    Reject,
+}
+
+/// A signal to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToCommand {
+    /// SIGTERM, and SIGCONT for one that is stopped.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+    /// A signal that the tool got from its terminal.
+    Pass(i32),
+}
+
+/// A copy of a message, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copy {
+    /// To the tail of its queue, with this `x-attempts`: it failed.
+    Attempt(u64),
+    /// To the parking queue, with this `x-attempts` and the last exit status, if there was one.
+    Park(u64, Option<Status>),
+    /// To the tail of its queue because the broker would soon drop it; with this `x-attempts`, if attempts are counted.
+    Renew(Option<u64>),
+}
+
+/// What the person at the terminal is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The connection was lost, and another is made.
+    ConnectingAnew(String),
+    /// The end has another reason already; this came on top.
+    AlsoFailed(String),
+    /// So many settlements were sent and are not certain.
+    InDoubt(u64),
+    /// The connection of a command's message was lost before the command ended with this status.
+    ResultDropped(Status),
+    /// The same for a line.
+    WrittenTwice,
+    /// The program of the command line cannot be started.
+    CannotStart(String),
+    /// A copy was refused; the message is held.
+    CopyRefused(String),
+    /// A message cannot be copied as it is; it is held.
+    CannotCopy,
+    /// A message was acknowledged on arrival, and its command did not succeed: it is gone.
+    LostUnacknowledged,
+    /// A message that was rejected came back at once.
+    RejectedCameBack,
+    /// A message is renewed before the broker drops it, after so many deliveries. True: the first one.
+    Renewing(u64, bool),
+    /// A message is parked without being run, after so many attempts.
+    ParkedOnArrival(u64),
+    /// More failed than can be held.
+    TooManyFailed,
+    /// So many failed messages were given back and did not come again.
+    NotSeenAgain(u64),
+    /// Held messages go back because the queue delivers nothing while they are held.
+    GivingBackHeld,
+}

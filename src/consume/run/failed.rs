@@ -1,0 +1,350 @@
+//! What becomes of a message whose command failed, and of one that comes with too many failures behind it.
+
+use super::event::{Action, Copy, Id, Notice, Settlement, Time};
+use super::message::{Claim, Delivery, Origin, Place, WayBack};
+use super::options::DeliveryLimit;
+use super::{Answer, Run};
+use crate::consume::failure::Fate;
+use crate::consume::options::Acknowledgement;
+use crate::status::Status;
+
+const SHORTEST_PAUSE: Time = Time::from_secs(1);
+const LONGEST_PAUSE: Time = Time::from_secs(60);
+
+/// How many messages are held at most, and how many bytes of those that are to be copied.
+const MOST_HELD: usize = 1000;
+const MOST_BYTES_HELD: usize = 64 * 1024 * 1024;
+
+/// How many messages that were given back or rejected are remembered.
+const MEMORY: usize = 1000;
+
+/// A message that was rejected, in case it comes back at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rejected {
+    digest: u64,
+    times: u32,
+    at: Time,
+}
+
+impl Run {
+    /// A command failed, and is not run again on this delivery.
+    pub(super) fn on_failed(&mut self, id: Id, status: Status) {
+        self.count_failure(status);
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        let Some(message) = self.in_hand.get(&id) else {
+            return;
+        };
+        let delivery = message.delivery;
+        if message.claim != Claim::Unsettled {
+            self.forget(id);
+        } else if let Some(counts) = self.counts_deliveries_of(&delivery) {
+            self.decide(id, delivery, status, counts);
+        } else {
+            self.put(id, Place::Undecided(status));
+        }
+    }
+
+    fn count_failure(&mut self, status: Status) {
+        self.failed += 1;
+        self.first_failure.get_or_insert(status);
+    }
+
+    /// Whether the queue counts deliveries, as far as it matters; `None` until that is known.
+    fn counts_deliveries_of(&mut self, delivery: &Delivery) -> Option<Option<bool>> {
+        if self.options.failure.attempts.is_none() {
+            return Some(None);
+        }
+        match self.counts_deliveries {
+            Answer::Known(counts) => Some(counts),
+            // A failure that was counted in a header is counted there again, whatever the queue does.
+            _ if delivery.arrival.attempts.is_some() => Some(Some(false)),
+            Answer::Asked => None,
+            Answer::NotAsked => {
+                self.counts_deliveries = Answer::Asked;
+                self.act(Action::AskWhetherDeliveriesAreCounted);
+                None
+            }
+        }
+    }
+
+    pub(super) fn on_counts_deliveries(&mut self, counts: Option<bool>) {
+        if let Answer::Known(Some(_)) = self.counts_deliveries {
+            return;
+        }
+        self.counts_deliveries = Answer::Known(counts);
+        for id in self.all(|place| matches!(place, Place::Undecided(_))) {
+            let Some(message) = self.in_hand.get(&id) else {
+                continue;
+            };
+            if let Place::Undecided(status) = message.place {
+                self.decide(id, message.delivery, status, counts);
+            }
+        }
+    }
+
+    fn decide(&mut self, id: Id, delivery: Delivery, status: Status, counts: Option<bool>) {
+        let failures = delivery.earlier_failures(counts).saturating_add(1);
+        match self.options.failure.fate(status, failures) {
+            Fate::GoesBack if self.must_be_counted_here(&delivery, counts) => {
+                self.hold(id, delivery, WayBack::Copied(failures), status);
+            }
+            Fate::GoesBack => self.hold(id, delivery, WayBack::Requeued, status),
+            Fate::Parked(_) => self.copy(id, Copy::Park(failures, Some(status)), Some(status)),
+            Fate::Rejected => {
+                self.remember_rejected(delivery.arrival.digest);
+                self.finish_failed(id, Settlement::Reject);
+            }
+            Fate::Forgotten => self.finish_failed(id, Settlement::Ack),
+        }
+    }
+
+    /// Whether another attempt must be counted in a header. Where it is unknown whether the queue counts, the first redelivery
+    /// tells.
+    fn must_be_counted_here(&self, delivery: &Delivery, counts: Option<bool>) -> bool {
+        let arrival = &delivery.arrival;
+        let is_uncounted = match counts {
+            Some(counts) => !counts,
+            None => arrival.redelivered || arrival.attempts.is_some(),
+        };
+        self.options.failure.attempts.is_some() && is_uncounted
+    }
+
+    /// A failed message leaves the queue.
+    fn finish_failed(&mut self, id: Id, settlement: Settlement) {
+        self.settle(id, settlement);
+        self.link.uncertain.failures += 1;
+        self.forget(id);
+    }
+
+    fn hold(&mut self, id: Id, delivery: Delivery, way: WayBack, status: Status) {
+        let is_counted =
+            delivery.arrival.attempts.is_some() || delivery.arrival.delivery_count.is_some();
+        let failures = if is_counted {
+            u32::try_from(delivery.counted_failures())
+                .unwrap_or(u32::MAX)
+                .saturating_add(1)
+        } else {
+            self.failures_in_a_row
+        };
+        let until = self
+            .options
+            .limit
+            .is_none()
+            .then(|| self.now.saturating_add(pause_after(failures)));
+        self.put(id, Place::Held(until, way, status));
+    }
+
+    /// Whether no more may fail before some have gone back.
+    pub(super) fn holds_too_many(&self) -> bool {
+        let held = || self.in_hand.values().filter(|message| message.is_held());
+        let bytes = |message: &super::Message| match message.place {
+            Place::Held(_, WayBack::Copied(_), _) | Place::Refused(..) => {
+                message.delivery.arrival.size
+            }
+            _ => 0,
+        };
+        held().count() >= MOST_HELD || held().map(bytes).sum::<usize>() >= MOST_BYTES_HELD
+    }
+
+    /// Gives back what has been held for long enough, and tries refused copies again.
+    pub(super) fn give_back_due(&mut self) {
+        let now = self.now;
+        let is_due = |due: &Option<Time>| due.is_some_and(|due| due <= now);
+        for id in self.all(|place| matches!(place, Place::Held(due, ..) if is_due(due))) {
+            self.give_back(id);
+        }
+        for id in self.all(|place| matches!(place, Place::Refused(due, ..) if is_due(due))) {
+            if let Some(Place::Refused(_, copy, origin)) =
+                self.in_hand.get(&id).map(|message| &message.place)
+            {
+                let (copy, origin) = (*copy, *origin);
+                self.put(id, Place::Copying(copy, origin));
+                self.act(Action::Copy(id, copy));
+            }
+        }
+    }
+
+    /// Gives back all that is held only because it failed.
+    pub(super) fn give_back_held(&mut self) {
+        for id in self.all(|place| matches!(place, Place::Held(..))) {
+            self.give_back(id);
+        }
+    }
+
+    fn give_back(&mut self, id: Id) {
+        let Some(Place::Held(_, way, status)) = self.in_hand.get(&id).map(|message| &message.place)
+        else {
+            return;
+        };
+        let (way, status) = (*way, *status);
+        self.quiet_since = self.now;
+        match way {
+            WayBack::Requeued => {
+                self.settle(id, Settlement::Requeue);
+                self.remember_given_back(status);
+                self.forget(id);
+            }
+            WayBack::Copied(failures) => self.copy(id, Copy::Attempt(failures), Some(status)),
+        }
+    }
+
+    fn remember_given_back(&mut self, status: Status) {
+        if self.options.limit.is_none()
+            && self.phase.is_consuming()
+            && self.given_back.len() < MEMORY
+        {
+            self.given_back.push_back(status);
+        }
+    }
+
+    fn copy(&mut self, id: Id, copy: Copy, status: Option<Status>) {
+        let place = self.copying(id, copy, status);
+        if let Place::Copying(copy, _) = place {
+            self.act(Action::Copy(id, copy));
+        }
+        self.put(id, place);
+    }
+
+    /// The place of a message that is to be copied.
+    fn copying(&mut self, id: Id, copy: Copy, status: Option<Status>) -> Place {
+        let origin = Origin {
+            status,
+            refusals: 0,
+        };
+        let can_be = self
+            .in_hand
+            .get(&id)
+            .is_some_and(|message| message.delivery.arrival.can_be_copied);
+        if can_be {
+            return Place::Copying(copy, origin);
+        }
+        self.say(Notice::CannotCopy);
+        self.refused_first(origin);
+        Place::Refused(None, copy, origin)
+    }
+
+    /// A message that is held because it cannot be copied counts as one that failed.
+    fn refused_first(&mut self, origin: Origin) {
+        if origin.status.is_none() && origin.refusals == 0 {
+            self.count_failure(Status::FAILURE);
+        }
+    }
+
+    pub(super) fn on_copied(&mut self, id: Id, result: Result<(), String>) {
+        let Some(Place::Copying(copy, origin)) =
+            self.in_hand.get(&id).map(|message| &message.place)
+        else {
+            return;
+        };
+        let (copy, origin) = (*copy, *origin);
+        self.quiet_since = self.now;
+        if let Err(reason) = result {
+            self.say(Notice::CopyRefused(reason));
+            self.refused_first(origin);
+            let refusals = origin.refusals.saturating_add(1);
+            let again = self.now.saturating_add(pause_after(refusals));
+            self.put(
+                id,
+                Place::Refused(Some(again), copy, Origin { refusals, ..origin }),
+            );
+            return;
+        }
+        match (copy, origin.status) {
+            (Copy::Park(..), Some(_)) => return self.finish_failed(id, Settlement::Ack),
+            (Copy::Attempt(_), Some(status)) => self.remember_given_back(status),
+            _ => {}
+        }
+        self.settle(id, Settlement::Ack);
+        self.forget(id);
+    }
+
+    /// Where a message goes before anything else is done about it; `None`: it waits for its turn.
+    pub(super) fn place_on_arrival(&mut self, delivery: &Delivery) -> Option<Place> {
+        if self.options.acknowledgement == Acknowledgement::OnArrival {
+            return None;
+        }
+        let copy = self
+            .parks_on_arrival(delivery)
+            .or_else(|| self.renews_on_arrival(delivery));
+        if let Some(copy) = copy {
+            if delivery.arrival.can_be_copied {
+                return Some(Place::Copying(copy, Origin::default()));
+            }
+            self.say(Notice::CannotCopy);
+            self.refused_first(Origin::default());
+            return Some(Place::Refused(None, copy, Origin::default()));
+        }
+        let due = self.postponed_until(delivery)?;
+        self.say(Notice::RejectedCameBack);
+        Some(Place::Postponed(due))
+    }
+
+    /// A message whose workers died each time never comes to a failure that would be counted.
+    fn parks_on_arrival(&mut self, delivery: &Delivery) -> Option<Copy> {
+        let limit = self.options.failure.attempts.as_ref()?;
+        let failures = delivery.counted_failures();
+        if limit.park.is_none() || failures < limit.max_attempts.get() {
+            return None;
+        }
+        self.say(Notice::ParkedOnArrival(failures));
+        Some(Copy::Park(failures, None))
+    }
+
+    /// The broker drops a message when it has come back too often; a copy starts anew.
+    fn renews_on_arrival(&mut self, delivery: &Delivery) -> Option<Copy> {
+        let limit = match self.options.delivery_limit {
+            DeliveryLimit::Off => None,
+            DeliveryLimit::Of(limit) => Some(limit.get()),
+            DeliveryLimit::OfBroker => self.link.delivery_limit,
+        }?;
+        let count = delivery.arrival.delivery_count?;
+        let threshold = (limit - limit / 4 - u64::from(limit % 4 != 0)).max(1);
+        if count < threshold {
+            return None;
+        }
+        self.say(Notice::Renewing(count, !self.renewed_any));
+        self.renewed_any = true;
+        let counts = self.options.failure.attempts.is_some();
+        Some(Copy::Renew(counts.then(|| delivery.counted_failures())))
+    }
+
+    fn remember_rejected(&mut self, digest: u64) {
+        let earlier = self
+            .rejected
+            .iter()
+            .position(|rejected| rejected.digest == digest);
+        let times = earlier
+            .and_then(|place| self.rejected.remove(place))
+            .map_or(0, |rejected| rejected.times);
+        if self.rejected.len() >= MEMORY {
+            self.rejected.pop_front();
+        }
+        self.rejected.push_back(Rejected {
+            digest,
+            times: times.saturating_add(1),
+            at: self.now,
+        });
+    }
+
+    /// A message that was rejected and comes back is not run again at once.
+    fn postponed_until(&self, delivery: &Delivery) -> Option<Time> {
+        let arrival = &delivery.arrival;
+        if !arrival.redelivered && !arrival.dead_lettered {
+            return None;
+        }
+        let rejected = self
+            .rejected
+            .iter()
+            .find(|rejected| rejected.digest == arrival.digest)?;
+        let due = rejected.at.saturating_add(pause_after(rejected.times));
+        (due > self.now).then_some(due)
+    }
+}
+
+/// The pause after so many failures: one second, doubled with each, a minute at most.
+fn pause_after(failures: u32) -> Time {
+    let doublings = failures.saturating_sub(1).min(6);
+    SHORTEST_PAUSE
+        .saturating_mul(1 << doublings)
+        .min(LONGEST_PAUSE)
+}

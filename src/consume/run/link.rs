@@ -1,0 +1,204 @@
+//! The present connection as the run knows it: its subscriptions, and what was sent on it that is not certain.
+
+use super::event::{Connection, Subscription, Time};
+
+/// The present connection.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) number: Connection,
+    pub(super) state: LinkState,
+    /// Oldest first. Two only while one replaces the other on a queue that ends with its last consumer.
+    pub(super) subscriptions: Vec<(Subscription, SubscriptionState)>,
+    /// The number of the latest subscription.
+    pub(super) latest: Subscription,
+    /// What the queue is asked for how many messages are ready for.
+    pub(super) question: Option<Question>,
+    pub(super) uncertain: Uncertain,
+    /// Where a quorum queue drops what comes back, by the broker's version.
+    pub(super) delivery_limit: Option<u64>,
+    pub(super) prefetch_of_channel: bool,
+    /// The prefetch that was last set, where it counts for the channel.
+    pub(super) prefetch: u16,
+    /// Since when a subscription made for fresh credit has brought nothing.
+    pub(super) fruitless_since: Option<Time>,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkState {
+    /// It is being made.
+    Connecting,
+    /// It stands.
+    Open,
+    /// It was closed, and the answer has not come.
+    Closing,
+    /// There is none.
+    Gone,
+}
+
+/// How far a subscription is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SubscriptionState {
+    /// basic.consume was sent. Until its answer nothing may be said about it (RabbitMQ 3.10 closes the connection, 541).
+    Asked,
+    /// It brings messages.
+    Active,
+    /// basic.cancel was sent.
+    Cancelled {
+        /// What was sent before, which the answer makes certain.
+        before: Uncertain,
+        /// Whether nothing has come since.
+        silent: bool,
+    },
+}
+
+/// Why the queue is asked how many messages are ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// It delivered nothing, and the run would end for that.
+    IsItEmpty,
+    /// It delivers nothing while failed messages are held.
+    DoesItWithhold,
+}
+
+/// What was settled on a connection, and may not have reached the queue.
+///
+/// An answer to basic.cancel makes all certain that was sent before. Any other answer does so for the first 32 commands
+/// since then: a channel keeps back what a quorum queue has not taken, and drops it when it is closed
+/// (`rabbit_fifo_client.erl`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Uncertain {
+    /// Messages that succeeded.
+    pub(super) successes: u64,
+    /// Messages that failed and were not requeued.
+    pub(super) failures: u64,
+    /// Commands to the queue, for these messages and others.
+    pub(super) commands: u64,
+}
+
+/// How many commands a channel passes on to a quorum queue that has not answered.
+const KEPT_BY_QUEUE: u64 = 32;
+
+impl Uncertain {
+    /// How many messages these are.
+    pub(super) fn messages(self) -> u64 {
+        self.successes + self.failures
+    }
+
+    /// Whether an answer to closing the connection would make all certain.
+    pub(super) fn fits_a_close(self) -> bool {
+        self.commands <= KEPT_BY_QUEUE
+    }
+
+    /// What is left when `certain` is.
+    fn without(self, certain: Uncertain) -> Uncertain {
+        Uncertain {
+            successes: self.successes.saturating_sub(certain.successes),
+            failures: self.failures.saturating_sub(certain.failures),
+            commands: self.commands.saturating_sub(certain.commands),
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn first() -> Link {
+        Link::connecting(1, 0)
+    }
+
+    /// The connection after this one.
+    pub(super) fn next(&self) -> Link {
+        Link::connecting(self.number + 1, self.latest)
+    }
+
+    fn connecting(number: Connection, latest: Subscription) -> Link {
+        Link {
+            number,
+            state: LinkState::Connecting,
+            subscriptions: Vec::new(),
+            latest,
+            question: None,
+            uncertain: Uncertain::default(),
+            delivery_limit: None,
+            prefetch_of_channel: false,
+            prefetch: 0,
+            fruitless_since: None,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state == LinkState::Open
+    }
+
+    /// Whether the broker owes the answer to a basic.consume.
+    pub(super) fn is_subscribing(&self) -> bool {
+        self.subscriptions
+            .iter()
+            .any(|(_, state)| *state == SubscriptionState::Asked)
+    }
+
+    pub(super) fn subscribed(&mut self, number: Subscription) {
+        for (subscription, state) in &mut self.subscriptions {
+            if *subscription == number && *state == SubscriptionState::Asked {
+                *state = SubscriptionState::Active;
+            }
+        }
+    }
+
+    /// basic.cancel is sent.
+    pub(super) fn cancel(&mut self, number: Subscription) {
+        let before = self.uncertain;
+        for (subscription, state) in &mut self.subscriptions {
+            if *subscription == number {
+                *state = SubscriptionState::Cancelled {
+                    before,
+                    silent: true,
+                };
+            }
+        }
+    }
+
+    /// basic.cancel-ok has come. What became certain, and whether the queue had nothing to deliver.
+    pub(super) fn unsubscribed(&mut self, number: Subscription) -> Option<(Uncertain, bool)> {
+        let place = self
+            .subscriptions
+            .iter()
+            .position(|(subscription, _)| *subscription == number)?;
+        let (_, state) = self.subscriptions.remove(place);
+        let SubscriptionState::Cancelled { before, silent } = state else {
+            return None;
+        };
+        self.uncertain = self.uncertain.without(before);
+        for (_, state) in &mut self.subscriptions {
+            if let SubscriptionState::Cancelled { before: later, .. } = state {
+                *later = later.without(before);
+            }
+        }
+        Some((before, silent))
+    }
+
+    /// A delivery has come.
+    pub(super) fn delivered(&mut self) {
+        self.fruitless_since = None;
+        for (_, state) in &mut self.subscriptions {
+            if let SubscriptionState::Cancelled { silent, .. } = state {
+                *silent = false;
+            }
+        }
+    }
+
+    /// The oldest subscription that may be cancelled.
+    pub(super) fn oldest_active(&self) -> Option<Subscription> {
+        let active =
+            |(_, state): &&(Subscription, SubscriptionState)| *state == SubscriptionState::Active;
+        self.subscriptions
+            .iter()
+            .find(active)
+            .map(|(number, _)| *number)
+    }
+
+    pub(super) fn active_count(&self) -> usize {
+        let active =
+            |(_, state): &&(Subscription, SubscriptionState)| *state == SubscriptionState::Active;
+        self.subscriptions.iter().filter(active).count()
+    }
+}

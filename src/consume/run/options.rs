@@ -1,0 +1,92 @@
+//! What a run must know of the command line.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use crate::consume::failure::FailurePolicy;
+use crate::consume::options::{Acknowledgement, Idle};
+
+/// What is done with each message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunWork {
+    /// A command is run.
+    Command {
+        /// How many at once.
+        jobs: usize,
+        /// How long each may run.
+        timeout: Option<Duration>,
+        /// How often a command that failed is run again.
+        retries: u32,
+        /// The pause before the first of these, doubled before each further one.
+        retry_delay: Duration,
+    },
+    /// Its line is written.
+    Print,
+}
+
+/// The options of a run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// What is done with each message.
+    pub work: RunWork,
+    /// How many messages to handle; `None`: no limit.
+    pub limit: Option<u64>,
+    /// How many unsettled messages a subscription may bring.
+    pub prefetch: u16,
+    /// When messages are acknowledged.
+    pub acknowledgement: Acknowledgement,
+    /// What becomes of a message whose command failed.
+    pub failure: FailurePolicy,
+    /// When to end for want of messages.
+    pub idle: Option<Idle>,
+    /// How long running commands may take after the first signal.
+    pub grace: Option<Duration>,
+    /// Whether a lost connection is reopened.
+    pub reconnect: bool,
+    /// Whether the queue ends with its last consumer.
+    pub queue_ends_with_consumer: bool,
+    /// The delivery limit that `--delivery-limit` gives.
+    pub delivery_limit: DeliveryLimit,
+}
+
+/// Where the broker would drop a message that came back too often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeliveryLimit {
+    /// What the broker's version says.
+    #[default]
+    OfBroker,
+    /// None that we heed.
+    Off,
+    /// This many deliveries.
+    Of(NonZeroU64),
+}
+
+impl RunOptions {
+    /// The pause before the command is run again that failed `runs` times.
+    pub(super) fn retry_pause(&self, runs: u32) -> Option<Duration> {
+        let RunWork::Command {
+            retries,
+            retry_delay,
+            ..
+        } = self.work
+        else {
+            return None;
+        };
+        let doublings = runs.saturating_sub(1).min(16);
+        (runs <= retries).then(|| retry_delay.saturating_mul(1 << doublings))
+    }
+
+    pub(super) fn jobs(&self) -> usize {
+        match self.work {
+            RunWork::Command { jobs, .. } => jobs,
+            RunWork::Print => self.prefetch.into(),
+        }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        match self.work {
+            RunWork::Command { timeout, .. } => timeout,
+            RunWork::Print => None,
+        }
+    }
+}
