@@ -74,14 +74,6 @@ pub struct CommandWork {
     pub retry_delay: Duration,
 }
 
-impl CommandWork {
-    /// The pause before the command is run again that has failed `runs` times.
-    pub(super) fn pause_after(&self, runs: u32) -> Duration {
-        let doublings = runs.saturating_sub(1).min(16);
-        self.retry_delay.saturating_mul(1 << doublings)
-    }
-}
-
 /// What a command reads the body from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stdin {

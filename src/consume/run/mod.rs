@@ -211,7 +211,7 @@ impl Run {
         match event {
             Event::Time => {}
             Event::Signal(signal) => self.on_signal(signal),
-            Event::Broker(connection, event) if connection == self.link.number => {
+            Event::Broker(connection, event) if self.is_present(connection) => {
                 self.on_broker(event);
             }
             Event::Broker(_, FromBroker::Delivered(id, ..)) => self.act(Action::Forget(id)),
@@ -223,6 +223,10 @@ impl Run {
             Event::Copied(id, result) => self.on_copied(id, result),
             Event::CountsDeliveries(answer) => self.on_counts_deliveries(answer),
         }
+    }
+
+    fn is_present(&self, connection: Connection) -> bool {
+        connection == self.link.number && self.link.state != link::LinkState::Gone
     }
 
     fn act(&mut self, action: Action) {
