@@ -59,14 +59,14 @@ fn no_message_is_lost_with_the_node_that_we_are_connected_to() {
             .filter(|line| line.ends_with('\n'));
         complete.map(|line| line.trim().parse().unwrap()).collect()
     };
-    let all = until(PATIENCE, || {
+    let every = until(PATIENCE, || {
         (done().len() == MESSAGES as usize).then_some(())
     });
     let done = done();
     let lost: Vec<u32> = (1..=MESSAGES)
         .filter(|number| !done.contains(number))
         .collect();
-    assert!(all.is_some(), "lost: {lost:?}");
+    assert!(every.is_some(), "lost: {lost:?}");
     consuming.signal(Signal::TERM);
     consuming.exits(143);
     queue.holds(0);

@@ -1,5 +1,7 @@
 //! amqp-publish: status 0 means that the broker has every message.
 
+use std::time::Duration;
+
 use amiquip::{AmqpValue, ExchangeType};
 
 use crate::support::{Proxy, Test, eventually};
@@ -109,6 +111,7 @@ fn ten_thousand_lines_arrive_in_order() {
     queue.holds(10_000);
     test.run("amqp-get -q {queue} -c 10000")
         .stdout_bytes(numbers(10_000))
+        .within(Duration::from_secs(120))
         .succeeds();
 }
 

@@ -28,7 +28,7 @@ fn operands_are_names_and_each_is_declared_once() {
 fn a_queue_named_by_the_broker_can_be_used_by_its_name() {
     let test = Test::new();
     let name = test
-        .run("amqp-declare-queue -q ''")
+        .run("amqp-declare-queue -d -q ''")
         .stdout_contains("amq.gen-")
         .succeeds()
         .stdout_text();

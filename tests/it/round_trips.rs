@@ -50,7 +50,7 @@ fn a_queue_that_the_broker_names_is_not_declared_before_there_is_a_connection() 
     let test = Test::new();
     let proxy = Proxy::before(&test);
     let declared = test
-        .run("amqp-declare-queue -q ''")
+        .run("amqp-declare-queue -d -q ''")
         .env("AMQP_URL", &proxy.url())
         .any_stdout()
         .succeeds();

@@ -70,7 +70,7 @@ fn queues_are_gone_after_the_test() {
     let witness = Test::new();
     let name = {
         let test = Test::of(Tools::Reference);
-        test.run("amqp-declare-queue -u {url} -q {queue}")
+        test.run("amqp-declare-queue -d -u {url} -q {queue}")
             .stdout("{queue}\n")
             .succeeds();
         test.name("queue")

@@ -144,8 +144,11 @@ fn with_broker(root: &Path, name: &str, options: &Options) -> Result<()> {
     let suite = Suite::of(&program)
         .without("AMQP_URL")
         .with(BROKER_VARIABLE, name);
-    let plan = Marks::read(root)?.plan(&suite.tests()?, &broker)?;
-    suite.run(&broker, &plan.narrowed(&options.words)).map(drop)
+    let plan = Marks::read(root)?
+        .plan(&suite.tests()?, &broker)?
+        .narrowed(&options.words);
+    ensure!(!plan.is_empty(), "no test for {name} has such a name");
+    suite.run(&broker, &plan).map(drop)
 }
 
 /// What `cargo test` runs with these arguments, and no marks.

@@ -73,9 +73,6 @@ impl Marks {
 
     /// Which of these tests, which are all there are, the broker runs.
     pub(super) fn plan(&self, tests: &[String], broker: &Broker) -> Result<Plan> {
-        let mut only = self.of(broker).any(|mark| mark.kind == Kind::Only);
-        let mut kinds: BTreeMap<&str, Kind> = BTreeMap::new();
-        let mut concerned: Vec<&str> = Vec::new();
         for mark in &self.0 {
             ensure!(
                 tests.iter().any(|test| mark.covers(test)),
@@ -84,6 +81,8 @@ impl Marks {
                 mark.tests
             );
         }
+        let mut kinds: BTreeMap<&str, Kind> = BTreeMap::new();
+        let mut concerned: Vec<&str> = Vec::new();
         for mark in self.of(broker) {
             for test in tests.iter().filter(|test| mark.covers(test)) {
                 if mark.kind == Kind::Only {
@@ -95,7 +94,7 @@ impl Marks {
                 }
             }
         }
-        only &= !concerned.is_empty();
+        let only = self.of(broker).any(|mark| mark.kind == Kind::Only);
         let mut plan = Plan::default();
         for test in tests {
             if only && !concerned.contains(&test.as_str()) {
@@ -111,13 +110,9 @@ impl Marks {
         Ok(plan)
     }
 
-    fn of(&self, broker: &Broker) -> impl Iterator<Item = &Mark> {
-        let broker = broker.clone();
-        self.0.iter().filter(move |mark| {
-            mark.brokers
-                .iter()
-                .any(|selector| selector.selects(&broker))
-        })
+    fn of<'m>(&'m self, broker: &'m Broker) -> impl Iterator<Item = &'m Mark> {
+        let concerns = |mark: &&Mark| mark.brokers.iter().any(|selector| selector.selects(broker));
+        self.0.iter().filter(concerns)
     }
 }
 
@@ -148,6 +143,12 @@ impl Mark {
 }
 
 impl Plan {
+    pub(super) fn is_empty(&self) -> bool {
+        [&self.run, &self.skipped, &self.failing]
+            .iter()
+            .all(|tests| tests.is_empty())
+    }
+
     /// The same for the tests alone whose names contain one of these words; without words, for all.
     pub(super) fn narrowed(mut self, words: &[String]) -> Self {
         let keep = |test: &String| words.is_empty() || words.iter().any(|word| test.contains(word));
