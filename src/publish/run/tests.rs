@@ -94,8 +94,8 @@ fn lost() -> FromBroker {
     })
 }
 
-fn failed(reason: &str) -> Option<Ended> {
-    Some(Ended::Failed(reason.to_owned()))
+fn failed(reason: &str) -> Ended {
+    Ended::Failed(reason.to_owned())
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn the_reason_may_come_after_the_rejection() {
     scene.hear(1, returned(1));
     assert_eq!(scene.hear(1, ack(2)), [Action::Close]);
     scene.hear(1, FromBroker::Closed);
-    assert_eq!(scene.run.ended(), failed("no queue"));
+    assert_eq!(scene.run.ended(), Some(failed("no queue")));
     let tally = scene.run.tally();
     assert_eq!((tally.confirmed, tally.returned, tally.rejected), (1, 1, 0));
 }
@@ -171,7 +171,7 @@ fn connections_that_break_in_vain_are_tried_for_so_long() {
     scene.now += Time::from_secs(57);
     scene.hear(5, FromBroker::Connected);
     scene.hear(5, lost());
-    assert_eq!(scene.run.ended(), failed("it broke"));
+    assert_eq!(scene.run.ended(), Some(failed("it broke")));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_broker_that_confirms_nothing_is_asked_for_the_queue() {
     assert_eq!(scene.wait(30), [Action::AskForQueue(1)]);
     let gone = QueueIs::Gone("it is gone".to_owned());
     assert_eq!(scene.tell(Event::Queue(1, gone)), [Action::Abandon]);
-    assert_eq!(scene.run.ended(), failed("it is gone"));
+    assert_eq!(scene.run.ended(), Some(failed("it is gone")));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_checkpoint_is_told_each_half_window_and_when_nothing_is_at_hand() {
     scene.tell(Event::InputEnded);
     assert_eq!(scene.hear(1, FromBroker::Closed), [Action::KeepPlace]);
     scene.tell(Event::CannotSavePlace("the disk is full".to_owned()));
-    assert_eq!(scene.run.ended(), failed("the disk is full"));
+    assert_eq!(scene.run.ended(), Some(failed("the disk is full")));
 }
 
 /// Found in the simulation: a signal made a success of it.
