@@ -201,6 +201,10 @@ impl Run {
         let place = self.copying(id, copy, status);
         if let Place::Copying(copy, _) = place {
             self.act(Action::Copy(id, copy));
+            // The copy may be delivered before it is known to be confirmed.
+            if let (Copy::Attempt(_), Some(status)) = (copy, status) {
+                self.remember_given_back(status);
+            }
         }
         self.put(id, place);
     }
@@ -249,10 +253,8 @@ impl Run {
             );
             return;
         }
-        match (copy, origin.status) {
-            (Copy::Park(..), Some(_)) => return self.finish_failed(id, Settlement::Ack),
-            (Copy::Attempt(_), Some(status)) => self.remember_given_back(status),
-            _ => {}
+        if let (Copy::Park(..), Some(_)) = (copy, origin.status) {
+            return self.finish_failed(id, Settlement::Ack);
         }
         self.settle(id, Settlement::Ack);
         self.forget(id);

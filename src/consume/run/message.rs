@@ -158,7 +158,8 @@ impl Job {
 
     fn stop_reason(self) -> Option<StopReason> {
         match self {
-            Job::Running(_) | Job::Signalled(_) => None,
+            Job::Running(_) => None,
+            Job::Signalled(_) => Some(StopReason::Interrupted),
             Job::Stopping(reason, _) | Job::Killed(reason) => Some(reason),
         }
     }
