@@ -33,13 +33,13 @@ impl Run {
             FromBroker::Lost(trouble) => self.on_lost(trouble),
             FromBroker::Subscribed(subscription) => {
                 self.link.subscribed(subscription);
-                let is_fruitless_so_far = self.in_hand.values().any(|message| message.is_held());
+                let is_fruitless_so_far = self.in_hand.values().any(Message::is_held);
                 self.link.fruitless_since = is_fruitless_so_far.then_some(self.now);
             }
             FromBroker::Unsubscribed(subscription) => self.on_unsubscribed(subscription),
             FromBroker::CancelledByBroker(subscription) => self.on_cancelled(subscription),
             FromBroker::Delivered(id, subscription, arrival) => {
-                self.on_delivered(id, subscription, arrival)
+                self.on_delivered(id, subscription, arrival);
             }
             FromBroker::Ready(count) => self.on_ready(count),
             FromBroker::Closed => self.on_closed(),
@@ -86,7 +86,7 @@ impl Run {
     fn on_ready(&mut self, count: u32) {
         match self.link.question.take() {
             Some(Question::IsItEmpty) if self.phase.is_consuming() && self.is_idle() => {
-                self.on_silent_queue(count)
+                self.on_silent_queue(count);
             }
             Some(Question::DoesItWithhold)
                 if self.phase.is_consuming() && self.link.fruitless_since.is_some() =>
@@ -217,7 +217,7 @@ impl Run {
     }
 
     fn has_unsettled(&self) -> bool {
-        !self.waiting.is_empty() || self.in_hand.values().any(|message| message.is_unsettled())
+        !self.waiting.is_empty() || self.in_hand.values().any(Message::is_unsettled)
     }
 
     /// The answer to closing the connection makes the first 32 commands certain.
@@ -256,9 +256,8 @@ impl Run {
         }
         match self.link.active_count() {
             0 if self.link.subscriptions.is_empty() => self.subscribe(),
-            0 => {}
             1 if self.wants_renewal() => self.renew(),
-            1 => {}
+            0 | 1 => {}
             _ => {
                 if let Some(oldest) = self.link.oldest_active() {
                     self.cancel(oldest);

@@ -198,7 +198,7 @@ impl Run {
         }
         self.give_back_at_end();
         let is_settled =
-            self.waiting.is_empty() && !self.in_hand.values().any(|message| message.is_unsettled());
+            self.waiting.is_empty() && !self.in_hand.values().any(super::Message::is_unsettled);
         if !is_settled || !self.link.subscriptions.is_empty() || self.link.question.is_some() {
             return;
         }

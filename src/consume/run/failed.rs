@@ -50,6 +50,7 @@ impl Run {
     }
 
     /// Whether the queue counts deliveries, as far as it matters; `None` until that is known.
+    #[allow(clippy::option_option)] // the inner one is the broker's answer
     fn counts_deliveries_of(&mut self, delivery: &Delivery) -> Option<Option<bool>> {
         if self.options.failure.attempts.is_none() {
             return Some(None);

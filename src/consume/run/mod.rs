@@ -209,13 +209,12 @@ impl Run {
 
     fn take_in(&mut self, event: Event) {
         match event {
-            Event::Time => {}
             Event::Signal(signal) => self.on_signal(signal),
             Event::Broker(connection, event) if self.is_present(connection) => {
                 self.on_broker(event);
             }
             Event::Broker(_, FromBroker::Delivered(id, ..)) => self.act(Action::Forget(id)),
-            Event::Broker(..) => {}
+            Event::Time | Event::Broker(..) => {}
             Event::CommandEnded { id, status, signal } => self.on_command_ended(id, status, signal),
             Event::CannotStart { id, status, reason } => self.on_cannot_start(id, status, reason),
             Event::Written(id) => self.on_written(id),

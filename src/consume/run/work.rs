@@ -142,7 +142,7 @@ impl Run {
             Verdict::Interrupted => self.give_up(id),
             Verdict::Failed(status) => match self.options.retry_pause(runs) {
                 Some(pause) if self.phase.lies_in_the_work() => {
-                    self.put(id, Place::Resting(self.now.saturating_add(pause)))
+                    self.put(id, Place::Resting(self.now.saturating_add(pause)));
                 }
                 _ => self.on_failed(id, status),
             },
@@ -200,19 +200,19 @@ impl Run {
             .filter(is_written)
             .map(|(id, _)| *id)
             .collect();
-        let lost = |id: &Id| {
+        let is_lost = |id: &Id| {
             self.in_hand
                 .get(id)
                 .is_some_and(|message| message.claim == Claim::Lost)
         };
-        let (lost, ours): (Vec<Id>, Vec<Id>) = written.into_iter().partition(lost);
-        if !lost.is_empty() {
+        let (others, ours): (Vec<Id>, Vec<Id>) = written.into_iter().partition(is_lost);
+        if !others.is_empty() {
             self.say(Notice::WrittenTwice);
         }
         if let Some(last) = ours.last().filter(|_| self.may_settle()) {
             self.acknowledge_up_to(*last, &ours);
         }
-        for id in ours.into_iter().chain(lost) {
+        for id in ours.into_iter().chain(others) {
             self.count_success(id);
         }
     }
