@@ -25,6 +25,8 @@ pub(super) struct Failed {
     in_the_post: HashMap<u64, InThePost>,
     orders: u64,
     count: Knowledge,
+    /// How many were given back and have not come again.
+    given_back: u64,
     /// Nothing is decided about these until it is known whether the queue counts deliveries.
     undecided: Vec<(Task, Hold, Status)>,
 }
@@ -57,6 +59,7 @@ impl Failed {
             in_the_post: HashMap::new(),
             orders: 0,
             count: Knowledge::NotAsked,
+            given_back: 0,
             undecided: Vec::new(),
         }
     }
@@ -81,6 +84,16 @@ impl Failed {
             Knowledge::NotAsked | Knowledge::Asked => DeliveryCount::Unknown,
         };
         task.earlier_failures(count) + u64::from(task.runs) + 1
+    }
+
+    /// A message has come that was in the queue before, or that we published.
+    pub(super) fn came_again(&mut self) {
+        self.given_back = self.given_back.saturating_sub(1);
+    }
+
+    /// Whether some that were given back may come at any moment.
+    pub(super) fn expects_some(&self) -> bool {
+        self.given_back > 0
     }
 
     /// A command has succeeded.
@@ -249,6 +262,7 @@ impl Failed {
 
     fn give_back(&mut self, messages: Vec<HeldMessage>, link: &mut Link) -> Result<()> {
         for held in messages {
+            self.given_back += 1;
             match held.way_back {
                 WayBack::Rejected => link.answer(held.hold, Answer::Failed)?,
                 WayBack::Republished(message) => self.post(held.hold, message, held.status),

@@ -14,6 +14,10 @@ use crate::status::Status;
 /// How long nothing must come before the broker is asked whether the queue is empty.
 const LULL: Duration = Duration::from_millis(50);
 
+/// The same where failed messages were given back. A busy quorum queue takes its time to deliver them again, and says
+/// meanwhile that it is empty.
+const LULL_AFTER_GIVING_BACK: Duration = Duration::from_secs(5);
+
 /// How far the tool is from its end.
 pub(super) enum Stage {
     /// Messages are taken and commands started.
@@ -74,7 +78,12 @@ impl Supervisor {
         if is_busy || is_unfinished {
             return None;
         }
-        self.quiet_since.checked_add(idle.timeout.max(LULL))
+        let lull = if self.failed.expects_some() {
+            LULL_AFTER_GIVING_BACK
+        } else {
+            LULL
+        };
+        self.quiet_since.checked_add(idle.timeout.max(lull))
     }
 
     /// The tool is asked to end: at first it lets commands finish, then it tells them to, then it ends them.

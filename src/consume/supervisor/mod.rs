@@ -230,6 +230,9 @@ impl Supervisor {
         match arrival {
             Arrival::Delivery(delivery) => {
                 let task = link.take(*delivery);
+                if task.redelivered || task.is_counted_in_header() {
+                    self.failed.came_again();
+                }
                 self.waiting.push_back(task);
                 self.quiet_since = Instant::now();
                 Ok(())
