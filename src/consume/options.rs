@@ -74,17 +74,6 @@ pub struct CommandWork {
     pub retry_delay: Duration,
 }
 
-impl CommandWork {
-    /// The pause before the command is run again that has failed `runs` times.
-    pub(super) fn pause_after(&self, runs: u32) -> Duration {
-        // Longer than anybody waits, and within the range of the clock.
-        const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        let doublings = runs.saturating_sub(1).min(16);
-        let pause = self.retry_delay.saturating_mul(1 << doublings);
-        pause.min(CENTURY)
-    }
-}
-
 /// What a command reads the body from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stdin {

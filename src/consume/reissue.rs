@@ -41,13 +41,11 @@ pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
 
 /// Whether a copy of the message would be the same. Text in a header that is not UTF-8, and a table that is nested too deeply,
 /// are read as bytes, and would be sent as such.
-#[allow(dead_code)] // not asked yet
 pub(super) fn can_be_copied(message: &Message) -> bool {
     let headers = message.properties.headers.as_ref();
     headers.is_none_or(|headers| headers.values().all(is_what_it_was))
 }
 
-#[allow(dead_code)]
 fn is_what_it_was(value: &HeaderValue) -> bool {
     match value {
         HeaderValue::Bytes(bytes) => str::from_utf8(bytes).is_ok(),
@@ -59,9 +57,14 @@ fn is_what_it_was(value: &HeaderValue) -> bool {
 
 /// The message as it is, at the tail of `queue`, which it came from. Its `expiration` is the sender's wish for that queue, and
 /// stays; its time begins anew.
-#[allow(dead_code)] // not asked for yet
-pub(super) fn unchanged(message: Message, queue: &str) -> Message {
-    readdressed(message, queue)
+///
+/// `attempts` are those that were counted, where somebody counts them: the queue starts anew.
+pub(super) fn unchanged(message: Message, queue: &str, attempts: Option<u64>) -> Message {
+    let mut message = readdressed(message, queue);
+    if let Some(attempts) = attempts {
+        count(message.properties.headers.get_or_insert_default(), attempts);
+    }
+    message
 }
 
 /// The message for another attempt, at the tail of `queue`, which it came from. What an earlier parking said of it is
@@ -75,7 +78,14 @@ pub(super) fn for_another_attempt(message: Message, queue: &str, attempts: u64) 
 }
 
 /// The message for `park`, with the reason why it is there.
-pub(super) fn for_parking(message: Message, park: &str, attempts: u64, status: Status) -> Message {
+///
+/// Without a status it was not run: it came with too many attempts behind it.
+pub(super) fn for_parking(
+    message: Message,
+    park: &str,
+    attempts: u64,
+    status: Option<Status>,
+) -> Message {
     let mut message = readdressed(message, park);
     let expiration = message.properties.expiration.take();
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -87,7 +97,6 @@ pub(super) fn for_parking(message: Message, park: &str, attempts: u64, status: S
     count(headers, attempts);
     headers.extend(
         [
-            (EXIT_STATUS, HeaderValue::Int32(status.code().into())),
             (
                 FAILED_AT,
                 HeaderValue::Timestamp(since_epoch.unwrap_or_default().as_secs()),
@@ -95,6 +104,7 @@ pub(super) fn for_parking(message: Message, park: &str, attempts: u64, status: S
             (FAILED_ON, HeaderValue::String(host)),
         ]
         .into_iter()
+        .chain(status.map(|status| (EXIT_STATUS, HeaderValue::Int32(status.code().into()))))
         .chain(expiration.map(|time| (ORIGINAL_EXPIRATION, HeaderValue::String(time))))
         .map(|(name, value)| (name.to_owned(), value)),
     );
