@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::FailurePolicy;
@@ -52,7 +53,7 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub enum Work {
     /// A command is run for it.
-    Command(CommandWork),
+    Command(Arc<CommandWork>),
     /// Its envelope is written to standard output.
     Print,
 }

@@ -328,7 +328,7 @@ impl Driver {
         let started = match &self.options.work {
             Work::Print => self.print(id),
             Work::Command(work) => {
-                let work = work.clone();
+                let work = Arc::clone(work);
                 self.start_command(id, attempt, &work)
             }
         };
