@@ -158,7 +158,7 @@ impl Connection {
             }
             match source.next_arrival() {
                 Some(Arrival::Delivery(delivery)) => {
-                    heard = Some(Heard::Delivered(*number, delivery))
+                    heard = Some(Heard::Delivered(*number, delivery));
                 }
                 Some(Arrival::Cancelled) => heard = Some(Heard::Cancelled(*number)),
                 Some(Arrival::Closed(error)) => ended = Some(Some(error)),
