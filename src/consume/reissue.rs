@@ -184,9 +184,9 @@ mod tests {
             ("mine", text("b")),
         ];
         for copy in [
-            unchanged(message(&spent), "queue"),
+            unchanged(message(&spent), "queue", None),
             for_another_attempt(message(&spent), "queue", 1),
-            for_parking(message(&spent), "queue", 1, Status::FAILURE),
+            for_parking(message(&spent), "queue", 1, Some(Status::FAILURE)),
         ] {
             assert_eq!((&*copy.exchange, &*copy.routing_key), ("", "queue"));
             assert_eq!(original_address(&copy), ("exchange", "key"));
@@ -195,7 +195,7 @@ mod tests {
             assert_eq!(header(&copy, "mine"), Some(&text("b")));
             assert_eq!(copy.properties.user_id, None);
             assert_eq!(copy.body, b"body");
-            let again = unchanged(copy, "other");
+            let again = unchanged(copy, "other", None);
             assert_eq!(original_address(&again), ("exchange", "key"));
         }
     }
@@ -203,13 +203,16 @@ mod tests {
     #[test]
     fn only_a_parked_message_does_not_expire() {
         let time = Some("1000".to_owned());
-        assert_eq!(unchanged(message(&[]), "q").properties.expiration, time);
+        assert_eq!(
+            unchanged(message(&[]), "q", None).properties.expiration,
+            time
+        );
         let again = for_another_attempt(message(&[]), "q", 1);
         assert_eq!(again.properties.expiration, time);
-        let parked = for_parking(message(&[]), "q", 1, Status::FAILURE);
+        let parked = for_parking(message(&[]), "q", 1, Some(Status::FAILURE));
         assert_eq!(parked.properties.expiration, None);
         assert_eq!(header(&parked, ORIGINAL_EXPIRATION), Some(&text("1000")));
-        let parked_again = for_parking(parked, "q", 1, Status::FAILURE);
+        let parked_again = for_parking(parked, "q", 1, Some(Status::FAILURE));
         assert_eq!(
             header(&parked_again, ORIGINAL_EXPIRATION),
             Some(&text("1000"))

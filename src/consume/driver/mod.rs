@@ -24,8 +24,7 @@ use super::joblog::{Joblog, Line, Start};
 use super::options::{CommandWork, ConsumeOptions, Source, Work};
 use super::reissue;
 use super::run::{
-    Action, Arrival, Copy, DeliveryLimit, Event, FromBroker, Id, Run, RunOptions, RunWork,
-    Settlement, Trouble,
+    Action, Arrival, Copy, Event, FromBroker, Id, Run, RunOptions, RunWork, Settlement, Trouble,
 };
 use super::signals::{Notice, Notices};
 use crate::broker::{ConnectOptions, Delivery, DeliveryCount, Server, Unsettled};
@@ -165,7 +164,6 @@ impl Driver {
             grace: options.grace,
             reconnect: !self.connect.retry.is_zero(),
             queue_ends_with_consumer: matches!(options.source, Source::Declared { .. }),
-            delivery_limit: DeliveryLimit::OfBroker,
         }
     }
 

@@ -2,9 +2,8 @@
 
 use super::event::{Action, Copy, Id, Notice, Settlement, Time};
 use super::message::{Claim, Delivery, Origin, Place, WayBack};
-use super::options::DeliveryLimit;
 use super::{Answer, Run};
-use crate::consume::failure::Fate;
+use crate::consume::failure::{DeliveryLimit, Fate};
 use crate::consume::options::Acknowledgement;
 use crate::status::Status;
 
@@ -295,10 +294,10 @@ impl Run {
 
     /// The broker drops a message when it has come back too often; a copy starts anew.
     fn renews_on_arrival(&mut self, delivery: &Delivery) -> Option<Copy> {
-        let limit = match self.options.delivery_limit {
+        let limit = match self.options.failure.delivery_limit {
             DeliveryLimit::Off => None,
             DeliveryLimit::Of(limit) => Some(limit.get()),
-            DeliveryLimit::OfBroker => self.link.delivery_limit,
+            DeliveryLimit::Default => self.link.delivery_limit,
         }?;
         let count = delivery.arrival.delivery_count?;
         let threshold = (limit - limit / 4 - u64::from(limit % 4 != 0)).max(1);
