@@ -224,12 +224,12 @@ mod tests {
         assert_eq!(counted_attempts(&message(&[])), None);
         let second = for_another_attempt(message(&[]), "q", 2);
         assert_eq!(counted_attempts(&second), Some(2));
-        let as_it_is = unchanged(second.clone(), "q");
+        let as_it_is = unchanged(second.clone(), "q", None);
         assert_eq!(counted_attempts(&as_it_is), Some(2));
-        let parked = for_parking(second, "park", 3, Status::exited(7));
+        let parked = for_parking(second, "park", 3, Some(Status::exited(7)));
         assert_eq!(header(&parked, ATTEMPTS), Some(&HeaderValue::Int32(3)));
         assert_eq!(counted_attempts(&parked), None);
-        assert_eq!(counted_attempts(&unchanged(parked.clone(), "q")), None);
+        assert_eq!(counted_attempts(&unchanged(parked.clone(), "q", None)), None);
         let moved_back = for_another_attempt(parked, "q", 1);
         assert_eq!(counted_attempts(&moved_back), Some(1));
         assert_eq!(header(&moved_back, EXIT_STATUS), None);
