@@ -365,7 +365,13 @@ impl Run {
     }
 
     /// Lines that are written are acknowledged together, where nothing older is unsettled.
-    pub(super) fn acknowledge_up_to(&mut self, last: Id, ids: &[Id]) {
+    /// What was acknowledged on arrival is not acknowledged again.
+    pub(super) fn acknowledge_up_to(&mut self, ids: &[Id]) {
+        let is_unsettled = |id: &&Id| self.in_hand.get(id).is_some_and(Message::is_unsettled);
+        let ids: Vec<Id> = ids.iter().filter(is_unsettled).copied().collect();
+        let Some(&last) = ids.last() else {
+            return;
+        };
         let older = self
             .in_hand
             .range(..=last)
@@ -373,13 +379,14 @@ impl Run {
             .count();
         if older > 0 || self.waiting.range(..=last).next().is_some() {
             for id in ids {
-                self.settle(*id, Settlement::Ack);
+                self.settle(id, Settlement::Ack);
             }
             return;
         }
         let acknowledged = self
             .in_hand
             .range(..=last)
+            .filter(|(_, message)| message.is_unsettled())
             .map(|(_, message)| &message.delivery);
         self.link.uncertain.commands += spanned(acknowledged);
         self.act(Action::Settle(last, Settlement::AckUpTo));

@@ -209,8 +209,8 @@ impl Run {
         if !others.is_empty() {
             self.say(Notice::WrittenTwice);
         }
-        if let Some(last) = ours.last().filter(|_| self.may_settle()) {
-            self.acknowledge_up_to(*last, &ours);
+        if self.may_settle() {
+            self.acknowledge_up_to(&ours);
         }
         for id in ours.into_iter().chain(others) {
             self.count_success(id);
