@@ -181,7 +181,20 @@ impl Run {
             return;
         };
         match (message.claim, &message.place) {
-            (Claim::Acknowledged | Claim::Lost, _) => {}
+            (Claim::Lost, _) => {}
+            (Claim::Acknowledged(command), _) if self.link.is_certain(command) => {
+                message.claim = Claim::Acknowledged(0);
+            }
+            (Claim::Acknowledged(_), place) => {
+                // The broker may deliver it again.
+                let is_working = matches!(place, Place::Working(_));
+                message.claim = Claim::Lost;
+                self.in_doubt += 1;
+                self.say(Notice::InDoubt(1));
+                if !is_working {
+                    self.forget(id);
+                }
+            }
             (Claim::Unsettled, Place::Working(_)) => message.claim = Claim::Lost,
             (Claim::Unsettled, _) => self.forget(id),
         }
@@ -351,12 +364,12 @@ impl Run {
             .iter()
             .any(|(id, message)| *id < last && message.is_unsettled());
         if others {
-            self.link.uncertain.commands += waiting.len() as u64;
+            self.link.send(waiting.len() as u64);
             for id in waiting.keys() {
                 self.act(Action::Settle(*id, Settlement::Return));
             }
         } else {
-            self.link.uncertain.commands += spanned(waiting.values());
+            self.link.send(spanned(waiting.values()));
             self.act(Action::Settle(last, Settlement::ReturnUpTo));
         }
         for id in waiting.into_keys() {
@@ -388,7 +401,7 @@ impl Run {
             .range(..=last)
             .filter(|(_, message)| message.is_unsettled())
             .map(|(_, message)| &message.delivery);
-        self.link.uncertain.commands += spanned(acknowledged);
+        self.link.send(spanned(acknowledged));
         self.act(Action::Settle(last, Settlement::AckUpTo));
     }
 
