@@ -387,8 +387,10 @@ impl Broker {
     }
 
     fn apply(&mut self, settlement: Settlement, message: usize, why: Why) {
-        if self.messages[message].gone.is_some() {
-            return; // its queue is gone
+        let gone = self.messages[message].gone;
+        let is_acknowledged = matches!(settlement, Settlement::Ack | Settlement::AckUpTo);
+        if gone.is_some() && !(is_acknowledged && gone == Some(Why::QueueGone)) {
+            return;
         }
         match settlement {
             Settlement::Ack | Settlement::AckUpTo => self.messages[message].gone = Some(why),

@@ -251,6 +251,10 @@ impl Simulation<'_> {
         }
         let count = self.lines.len() - self.choices.index(self.lines.len());
         let written: Vec<Id> = self.lines.drain(..count).collect();
+        if !self.lines.is_empty() {
+            let then = self.now + delay(self.choices, self.scenario.trouble.command_delay);
+            self.calendar.add(then, Pending::Write);
+        }
         match written.last() {
             Some(last) => self.tell(Event::Written(*last)),
             None => Ok(()),

@@ -229,11 +229,11 @@ impl Simulation<'_> {
                     .mark("two commands end when their connection is gone");
             }
         } else if status.is_success() {
-            self.oracle.successes += 1;
+            self.oracle.successes += u64::from(!command.is_told_to_end);
         } else if is_final && !command.is_told_to_end {
             self.oracle.failures += 1;
         }
-        if !status.is_success() {
+        if !status.is_success() || command.is_told_to_end {
             self.oracle.has_trouble = true;
         }
     }
@@ -637,7 +637,7 @@ impl Simulation<'_> {
         let options = &self.scenario.options;
         let on_arrival = options.acknowledgement == Acknowledgement::OnArrival;
         let done = if on_arrival {
-            self.oracle.successes
+            self.done_on_arrival()
         } else {
             self.broker.count_gone(Why::Succeeded)
         };
@@ -685,6 +685,17 @@ impl Simulation<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// How many succeeded whose acknowledgement, sent on arrival, came to the queue.
+    fn done_on_arrival(&self) -> u64 {
+        let is_done = |(index, record): &(usize, &Record)| {
+            let has_succeeded = record.is_written || record.last == Some(Status::SUCCESS);
+            let message = self.broker.message_of(*index as Id + 1);
+            has_succeeded && self.broker.messages[message].gone.is_some()
+        };
+        let done = self.oracle.records.iter().enumerate().filter(is_done);
+        done.count() as u64
     }
 
     fn was_disturbed(&self) -> bool {

@@ -47,6 +47,9 @@ impl Run {
     }
 
     fn on_delivered(&mut self, id: Id, subscription: Subscription, arrival: Arrival) {
+        if !self.link.is_open() {
+            return self.act(Action::Forget(id)); // it comes back when the connection is closed
+        }
         self.link.delivered();
         self.quiet_since = self.now;
         self.withholding_since = None;
