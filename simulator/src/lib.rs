@@ -3,13 +3,14 @@
 //! * [`choices`]: where decisions come from, and their record.
 //! * [`world`]: what a world is.
 //! * [`explore`]: runs many seeds; a failure is [shrunk](shrink) to the smallest run that shows it.
-//! * [`publish`]: the world of amqp-publish's core.
+//! * [`publish`], [`consume`]: the worlds of the cores of amqp-publish and amqp-consume.
 //! * [`reached`]: whether rare situations were come to at all.
 //!
 //! Nothing here or in a world may depend on a clock, on the order of a hash map, or on anything else but the choices: one
 //! seed in twenty is run twice, and both runs must be the same.
 
 pub mod choices;
+pub mod consume;
 pub mod explore;
 pub mod publish;
 pub mod reached;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use simulator::choices::Choices;
+use simulator::consume::Consume;
 use simulator::explore::{Plan, explore, replay};
 use simulator::publish::Publish;
 use simulator::world::World;
@@ -27,7 +28,7 @@ struct Entry {
 }
 
 /// All worlds there are.
-const WORLDS: &[Entry] = &[Entry::of::<Publish>()];
+const WORLDS: &[Entry] = &[Entry::of::<Publish>(), Entry::of::<Consume>()];
 
 impl Entry {
     const fn of<W: World>() -> Entry {

@@ -47,6 +47,9 @@ impl Run {
     }
 
     fn on_delivered(&mut self, id: Id, subscription: Subscription, arrival: Arrival) {
+        if !self.link.is_open() {
+            return self.act(Action::Forget(id)); // it comes back when the connection is closed
+        }
         self.link.delivered();
         self.quiet_since = self.now;
         self.withholding_since = None;
@@ -181,7 +184,20 @@ impl Run {
             return;
         };
         match (message.claim, &message.place) {
-            (Claim::Acknowledged | Claim::Lost, _) => {}
+            (Claim::Lost, _) => {}
+            (Claim::Acknowledged(command), _) if self.link.is_certain(command) => {
+                message.claim = Claim::Acknowledged(0);
+            }
+            (Claim::Acknowledged(_), place) => {
+                // The broker may deliver it again.
+                let is_working = matches!(place, Place::Working(_));
+                message.claim = Claim::Lost;
+                self.in_doubt += 1;
+                self.say(Notice::InDoubt(1));
+                if !is_working {
+                    self.forget(id);
+                }
+            }
             (Claim::Unsettled, Place::Working(_)) => message.claim = Claim::Lost,
             (Claim::Unsettled, _) => self.forget(id),
         }
@@ -351,12 +367,12 @@ impl Run {
             .iter()
             .any(|(id, message)| *id < last && message.is_unsettled());
         if others {
-            self.link.uncertain.commands += waiting.len() as u64;
+            self.link.send(waiting.len() as u64);
             for id in waiting.keys() {
                 self.act(Action::Settle(*id, Settlement::Return));
             }
         } else {
-            self.link.uncertain.commands += spanned(waiting.values());
+            self.link.send(spanned(waiting.values()));
             self.act(Action::Settle(last, Settlement::ReturnUpTo));
         }
         for id in waiting.into_keys() {
@@ -365,7 +381,13 @@ impl Run {
     }
 
     /// Lines that are written are acknowledged together, where nothing older is unsettled.
-    pub(super) fn acknowledge_up_to(&mut self, last: Id, ids: &[Id]) {
+    /// What was acknowledged on arrival is not acknowledged again.
+    pub(super) fn acknowledge_up_to(&mut self, ids: &[Id]) {
+        let is_unsettled = |id: &&Id| self.in_hand.get(id).is_some_and(Message::is_unsettled);
+        let ids: Vec<Id> = ids.iter().filter(is_unsettled).copied().collect();
+        let Some(&last) = ids.last() else {
+            return;
+        };
         let older = self
             .in_hand
             .range(..=last)
@@ -373,15 +395,16 @@ impl Run {
             .count();
         if older > 0 || self.waiting.range(..=last).next().is_some() {
             for id in ids {
-                self.settle(*id, Settlement::Ack);
+                self.settle(id, Settlement::Ack);
             }
             return;
         }
         let acknowledged = self
             .in_hand
             .range(..=last)
+            .filter(|(_, message)| message.is_unsettled())
             .map(|(_, message)| &message.delivery);
-        self.link.uncertain.commands += spanned(acknowledged);
+        self.link.send(spanned(acknowledged));
         self.act(Action::Settle(last, Settlement::AckUpTo));
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Link {
     /// What the queue is asked for how many messages are ready for.
     pub(super) question: Option<Question>,
     pub(super) uncertain: Uncertain,
+    /// How many commands to the queue were sent in all.
+    sent: u64,
     /// Where a quorum queue drops what comes back, by the broker's version.
     pub(super) delivery_limit: Option<u64>,
     pub(super) prefetch_of_channel: bool,
@@ -118,6 +120,7 @@ impl Link {
             latest,
             question: None,
             uncertain: Uncertain::default(),
+            sent: 0,
             delivery_limit: None,
             prefetch_of_channel: false,
             prefetch: 0,
@@ -127,6 +130,22 @@ impl Link {
 
     pub(super) fn is_open(&self) -> bool {
         self.state == LinkState::Open
+    }
+
+    /// So many commands to the queue are sent.
+    pub(super) fn send(&mut self, commands: u64) {
+        self.sent += commands;
+        self.uncertain.commands += commands;
+    }
+
+    /// The number of the latest command to the queue.
+    pub(super) fn latest_command(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether this command to the queue is certain.
+    pub(super) fn is_certain(&self, command: u64) -> bool {
+        command <= self.sent - self.uncertain.commands
     }
 
     /// Whether the broker owes the answer to a basic.consume.

@@ -29,8 +29,8 @@ pub(super) struct Delivery {
 pub(super) enum Claim {
     /// That the delivery is settled.
     Unsettled,
-    /// Nothing: it was acknowledged on arrival.
-    Acknowledged,
+    /// Nothing: it was acknowledged on arrival, by this command of its connection. 0: that is certain.
+    Acknowledged(u64),
     /// Nothing: the connection is gone, and the broker delivers the message again.
     Lost,
 }

@@ -248,7 +248,7 @@ impl Run {
             return;
         };
         if message.is_unsettled() && self.may_settle() {
-            self.link.uncertain.commands += 1;
+            self.link.send(1);
             self.act(Action::Settle(id, settlement));
         }
     }

@@ -71,7 +71,7 @@ impl Run {
         if self.options.acknowledgement == Acknowledgement::OnArrival {
             self.settle(id, Settlement::Ack);
             if let Some(message) = self.in_hand.get_mut(&id) {
-                message.claim = Claim::Acknowledged;
+                message.claim = Claim::Acknowledged(self.link.latest_command());
             }
         }
         self.start(id);
@@ -164,7 +164,10 @@ impl Run {
     fn count_success(&mut self, id: Id) {
         match self.in_hand.get(&id).map(|message| message.claim) {
             Some(Claim::Unsettled) => self.link.uncertain.successes += 1,
-            Some(Claim::Acknowledged) => self.succeeded += 1,
+            Some(Claim::Acknowledged(command)) if self.link.is_certain(command) => {
+                self.succeeded += 1;
+            }
+            Some(Claim::Acknowledged(_)) => self.link.uncertain.successes += 1,
             Some(Claim::Lost) | None => {}
         }
         self.forget(id);
@@ -172,7 +175,7 @@ impl Run {
 
     /// Gives a message back that was not tried to the end.
     pub(super) fn give_up(&mut self, id: Id) {
-        let is_gone = |message: &Message| message.claim == Claim::Acknowledged;
+        let is_gone = |message: &Message| matches!(message.claim, Claim::Acknowledged(_));
         if self.in_hand.get(&id).is_some_and(is_gone) {
             self.say(Notice::LostUnacknowledged);
         }
@@ -209,8 +212,8 @@ impl Run {
         if !others.is_empty() {
             self.say(Notice::WrittenTwice);
         }
-        if let Some(last) = ours.last().filter(|_| self.may_settle()) {
-            self.acknowledge_up_to(*last, &ours);
+        if self.may_settle() {
+            self.acknowledge_up_to(&ours);
         }
         for id in ours.into_iter().chain(others) {
             self.count_success(id);

@@ -1,0 +1,529 @@
+//! A model of a broker with one queue, and of the one connection that the tool has to it.
+//!
+//! A channel's methods are processed in order, some time after they were written. A quorum queue's leader takes settlements
+//! later still; what is on its way to the leader when the connection ends is taken, except what the channel keeps back
+//! because more than 32 are on their way: that is dropped.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use amqp_tools::consume::run::{
+    Arrival, Connection, Copy, FromBroker, Id, Settlement, Subscription,
+};
+
+use super::scenario::BrokerKind;
+use crate::reached::Reached;
+
+/// How many commands are on their way to a leader at most.
+const TO_LEADER: usize = 32;
+
+/// Why a message is not in the queue any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Succeeded,
+    Copied,
+    ByPolicy,
+    OnArrival,
+    Rejected,
+    /// It came back too often.
+    Dropped,
+    QueueGone,
+    TakenByRival,
+}
+
+/// One message in the queue. A copy is another one, with the same original.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) original: usize,
+    pub(super) attempts: Option<u64>,
+    pub(super) count: u64,
+    redelivered: bool,
+    dead_lettered: bool,
+    can_be_copied: bool,
+    pub(super) gone: Option<Why>,
+}
+
+/// What was written to the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Consume(Subscription),
+    Cancel(Subscription),
+    Prefetch(u16),
+    Count,
+    /// The deliveries that it covers, and why they are acknowledged if they are.
+    Settle(Settlement, Vec<(Id, Why)>),
+    Close,
+}
+
+#[derive(Clone, Debug)]
+struct Consumer {
+    subscription: Subscription,
+    unsettled: usize,
+    is_active: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Unsettled {
+    message: usize,
+    subscription: Subscription,
+}
+
+/// A settlement on its way to the queue.
+#[derive(Clone, Debug)]
+struct Command {
+    settlement: Settlement,
+    messages: Vec<(Unsettled, Why)>,
+}
+
+/// The present connection, with its one channel.
+#[derive(Clone, Debug)]
+pub(super) struct Channel {
+    pub(super) number: Connection,
+    pub(super) outgoing: VecDeque<Sent>,
+    pub(super) incoming: VecDeque<FromBroker>,
+    consumers: Vec<Consumer>,
+    prefetch: usize,
+    unsettled: BTreeMap<Id, Unsettled>,
+    /// Deliveries that the broker took back. To settle one breaks the connection.
+    taken_back: BTreeSet<Id>,
+    to_leader: VecDeque<Command>,
+    pub(super) is_closed: bool,
+}
+
+/// What processing led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Processed {
+    GoesOn,
+    /// The broker ended the connection with an error.
+    Refused,
+    /// A delivery was settled that is not there.
+    UnknownTag(Id),
+}
+
+#[derive(Debug)]
+pub(super) struct Broker {
+    kind: BrokerKind,
+    ends_with_consumer: bool,
+    pub(super) messages: Vec<Message>,
+    ready: BTreeSet<usize>,
+    pub(super) parked: Vec<usize>,
+    pub(super) channel: Option<Channel>,
+    /// The message of each delivery, in the order of the ids.
+    delivered: Vec<usize>,
+    pub(super) is_rival_active: bool,
+    pub(super) queue_was_deleted: bool,
+}
+
+impl Broker {
+    pub(super) fn new(kind: BrokerKind, ends_with_consumer: bool) -> Broker {
+        Broker {
+            kind,
+            ends_with_consumer,
+            messages: Vec::new(),
+            ready: BTreeSet::new(),
+            parked: Vec::new(),
+            channel: None,
+            delivered: Vec::new(),
+            is_rival_active: false,
+            queue_was_deleted: false,
+        }
+    }
+
+    pub(super) fn publish(&mut self, can_be_copied: bool) {
+        let original = self.messages.len();
+        self.put(Message {
+            original,
+            attempts: None,
+            count: 0,
+            redelivered: false,
+            dead_lettered: false,
+            can_be_copied,
+            gone: None,
+        });
+    }
+
+    fn put(&mut self, message: Message) {
+        if self.queue_was_deleted {
+            return; // to the default exchange, and nowhere
+        }
+        self.ready.insert(self.messages.len());
+        self.messages.push(message);
+        self.deliver();
+    }
+
+    /// A copy arrives.
+    pub(super) fn put_copy(&mut self, of: usize, copy: Copy) {
+        let original = &self.messages[of];
+        let attempts = match copy {
+            Copy::Park(..) => return self.parked.push(original.original),
+            Copy::Attempt(attempts) => Some(attempts),
+            Copy::Renew(attempts) => attempts.or(original.attempts),
+        };
+        let copy = Message {
+            attempts,
+            count: 0,
+            redelivered: false,
+            gone: None,
+            ..original.clone()
+        };
+        self.put(copy);
+    }
+
+    /// A rejected message comes back.
+    fn dead_letter(&mut self, message: usize) {
+        if self.kind.dead_letters_home {
+            let copy = Message {
+                count: 0,
+                redelivered: false,
+                dead_lettered: true,
+                gone: None,
+                ..self.messages[message].clone()
+            };
+            self.put(copy);
+        }
+    }
+
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// A connection is made.
+    pub(super) fn open(&mut self, number: Connection, prefetch: u16) {
+        self.channel = Some(Channel {
+            number,
+            outgoing: VecDeque::new(),
+            incoming: VecDeque::new(),
+            consumers: Vec::new(),
+            prefetch: prefetch.into(),
+            unsettled: BTreeMap::new(),
+            taken_back: BTreeSet::new(),
+            to_leader: VecDeque::new(),
+            is_closed: false,
+        });
+    }
+
+    /// Delivers what the consumers have credit for.
+    fn deliver(&mut self) {
+        let Some(channel) = &mut self.channel else {
+            return;
+        };
+        if channel.is_closed || self.is_rival_active {
+            return;
+        }
+        let total: usize = channel.consumers.iter().map(|one| one.unsettled).sum();
+        let mut total = total;
+        for consumer in &mut channel.consumers {
+            if !consumer.is_active {
+                continue;
+            }
+            loop {
+                let used = if self.kind.prefetch_of_channel {
+                    total
+                } else {
+                    consumer.unsettled
+                };
+                if used >= channel.prefetch {
+                    break;
+                }
+                let Some(message) = self.ready.pop_first() else {
+                    return;
+                };
+                self.delivered.push(message);
+                let id = self.delivered.len() as Id;
+                consumer.unsettled += 1;
+                total += 1;
+                let unsettled = Unsettled {
+                    message,
+                    subscription: consumer.subscription,
+                };
+                channel.unsettled.insert(id, unsettled);
+                let arrival = arrival(&self.messages[message], self.kind.is_quorum);
+                channel.incoming.push_back(FromBroker::Delivered(
+                    id,
+                    consumer.subscription,
+                    arrival,
+                ));
+            }
+        }
+    }
+
+    /// The message of a delivery.
+    pub(super) fn message_of(&self, id: Id) -> usize {
+        self.delivered[usize::try_from(id).unwrap_or(usize::MAX) - 1]
+    }
+
+    /// Processes the next method of the channel.
+    pub(super) fn process(&mut self, says_empty: bool, reached: &mut Reached) -> Processed {
+        let Some(channel) = &mut self.channel else {
+            return Processed::GoesOn;
+        };
+        let Some(sent) = channel.outgoing.pop_front() else {
+            return Processed::GoesOn;
+        };
+        match sent {
+            Sent::Consume(subscription) => {
+                if self.queue_was_deleted {
+                    return Processed::Refused;
+                }
+                channel.consumers.push(Consumer {
+                    subscription,
+                    unsettled: 0,
+                    is_active: true,
+                });
+                channel
+                    .incoming
+                    .push_back(FromBroker::Subscribed(subscription));
+                self.deliver();
+            }
+            Sent::Cancel(subscription) => self.cancel(subscription),
+            Sent::Prefetch(prefetch) => {
+                channel.prefetch = prefetch.into();
+                self.deliver();
+            }
+            Sent::Count => {
+                if self.queue_was_deleted {
+                    return Processed::Refused;
+                }
+                let ready = u32::try_from(self.ready.len()).unwrap_or(u32::MAX);
+                let told = if says_empty && self.kind.is_quorum {
+                    if ready > 0 {
+                        reached.mark("the queue says that it is empty and is not");
+                    }
+                    0
+                } else {
+                    ready
+                };
+                channel.incoming.push_back(FromBroker::Ready(told));
+            }
+            Sent::Settle(settlement, deliveries) => return self.settle(settlement, &deliveries),
+            Sent::Close => {
+                self.end_channel(reached);
+                if let Some(channel) = &mut self.channel {
+                    channel.incoming.push_back(FromBroker::Closed);
+                }
+            }
+        }
+        Processed::GoesOn
+    }
+
+    fn cancel(&mut self, subscription: Subscription) {
+        // The leader answers a cancel, so everything before has come to it.
+        self.lead(usize::MAX);
+        let Some(channel) = &mut self.channel else {
+            return;
+        };
+        let before = channel.consumers.len();
+        channel
+            .consumers
+            .retain(|consumer| consumer.subscription != subscription);
+        channel
+            .incoming
+            .push_back(FromBroker::Unsubscribed(subscription));
+        let was_last = before > 0 && channel.consumers.is_empty();
+        if was_last && self.ends_with_consumer {
+            self.delete_queue();
+        }
+        if was_last && self.kind.has_rival {
+            self.is_rival_active = true;
+        }
+    }
+
+    fn settle(&mut self, settlement: Settlement, deliveries: &[(Id, Why)]) -> Processed {
+        let Some(channel) = &mut self.channel else {
+            return Processed::GoesOn;
+        };
+        // One command for each subscription in turn.
+        let mut commands: Vec<Command> = Vec::new();
+        for (id, why) in deliveries {
+            if channel.taken_back.contains(id) {
+                return Processed::Refused;
+            }
+            let Some(unsettled) = channel.unsettled.remove(id) else {
+                return Processed::UnknownTag(*id);
+            };
+            match commands.last_mut() {
+                Some(command) if command.messages[0].0.subscription == unsettled.subscription => {
+                    command.messages.push((unsettled, *why));
+                }
+                _ => commands.push(Command {
+                    settlement,
+                    messages: vec![(unsettled, *why)],
+                }),
+            }
+        }
+        channel.to_leader.extend(commands);
+        if self.kind.leader_lag == 0 {
+            self.lead(usize::MAX);
+        }
+        Processed::GoesOn
+    }
+
+    pub(super) fn leader_is_behind(&self) -> bool {
+        self.channel
+            .as_ref()
+            .is_some_and(|channel| !channel.to_leader.is_empty())
+    }
+
+    /// The leader takes so many commands.
+    pub(super) fn lead(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(channel) = &mut self.channel else {
+                return;
+            };
+            let Some(command) = channel.to_leader.pop_front() else {
+                break;
+            };
+            for (unsettled, _) in &command.messages {
+                for consumer in &mut channel.consumers {
+                    if consumer.subscription == unsettled.subscription {
+                        consumer.unsettled = consumer.unsettled.saturating_sub(1);
+                    }
+                }
+            }
+            for (unsettled, why) in command.messages {
+                self.apply(command.settlement, unsettled.message, why);
+            }
+        }
+        self.deliver();
+    }
+
+    fn apply(&mut self, settlement: Settlement, message: usize, why: Why) {
+        let gone = self.messages[message].gone;
+        let is_acknowledged = matches!(settlement, Settlement::Ack | Settlement::AckUpTo);
+        if gone.is_some() && !(is_acknowledged && gone == Some(Why::QueueGone)) {
+            return;
+        }
+        match settlement {
+            Settlement::Ack | Settlement::AckUpTo => self.messages[message].gone = Some(why),
+            Settlement::Reject => {
+                self.messages[message].gone = Some(Why::Rejected);
+                self.dead_letter(message);
+            }
+            Settlement::Return | Settlement::ReturnUpTo => {
+                self.requeue(message, self.kind.counts_nacks);
+            }
+            Settlement::Requeue => self.requeue(message, true),
+        }
+    }
+
+    fn requeue(&mut self, message: usize, counts: bool) {
+        let limit = self.kind.limit;
+        let one = &mut self.messages[message];
+        if one.gone.is_some() {
+            return;
+        }
+        one.redelivered = true;
+        if self.kind.is_quorum && counts {
+            one.count += 1;
+            if limit.is_some_and(|limit| one.count > limit) {
+                one.gone = Some(Why::Dropped);
+                return;
+            }
+        }
+        self.ready.insert(message);
+    }
+
+    /// Nothing more is processed on the connection; what it held comes back.
+    pub(super) fn end_channel(&mut self, reached: &mut Reached) {
+        self.lead(TO_LEADER);
+        let Some(channel) = &mut self.channel else {
+            return;
+        };
+        channel.is_closed = true;
+        let had_consumers = !channel.consumers.is_empty();
+        channel.consumers.clear();
+        channel.outgoing.clear();
+        let dropped = std::mem::take(&mut channel.to_leader);
+        let held = std::mem::take(&mut channel.unsettled);
+        if !dropped.is_empty() {
+            reached.mark("the channel keeps settlements back and drops them");
+        }
+        let messages = dropped
+            .into_iter()
+            .flat_map(|command| command.messages)
+            .map(|(unsettled, _)| unsettled.message);
+        for message in messages.chain(held.into_values().map(|unsettled| unsettled.message)) {
+            self.requeue(message, true);
+        }
+        if had_consumers && self.ends_with_consumer {
+            self.delete_queue();
+        }
+        if self.kind.has_rival {
+            self.is_rival_active = true;
+        }
+    }
+
+    /// All messages are gone. A queue that the tool declares itself is there again with the next connection.
+    pub(super) fn delete_queue(&mut self) {
+        for message in &mut self.messages {
+            message.gone.get_or_insert(Why::QueueGone);
+        }
+        self.ready.clear();
+        self.queue_was_deleted = !self.ends_with_consumer;
+    }
+
+    /// The broker cancels the consumers. True: it had one.
+    pub(super) fn cancel_consumers(&mut self, takes_back: bool) -> bool {
+        let Some(channel) = &mut self.channel else {
+            return false;
+        };
+        let consumers = std::mem::take(&mut channel.consumers);
+        for consumer in &consumers {
+            channel
+                .incoming
+                .push_back(FromBroker::CancelledByBroker(consumer.subscription));
+        }
+        if takes_back && !consumers.is_empty() {
+            let taken = std::mem::take(&mut channel.unsettled);
+            channel.taken_back.extend(taken.keys().copied());
+            for unsettled in taken.into_values() {
+                self.requeue(unsettled.message, true);
+            }
+        }
+        !consumers.is_empty()
+    }
+
+    /// The other worker handles a message, if there is one.
+    pub(super) fn rival_works(&mut self) -> bool {
+        if !self.is_rival_active {
+            return false;
+        }
+        let message = self.ready.pop_first();
+        if let Some(message) = message {
+            self.messages[message].gone = Some(Why::TakenByRival);
+        }
+        message.is_some()
+    }
+
+    pub(super) fn rival_leaves(&mut self) {
+        self.is_rival_active = false;
+        self.deliver();
+    }
+
+    pub(super) fn count_gone(&self, why: Why) -> u64 {
+        let gone = self
+            .messages
+            .iter()
+            .filter(|message| message.gone == Some(why));
+        gone.count() as u64
+    }
+
+    /// How many messages are in the queue, delivered or not.
+    pub(super) fn in_queue(&self) -> usize {
+        self.messages
+            .iter()
+            .filter(|message| message.gone.is_none())
+            .count()
+    }
+}
+
+fn arrival(message: &Message, is_quorum: bool) -> Arrival {
+    Arrival {
+        redelivered: message.redelivered,
+        delivery_count: (is_quorum && message.count > 0).then_some(message.count),
+        attempts: message.attempts,
+        dead_lettered: message.dead_lettered,
+        size: 10,
+        can_be_copied: message.can_be_copied,
+        digest: message.original as u64,
+    }
+}

@@ -1,0 +1,580 @@
+//! amqp-consume's core among a model broker, model commands, copies, lines and signals.
+//!
+//! A calendar holds what comes, by time. First there is trouble; then there are no more surprises: all works, or the broker
+//! is silent for ever, or it is gone for ever, and the run must end in time. Where only a signal can end it, it gets one.
+
+mod broker;
+mod calendar;
+mod driver;
+mod oracle;
+mod scenario;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use amqp_tools::consume::run::{Connection, Event, FromBroker, Id, Run, Time, Trouble};
+use amqp_tools::status::Status;
+
+use crate::choices::Choices;
+use crate::reached::Reached;
+use crate::world::{Failure, Stats, Transcript, World};
+use broker::{Broker, Processed};
+use calendar::{Calendar, Pending};
+use oracle::Oracle;
+use scenario::{Disturbance, Last, Scenario, delay};
+
+/// How long the close of a connection waits for its answer.
+const CLOSE_LIMIT: Time = Duration::from_secs(5);
+
+/// How long connecting takes at most.
+const CONNECT_LIMIT: Time = Duration::from_secs(10);
+
+/// A run that only waits gets a signal after so long.
+const PATIENCE: Time = Duration::from_secs(900);
+
+/// How long a run may take after its commands are told to end: SIGKILL, patience twice, the close.
+const END_AFTER_SIGNAL: Time = Duration::from_secs(21);
+
+/// So many events at most at one instant, and in a run.
+const MOST_AT_ONCE: u64 = 1_000;
+const MOST_EVENTS: u64 = 20_000;
+
+const SIGTERM: i32 = 15;
+
+/// The world of consuming.
+#[derive(Clone, Copy, Debug)]
+pub struct Consume;
+
+impl World for Consume {
+    const NAME: &'static str = "consume";
+
+    const MARKS: &'static [&'static str] = oracle::MARKS;
+
+    fn run(
+        choices: &mut Choices,
+        reached: &mut Reached,
+        transcript: &mut Transcript,
+    ) -> Result<Stats, Failure> {
+        let scenario = Scenario::drawn(choices);
+        transcript.line(|| format!("{scenario:?}"));
+        let mut world = Simulation::new(scenario, choices, reached, transcript);
+        world.run_to_the_end()?;
+        Ok(Stats {
+            events: world.events,
+        })
+    }
+}
+
+/// How far the driver's connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    None,
+    Connecting,
+    Open,
+    Closing,
+}
+
+/// A command that runs.
+#[derive(Clone, Copy, Debug)]
+struct Command {
+    /// Tells the plans for its end apart; the last one counts.
+    plan: u64,
+    ignores_term: bool,
+    is_told_to_end: bool,
+    /// How it ends, if it does.
+    end: Option<(Status, i32)>,
+}
+
+struct Simulation<'world> {
+    scenario: Scenario,
+    choices: &'world mut Choices,
+    reached: &'world mut Reached,
+    transcript: &'world mut Transcript,
+    run: Run,
+    now: Time,
+    events: u64,
+    events_at_once: u64,
+    calendar: Calendar,
+    disturbances: VecDeque<(u64, Disturbance)>,
+    broker: Broker,
+    wire: Wire,
+    connection: Connection,
+    /// The broker processes nothing more on the present connection.
+    is_stuck: bool,
+    commands: BTreeMap<Id, Command>,
+    plans: u64,
+    /// Lines to be written.
+    lines: VecDeque<Id>,
+    is_writer_broken: bool,
+    oracle: Oracle,
+    signals: u32,
+    calm_since: Option<Time>,
+    next_signal: Option<Time>,
+    must_end_by: Option<Time>,
+}
+
+impl<'world> Simulation<'world> {
+    fn new(
+        scenario: Scenario,
+        choices: &'world mut Choices,
+        reached: &'world mut Reached,
+        transcript: &'world mut Transcript,
+    ) -> Simulation<'world> {
+        let mut broker = Broker::new(scenario.broker, scenario.options.queue_ends_with_consumer);
+        for _ in 0..scenario.messages {
+            broker.publish(!choices.chance(4));
+        }
+        let (run, actions) = Run::begin(scenario.options.clone());
+        let mut world = Simulation {
+            disturbances: scenario.disturbances.iter().copied().collect(),
+            scenario,
+            choices,
+            reached,
+            transcript,
+            run,
+            now: Time::ZERO,
+            events: 0,
+            events_at_once: 0,
+            calendar: Calendar::default(),
+            broker,
+            wire: Wire::None,
+            connection: 0,
+            is_stuck: false,
+            commands: BTreeMap::new(),
+            plans: 0,
+            lines: VecDeque::new(),
+            is_writer_broken: false,
+            oracle: Oracle::default(),
+            signals: 0,
+            calm_since: None,
+            next_signal: None,
+            must_end_by: None,
+        };
+        for action in actions {
+            world.carry_out(action, &mut Vec::new());
+        }
+        world
+    }
+
+    fn is_calm(&self) -> bool {
+        self.calm_since.is_some()
+    }
+
+    fn run_to_the_end(&mut self) -> Result<(), Failure> {
+        while self.run.ended().is_none() {
+            if self.must_end_by.is_some_and(|end| self.now > end) {
+                return Err(Failure::of(
+                    "a signal ends it in time",
+                    format!("it goes on at {:?}", self.now),
+                ));
+            }
+            if self.is_disturbed()? {
+                continue;
+            }
+            self.schedule_wire();
+            self.step()?;
+        }
+        self.judge_end()
+    }
+
+    /// What comes next comes.
+    fn step(&mut self) -> Result<(), Failure> {
+        let pending = self.calendar.next();
+        let deadline = self.run.deadline();
+        let next = match (pending, deadline) {
+            (None, None) => return self.nothing_comes(),
+            (Some(pending), Some(deadline)) => pending.min(deadline),
+            (pending, deadline) => pending.or(deadline).unwrap_or(self.now),
+        };
+        if self.next_signal.is_some_and(|signal| signal < next) {
+            return self.last_signal();
+        }
+        self.wake_at(next);
+        let is_time_first = match (pending, deadline) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(pending), Some(deadline)) if pending == deadline => self.choices.below(2) == 1,
+            (Some(pending), Some(deadline)) => {
+                // Late waking: whichever is first for the driver.
+                deadline < pending && (pending > self.now || self.choices.below(2) == 0)
+            }
+        };
+        if is_time_first {
+            return self.tell(Event::Time);
+        }
+        match self.calendar.take() {
+            Some(pending) => self.happen(pending),
+            None => Ok(()),
+        }
+    }
+
+    /// The time passes until then, or for longer where the tool was stopped.
+    fn wake_at(&mut self, then: Time) {
+        let mut then = then;
+        if !self.is_calm() && self.choices.chance(self.scenario.trouble.oversleeps) {
+            let late = delay(self.choices, 6);
+            then += late;
+            if let Some(end) = &mut self.must_end_by {
+                *end += late;
+            }
+        }
+        if then > self.now {
+            self.now = then;
+            self.events_at_once = 0;
+        }
+    }
+
+    /// Nothing is waited for but the world outside.
+    fn nothing_comes(&mut self) -> Result<(), Failure> {
+        if let Some((_, disturbance)) = self.disturbances.pop_front() {
+            return self.disturb(disturbance);
+        }
+        if !self.is_calm() {
+            return self.calm_down();
+        }
+        self.last_signal()
+    }
+
+    /// Only a signal ends the run.
+    fn last_signal(&mut self) -> Result<(), Failure> {
+        if self.signals == 0 && self.must_end_by_itself() {
+            return Err(Failure::of("it ends by itself", format!("{:?}", self.run)));
+        }
+        if self.signals >= 4 {
+            return Err(Failure::of("signals end it", format!("{:?}", self.run)));
+        }
+        if let Some(then) = self.next_signal.filter(|then| *then > self.now) {
+            self.now = then;
+            self.events_at_once = 0;
+        }
+        self.signal(SIGTERM)
+    }
+
+    fn must_end_by_itself(&self) -> bool {
+        self.scenario.last == Last::Healed && self.scenario.options.idle.is_some()
+    }
+
+    /// True: something happened from outside.
+    fn is_disturbed(&mut self) -> Result<bool, Failure> {
+        match self.disturbances.front().copied() {
+            Some((after, disturbance)) if after <= self.events => {
+                self.disturbances.pop_front();
+                self.disturb(disturbance)?;
+                Ok(true)
+            }
+            None if !self.is_calm() && self.events >= self.calm_after() => {
+                self.calm_down()?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn calm_after(&self) -> u64 {
+        60 + 4 * self.scenario.messages as u64
+    }
+
+    fn disturb(&mut self, disturbance: Disturbance) -> Result<(), Failure> {
+        self.transcript
+            .line(|| format!("                    {disturbance:?}"));
+        match disturbance {
+            Disturbance::Publish => {
+                let can_be_copied = !self.choices.chance(4);
+                self.broker.publish(can_be_copied);
+            }
+            Disturbance::Signal(signal) => return self.signal(signal),
+            Disturbance::Break => self.break_connection(),
+            Disturbance::TakeBack => {
+                if self.broker.cancel_consumers(true) {
+                    self.reached.mark("the broker takes deliveries back");
+                }
+            }
+            Disturbance::DeleteQueue => {
+                self.broker.delete_queue();
+                if self.broker.cancel_consumers(false) {
+                    self.reached.mark("the queue is deleted under a consumer");
+                }
+            }
+            Disturbance::RivalLeaves => self.broker.rival_leaves(),
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: i32) -> Result<(), Failure> {
+        self.signals += 1;
+        self.mark_signal();
+        let bound = match (self.signals, self.scenario.options.grace) {
+            (1, Some(grace)) => Some(grace + END_AFTER_SIGNAL),
+            (1, None) if self.commands.is_empty() => Some(END_AFTER_SIGNAL),
+            (1, None) => None,
+            _ => Some(END_AFTER_SIGNAL),
+        };
+        if let Some(end) = bound.map(|bound| self.now + bound) {
+            self.must_end_by = Some(self.must_end_by.map_or(end, |before| before.min(end)));
+        }
+        self.next_signal = self
+            .calm_since
+            .map(|_| self.now + bound.unwrap_or(END_AFTER_SIGNAL) + Duration::from_secs(1));
+        self.oracle.last_signal = Some(self.now);
+        self.tell(Event::Signal(signal))
+    }
+
+    /// From here on there are no surprises.
+    fn calm_down(&mut self) -> Result<(), Failure> {
+        let last = self.scenario.last;
+        self.transcript.line(|| format!("from here on: {last:?}"));
+        self.calm_since = Some(self.now);
+        self.next_signal = Some(self.now + PATIENCE);
+        self.scenario.trouble = scenario::Trouble {
+            ignores_term: self.scenario.trouble.ignores_term,
+            connect_fails: if last == Last::Gone { 100 } else { 0 },
+            ..scenario::Trouble::default()
+        };
+        match last {
+            Last::Healed => self.heal(),
+            Last::Silent => self.is_stuck = true,
+            Last::Gone => self.break_connection(),
+        }
+        Ok(())
+    }
+
+    fn heal(&mut self) {
+        self.is_stuck = false;
+        self.broker.rival_leaves();
+        let never_end: Vec<Id> = self
+            .commands
+            .iter()
+            .filter(|(_, command)| command.end.is_none() && !command.is_told_to_end)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in never_end {
+            self.plan_end(id, Duration::from_secs(1), Some((Status::SUCCESS, 0)));
+        }
+        if !self.lines.is_empty() {
+            self.calendar.add(self.now, Pending::Write);
+        }
+        for id in std::mem::take(&mut self.oracle.unanswered_copies) {
+            self.calendar
+                .add(self.now, Pending::CopyAnswered(id, false));
+        }
+        if std::mem::take(&mut self.oracle.is_counting_unanswered) {
+            self.calendar.add(self.now, Pending::CountsAnswered);
+        }
+    }
+
+    /// Puts on the calendar what the connection has to do.
+    fn schedule_wire(&mut self) {
+        let Some(channel) = &self.broker.channel else {
+            return;
+        };
+        let number = channel.number;
+        let slowest = self.scenario.trouble.broker_delay;
+        if !channel.outgoing.is_empty()
+            && !self.is_stuck
+            && !self.calendar.has(&Pending::Process(number))
+        {
+            let then = self.now + delay(self.choices, slowest);
+            self.calendar.add(then, Pending::Process(number));
+        }
+        if !channel.incoming.is_empty() && !self.calendar.has(&Pending::Incoming(number)) {
+            let then = self.now + delay(self.choices, slowest.min(4));
+            self.calendar.add(then, Pending::Incoming(number));
+        }
+        if self.broker.leader_is_behind()
+            && !self.is_stuck
+            && !self.calendar.has(&Pending::Leader(number))
+        {
+            let slowest = if self.is_calm() {
+                1
+            } else {
+                self.scenario.broker.leader_lag
+            };
+            let then = self.now + delay(self.choices, slowest);
+            self.calendar.add(then, Pending::Leader(number));
+        }
+        let rival = self.broker.is_rival_active && self.broker.ready() > 0;
+        if rival && !self.is_calm() && !self.calendar.has(&Pending::RivalWorks) {
+            let then = self.now + Duration::from_secs(1) + delay(self.choices, 6);
+            self.calendar.add(then, Pending::RivalWorks);
+        }
+    }
+
+    /// Something comes that was on the calendar.
+    fn happen(&mut self, pending: Pending) -> Result<(), Failure> {
+        match pending {
+            Pending::Connected(number) => self.connected(number),
+            Pending::Process(number) if self.is_present(number) => self.process(),
+            Pending::Incoming(number) if self.is_present(number) => self.hear(),
+            Pending::Leader(number) if self.is_present(number) => {
+                let count = 1 + self.choices.index(16);
+                self.broker.lead(count);
+                Ok(())
+            }
+            Pending::CloseLimit(number) if self.is_present(number) => {
+                if self.wire == Wire::Closing {
+                    self.reached.mark("a close is not answered");
+                    self.break_connection();
+                    self.transcript
+                        .line(|| "the close took too long".to_owned());
+                }
+                Ok(())
+            }
+            Pending::Process(_)
+            | Pending::Incoming(_)
+            | Pending::Leader(_)
+            | Pending::CloseLimit(_) => Ok(()),
+            Pending::CommandEnds(id, plan) => self.command_ends(id, plan),
+            Pending::Write => self.write(),
+            Pending::CopyArrives(id, copy) => {
+                let message = self.broker.message_of(id);
+                self.broker.put_copy(message, copy);
+                Ok(())
+            }
+            Pending::CopyAnswered(id, is_done) => self.copy_answered(id, is_done),
+            Pending::CountsAnswered => {
+                let kind = self.scenario.broker;
+                let answer = kind.tells_counting.then_some(kind.is_quorum);
+                self.tell(Event::CountsDeliveries(answer))
+            }
+            Pending::RivalWorks => {
+                if !self.is_calm() {
+                    self.broker.rival_works();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn is_present(&self, number: Connection) -> bool {
+        self.broker
+            .channel
+            .as_ref()
+            .is_some_and(|channel| channel.number == number)
+    }
+
+    fn connected(&mut self, number: Connection) -> Result<(), Failure> {
+        if self.wire != Wire::Connecting || number != self.connection {
+            return Ok(());
+        }
+        let trouble = self.scenario.trouble;
+        let is_silent = self.is_calm() && self.scenario.last == Last::Silent;
+        let failure = if is_silent || self.choices.chance(trouble.connect_fails) {
+            Some(lost(true))
+        } else if self.broker.queue_was_deleted || self.choices.chance(trouble.connect_is_refused) {
+            Some(lost(false))
+        } else {
+            None
+        };
+        if let Some(failure) = failure {
+            self.wire = Wire::None;
+            return self.tell_broker(failure);
+        }
+        self.wire = Wire::Open;
+        self.is_stuck = false;
+        self.broker.open(number, self.scenario.options.prefetch);
+        let kind = self.scenario.broker;
+        self.tell_broker(FromBroker::Connected {
+            delivery_limit: kind.limit.filter(|_| kind.tells_limit),
+            prefetch_of_channel: kind.prefetch_of_channel,
+        })
+    }
+
+    fn process(&mut self) -> Result<(), Failure> {
+        if self.is_stuck {
+            return Ok(());
+        }
+        let waiting = self
+            .broker
+            .channel
+            .as_ref()
+            .map_or(0, |channel| channel.outgoing.len());
+        let count = waiting - self.choices.index(waiting.max(1));
+        for _ in 0..count {
+            self.process_one()?;
+        }
+        Ok(())
+    }
+
+    fn process_one(&mut self) -> Result<(), Failure> {
+        let says_empty =
+            self.scenario.broker.is_quorum && self.choices.chance(self.scenario.trouble.says_empty);
+        match self.broker.process(says_empty, self.reached) {
+            Processed::GoesOn => Ok(()),
+            Processed::Refused => {
+                self.reached
+                    .mark("the broker ends the connection by an error");
+                self.end_channel(0);
+                Ok(())
+            }
+            Processed::UnknownTag(id) => Err(Failure::of(
+                "a delivery is settled once, on its own channel",
+                format!("{id}"),
+            )),
+        }
+    }
+
+    /// The next thing that the broker sent comes.
+    fn hear(&mut self) -> Result<(), Failure> {
+        let Some(event) = self
+            .broker
+            .channel
+            .as_mut()
+            .and_then(|channel| channel.incoming.pop_front())
+        else {
+            return Ok(());
+        };
+        if matches!(event, FromBroker::Lost(_) | FromBroker::Closed) {
+            self.broker.channel = None;
+            self.wire = Wire::None;
+        }
+        self.tell_broker(event)
+    }
+
+    /// The connection breaks: what was written before may or may not have been processed, what was answered may or may not
+    /// come.
+    fn break_connection(&mut self) {
+        let Some(channel) = &self.broker.channel else {
+            return;
+        };
+        if channel.is_closed {
+            // Only what was answered is still to come.
+            self.end_channel(0);
+            return;
+        }
+        let written = channel.outgoing.len();
+        let processed = if self.is_stuck {
+            0
+        } else {
+            self.choices.index(written + 1)
+        };
+        if processed > 0 && processed < written {
+            self.reached.mark("a part is processed before a break");
+        }
+        self.end_channel(processed);
+    }
+
+    fn end_channel(&mut self, processed: usize) {
+        for _ in 0..processed {
+            // An error ends it as well.
+            let _ = self.broker.process(false, self.reached);
+        }
+        self.broker.end_channel(self.reached);
+        let Some(channel) = &mut self.broker.channel else {
+            return;
+        };
+        let comes = self.choices.index(channel.incoming.len() + 1);
+        channel.incoming.truncate(comes);
+        let is_over =
+            |event: &FromBroker| matches!(event, FromBroker::Lost(_) | FromBroker::Closed);
+        if !channel.incoming.back().is_some_and(is_over) {
+            channel.incoming.push_back(lost(true));
+        }
+    }
+}
+
+fn lost(may_pass: bool) -> FromBroker {
+    FromBroker::Lost(Trouble {
+        reason: "lost".to_owned(),
+        may_pass,
+    })
+}

@@ -1,0 +1,722 @@
+//! What must hold, as seen from outside of the core: by what was delivered, run, copied and settled in the model.
+
+use amqp_tools::consume::run::{
+    Action, Connection, Copy, DeliveryLimit, Event, FromBroker, Id, Notice, RunWork, Settlement,
+    Time, ToCommand,
+};
+use amqp_tools::consume::{Acknowledgement, Action as Policy};
+use amqp_tools::status::Status;
+
+use super::broker::Why;
+use super::driver::is_multiple;
+use super::scenario::UNUSED;
+use super::{Command, Disturbance, Simulation, Wire};
+use crate::world::Failure;
+
+/// The situations that the runs must come to.
+pub(super) const MARKS: &[&str] = &[
+    "a close is not answered",
+    "a command cannot be started while others run",
+    "a command is killed",
+    "a copy is confirmed when its delivery is lost",
+    "a copy is refused",
+    "a delivery comes between basic.cancel and its answer",
+    "a line cannot be written",
+    "a line is written whose delivery is lost",
+    "a part is processed before a break",
+    "a rejected message came back",
+    "a signal after the end was decided",
+    "a signal while basic.consume is not answered",
+    "a signal while commands run",
+    "a signal while connecting",
+    "held messages go back since the queue delivers none",
+    "idle with messages not seen again",
+    "in doubt and done",
+    "in doubt and not done",
+    "many are acknowledged at once",
+    "many are given back at once",
+    "patience is lost",
+    "proof by another basic.cancel",
+    "signals end it",
+    "subscribed anew",
+    "the broker ends the connection by an error",
+    "the broker takes deliveries back",
+    "the channel keeps settlements back and drops them",
+    "the queue is deleted under a consumer",
+    "the queue says that it is empty and is not",
+    "two commands end when their connection is gone",
+    "gone by an acknowledgement on arrival",
+    "parked on arrival",
+    "renewed on arrival",
+    "renewed and refused at the end",
+];
+
+/// A delivery that the core was told of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Record {
+    connection: Connection,
+    is_running: bool,
+    /// How often its command ended.
+    runs: u32,
+    last: Option<Status>,
+    /// The last run was told to end.
+    was_told_to_end: bool,
+    is_written: bool,
+    is_copied: bool,
+    is_settled: bool,
+    is_forgotten: bool,
+    is_copying: bool,
+    /// The broker cancelled its consumer.
+    may_be_taken_back: bool,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(super) struct Oracle {
+    records: Vec<Record>,
+    pub(super) unanswered_copies: Vec<Id>,
+    pub(super) is_counting_unanswered: bool,
+    pub(super) last_signal: Option<Time>,
+    ended_commands: u64,
+    logged: u64,
+    /// Commands that succeeded while their delivery was theirs.
+    successes: u64,
+    /// Commands that failed for good while their delivery was theirs.
+    failures: u64,
+    dropped_results: u64,
+    is_subscribing: bool,
+    cancels_owed: u32,
+    subscriptions_of_connection: u32,
+    in_doubt_said: bool,
+    was_prefetch_one: bool,
+    /// How often deliveries came back by no decision of the tool.
+    breaks: u64,
+    has_trouble: bool,
+}
+
+impl Oracle {
+    fn record(&mut self, id: Id) -> Option<&mut Record> {
+        let index = usize::try_from(id).ok()?.checked_sub(1)?;
+        self.records.get_mut(index)
+    }
+}
+
+impl Simulation<'_> {
+    /// What the core is about to hear.
+    pub(super) fn note_event(&mut self, event: &Event) {
+        match event {
+            Event::Broker(_, event) => self.note_broker(event),
+            Event::CannotStart { id, .. } => {
+                self.oracle.has_trouble = true;
+                self.oracle.ended_commands += 1;
+                if let Some(record) = self.oracle.record(*id) {
+                    record.is_running = false;
+                }
+            }
+            Event::Written(last) => self.note_written(*last),
+            Event::CannotWrite(_) => self.oracle.has_trouble = true,
+            Event::Copied(id, result) => {
+                let is_lost = self.is_lost(*id);
+                if result.is_err() {
+                    self.oracle.has_trouble = true;
+                }
+                if let Some(record) = self.oracle.record(*id) {
+                    record.is_copied = result.is_ok();
+                    record.is_copying = false;
+                }
+                if is_lost && result.is_ok() {
+                    self.reached
+                        .mark("a copy is confirmed when its delivery is lost");
+                }
+            }
+            Event::Time
+            | Event::Signal(_)
+            | Event::CommandEnded { .. }
+            | Event::CountsDeliveries(_) => {}
+        }
+    }
+
+    fn note_broker(&mut self, event: &FromBroker) {
+        match event {
+            FromBroker::Delivered(id, ..) => {
+                // Those that never came are records of nothing.
+                while (self.oracle.records.len() as Id) < *id - 1 {
+                    self.oracle.records.push(Record {
+                        is_forgotten: true,
+                        ..Record::default()
+                    });
+                }
+                self.oracle.records.push(Record {
+                    connection: self.connection,
+                    ..Record::default()
+                });
+                if self.oracle.cancels_owed > 0 {
+                    self.reached
+                        .mark("a delivery comes between basic.cancel and its answer");
+                }
+            }
+            FromBroker::Subscribed(_) => self.oracle.is_subscribing = false,
+            FromBroker::Unsubscribed(_) => {
+                self.oracle.cancels_owed = self.oracle.cancels_owed.saturating_sub(1);
+            }
+            FromBroker::Lost(_) => {
+                self.oracle.breaks += 1;
+                self.oracle.has_trouble = true;
+                self.oracle.is_subscribing = false;
+                self.oracle.cancels_owed = 0;
+            }
+            FromBroker::Closed => {
+                self.oracle.is_subscribing = false;
+                self.oracle.cancels_owed = 0;
+            }
+            FromBroker::CancelledByBroker(_) => {
+                self.oracle.breaks += 1;
+                self.oracle.has_trouble = true;
+                self.oracle.is_subscribing = false;
+                for record in &mut self.oracle.records {
+                    record.may_be_taken_back = true;
+                }
+            }
+            FromBroker::Connected { .. } => self.oracle.subscriptions_of_connection = 0,
+            FromBroker::Ready(_) => {}
+        }
+    }
+
+    fn note_written(&mut self, last: Id) {
+        let mut lost = false;
+        let (connection, wire) = (self.connection, self.wire);
+        let count = usize::try_from(last).unwrap_or(0);
+        for record in self.oracle.records.iter_mut().take(count) {
+            if record.is_running {
+                record.is_running = false;
+                record.is_written = true;
+                let is_live = record.connection == connection && wire == Wire::Open;
+                lost |= !is_live;
+                self.oracle.successes += u64::from(is_live);
+            }
+        }
+        if lost {
+            self.reached
+                .mark("a line is written whose delivery is lost");
+        }
+    }
+
+    /// Whether the delivery's connection is gone, as far as the driver knows.
+    fn is_lost(&mut self, id: Id) -> bool {
+        let (connection, wire) = (self.connection, self.wire);
+        self.oracle
+            .record(id)
+            .is_some_and(|record| record.connection != connection || wire != Wire::Open)
+    }
+
+    /// A command has ended.
+    pub(super) fn note_end(&mut self, id: Id, command: &Command, status: Status) {
+        let is_lost = self.is_lost(id);
+        let retries = self.scenario.retries();
+        self.oracle.ended_commands += 1;
+        let Some(record) = self.oracle.record(id) else {
+            return;
+        };
+        record.is_running = false;
+        record.runs += 1;
+        record.last = Some(status);
+        record.was_told_to_end = command.is_told_to_end;
+        let is_final = record.runs > retries;
+        if is_lost {
+            self.oracle.dropped_results += 1;
+            if self.oracle.dropped_results > 1 {
+                self.reached
+                    .mark("two commands end when their connection is gone");
+            }
+        } else if status.is_success() {
+            self.oracle.successes += u64::from(!command.is_told_to_end);
+        } else if is_final && !command.is_told_to_end {
+            self.oracle.failures += 1;
+        }
+        if !status.is_success() || command.is_told_to_end {
+            self.oracle.has_trouble = true;
+        }
+    }
+
+    pub(super) fn mark_signal(&mut self) {
+        self.oracle.has_trouble = true;
+        if self.wire == Wire::Connecting {
+            self.reached.mark("a signal while connecting");
+        }
+        if self.oracle.is_subscribing {
+            self.reached
+                .mark("a signal while basic.consume is not answered");
+        }
+        if self.wire == Wire::Closing {
+            self.reached.mark("a signal after the end was decided");
+        }
+        if !self.commands.is_empty() {
+            self.reached.mark("a signal while commands run");
+        }
+    }
+
+    /// What the core wants done. For a settlement, the deliveries that it covers and why.
+    pub(super) fn judge_action(
+        &mut self,
+        action: &Action,
+    ) -> Result<Option<Vec<(Id, Why)>>, Failure> {
+        if let Some(id) = named(action) {
+            self.judge_name(id, action)?;
+        }
+        match action {
+            Action::Connect(..) => self.judge_connect()?,
+            Action::Subscribe(_) | Action::Unsubscribe(_) | Action::CountReady => {
+                self.judge_question(action)?;
+            }
+            Action::Prefetch(prefetch) => self.oracle.was_prefetch_one = *prefetch == 1,
+            Action::Settle(id, settlement) => {
+                return self.judge_settlement(*id, *settlement).map(Some);
+            }
+            Action::Close if self.wire != Wire::Open => {
+                return Err(failure("only a connection is closed", action));
+            }
+            Action::Abandon => {
+                self.oracle.breaks += 1;
+                self.oracle.is_subscribing = false;
+                self.oracle.cancels_owed = 0;
+                let patience = std::time::Duration::from_secs(5);
+                if self
+                    .oracle
+                    .last_signal
+                    .is_some_and(|signal| self.now >= signal + patience)
+                {
+                    self.reached.mark("patience is lost");
+                }
+            }
+            Action::Start { id, .. } => self.judge_start(*id)?,
+            Action::Signal(id, signal) => self.judge_signal(*id, *signal)?,
+            Action::Copy(id, copy) => self.judge_copy(*id, *copy)?,
+            Action::Log(..) => self.oracle.logged += 1,
+            Action::Forget(id) => self.judge_forget(*id)?,
+            Action::Say(notice) => self.note_notice(notice),
+            Action::Close | Action::StopWriting | Action::AskWhetherDeliveriesAreCounted => {}
+        }
+        Ok(None)
+    }
+
+    /// No delivery is named that was forgotten.
+    fn judge_name(&mut self, id: Id, action: &Action) -> Result<(), Failure> {
+        match self.oracle.record(id) {
+            Some(record) if !record.is_forgotten => Ok(()),
+            _ => Err(failure("a forgotten delivery is never named", action)),
+        }
+    }
+
+    fn judge_connect(&mut self) -> Result<(), Failure> {
+        self.oracle.is_subscribing = false;
+        self.oracle.cancels_owed = 0;
+        if self.signals > 0 {
+            return Err(Failure::of("no connection is made after a signal", ""));
+        }
+        if self.wire == Wire::None {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "there is one connection at a time",
+            format!("{:?}", self.wire),
+        ))
+    }
+
+    fn judge_question(&mut self, action: &Action) -> Result<(), Failure> {
+        if self.wire != Wire::Open {
+            return Err(failure("only an open connection is asked", action));
+        }
+        if self.oracle.is_subscribing {
+            return Err(failure(
+                "nothing follows basic.consume before its answer",
+                action,
+            ));
+        }
+        match action {
+            Action::Subscribe(_) => {
+                self.oracle.is_subscribing = true;
+                self.oracle.subscriptions_of_connection += 1;
+                if self.oracle.subscriptions_of_connection > 1 {
+                    self.reached.mark("subscribed anew");
+                }
+                if self.oracle.was_prefetch_one {
+                    self.reached.mark("proof by another basic.cancel");
+                }
+            }
+            Action::Unsubscribe(_) => self.oracle.cancels_owed += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn judge_start(&mut self, id: Id) -> Result<(), Failure> {
+        let jobs = self.scenario.jobs();
+        let is_command = self.scenario.options.work != RunWork::Print;
+        if self.signals > 0 {
+            return Err(Failure::of("nothing is started after a signal", ""));
+        }
+        if self.scenario.options.limit == Some(0) {
+            return Err(Failure::of(
+                "nothing is started where none is asked for",
+                "",
+            ));
+        }
+        if is_command && self.commands.len() >= jobs {
+            return Err(Failure::of("no more commands run than there are jobs", ""));
+        }
+        if self.is_lost(id) {
+            return Err(Failure::of("no command runs for a lost delivery", ""));
+        }
+        let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
+        let Some(record) = self.oracle.record(id) else {
+            return Ok(());
+        };
+        if record.is_running || record.is_copying || (record.is_settled && !on_arrival) {
+            return Err(Failure::of(
+                "a message is worked on once at a time, before it is settled",
+                format!("{record:?}"),
+            ));
+        }
+        record.is_running = true;
+        Ok(())
+    }
+
+    fn judge_signal(&mut self, id: Id, signal: ToCommand) -> Result<(), Failure> {
+        let is_running = self
+            .oracle
+            .record(id)
+            .is_some_and(|record| record.is_running);
+        if is_running {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "a signal goes to a command that runs",
+            format!("{id} {signal:?}"),
+        ))
+    }
+
+    fn judge_copy(&mut self, id: Id, copy: Copy) -> Result<(), Failure> {
+        let message = &self.broker.messages[self.broker.message_of(id)];
+        let (counted, attempts) = (message.count, message.attempts.unwrap_or(0));
+        let is_untried = matches!(copy, Copy::Park(_, None));
+        let limit = self.scenario.options.failure.attempts.as_ref();
+        let most = limit.map_or(u64::MAX, |limit| limit.max_attempts.get());
+        if let Copy::Park(failures, _) = copy
+            && (failures < most || failures > counted + attempts + 1 + u64::from(counted == 0))
+        {
+            return Err(Failure::of(
+                "a message is parked when it has failed as often as it may",
+                format!("{failures} of {most}, {counted} counted"),
+            ));
+        }
+        if is_untried && counted + attempts < most {
+            return Err(Failure::of(
+                "an untried message is parked when it has failed as often as it may",
+                format!("{counted} counted and {attempts} of {most}"),
+            ));
+        }
+        let is_running = self
+            .oracle
+            .record(id)
+            .is_some_and(|record| record.is_running);
+        if is_running || self.is_lost(id) {
+            return Err(Failure::of("a copy is of a message that is ours", ""));
+        }
+        if let Some(record) = self.oracle.record(id) {
+            if record.is_copying {
+                return Err(Failure::of("one copy is made at a time", ""));
+            }
+            record.is_copying = true;
+            record.is_copied = false;
+        }
+        Ok(())
+    }
+
+    fn judge_forget(&mut self, id: Id) -> Result<(), Failure> {
+        let prints = self.scenario.options.work == RunWork::Print;
+        if let Some(record) = self.oracle.record(id) {
+            record.is_forgotten = true;
+            if record.is_running && !prints {
+                return Err(Failure::of("a running command is not forgotten", ""));
+            }
+            record.is_running = false;
+        }
+        let is_open = self.broker.channel.is_some();
+        let is_kept = |record: &mut Record| !record.is_settled && !record.may_be_taken_back;
+        if !self.is_lost(id) && is_open && self.oracle.record(id).is_some_and(is_kept) {
+            return Err(Failure::of(
+                "a delivery is settled before it is forgotten",
+                format!("{id}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The deliveries that a settlement covers, and for what reason each is acknowledged.
+    fn judge_settlement(
+        &mut self,
+        id: Id,
+        settlement: Settlement,
+    ) -> Result<Vec<(Id, Why)>, Failure> {
+        if self.wire != Wire::Open {
+            return Err(Failure::of(
+                "only an open connection is told",
+                format!("{id}"),
+            ));
+        }
+        let first = if is_multiple(settlement) { 1 } else { id };
+        let mut covered = Vec::new();
+        for each in first..=id {
+            let connection = self.connection;
+            let Some(record) = self.oracle.record(each).copied() else {
+                continue;
+            };
+            let is_ours = record.connection == connection;
+            if each != id && (!is_ours || record.is_settled) {
+                continue;
+            }
+            if !is_ours || record.is_settled {
+                return Err(Failure::of(
+                    "a delivery is settled once, on its own channel",
+                    format!("{each}"),
+                ));
+            }
+            covered.push((each, self.judge_one(each, record, settlement)?));
+            if let Some(record) = self.oracle.record(each) {
+                record.is_settled = true;
+            }
+        }
+        if covered.len() > 1 {
+            self.reached.mark(if settlement == Settlement::AckUpTo {
+                "many are acknowledged at once"
+            } else {
+                "many are given back at once"
+            });
+        }
+        Ok(covered)
+    }
+
+    fn judge_one(&self, id: Id, record: Record, settlement: Settlement) -> Result<Why, Failure> {
+        let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
+        let prints = self.scenario.options.work == RunWork::Print;
+        let status = record.last.map(|status| {
+            if record.was_told_to_end && self.signals == 0 {
+                Status::TIMED_OUT
+            } else {
+                status
+            }
+        });
+        let policy = status.map(|status| self.scenario.action_for(status));
+        let refused = |property| {
+            Err(Failure::of(
+                property,
+                format!("{id} {settlement:?} {record:?}"),
+            ))
+        };
+        if record.is_running && !prints {
+            return refused("a command has ended before its message is settled");
+        }
+        match settlement {
+            Settlement::Ack | Settlement::AckUpTo if on_arrival => Ok(Why::OnArrival),
+            Settlement::Ack | Settlement::AckUpTo if record.is_copied => Ok(Why::Copied),
+            Settlement::Ack | Settlement::AckUpTo if record.is_written => Ok(Why::Succeeded),
+            Settlement::Ack | Settlement::AckUpTo => match (record.last, policy) {
+                (Some(Status::SUCCESS), _) => Ok(Why::Succeeded),
+                (_, Some(Policy::Ack)) => Ok(Why::ByPolicy),
+                _ => refused("an acknowledgement has its reason"),
+            },
+            Settlement::Reject => {
+                let attempts = self.scenario.options.failure.attempts.as_ref();
+                let is_last = attempts.is_some_and(|limit| limit.park.is_none());
+                match policy {
+                    Some(Policy::Reject) => Ok(Why::Rejected),
+                    Some(Policy::Requeue) if is_last => Ok(Why::Rejected),
+                    _ => refused("a rejection has its reason"),
+                }
+            }
+            Settlement::Requeue | Settlement::Return | Settlement::ReturnUpTo => {
+                let is_done = record.is_written
+                    || (record.last == Some(Status::SUCCESS) && !record.was_told_to_end);
+                if is_done {
+                    return refused("what is done is not given back");
+                }
+                Ok(Why::Copied)
+            }
+        }
+    }
+
+    fn note_notice(&mut self, notice: &Notice) {
+        let mark = match notice {
+            Notice::InDoubt(_) => {
+                self.oracle.in_doubt_said = true;
+                let done = self.broker.count_gone(Why::Succeeded);
+                if done >= self.oracle.successes {
+                    "in doubt and done"
+                } else {
+                    "in doubt and not done"
+                }
+            }
+            Notice::RejectedCameBack => "a rejected message came back",
+            Notice::GivingBackHeld => "held messages go back since the queue delivers none",
+            Notice::NotSeenAgain(_) => "idle with messages not seen again",
+            Notice::LostUnacknowledged => "gone by an acknowledgement on arrival",
+            Notice::ParkedOnArrival(_) => "parked on arrival",
+            Notice::Renewing(..) => "renewed on arrival",
+            _ => return,
+        };
+        self.reached.mark(mark);
+    }
+
+    /// What must hold after each event.
+    pub(super) fn judge_state(&mut self) -> Result<(), Failure> {
+        if self.run.ended().is_some() && !self.commands.is_empty() {
+            return Err(Failure::of("it ends when its commands have", ""));
+        }
+        Ok(())
+    }
+
+    /// What must hold at the end.
+    pub(super) fn judge_end(&mut self) -> Result<(), Failure> {
+        let Some(ended) = self.run.ended() else {
+            return Ok(());
+        };
+        self.transcript.line(|| format!("{ended:?}"));
+        if self.signals > 0 {
+            self.reached.mark("signals end it");
+        }
+        // What the driver leaves behind ends with the process.
+        if self.wire != Wire::None {
+            return Err(Failure::of("it ends without a connection", ""));
+        }
+        let kept = self.oracle.records.iter().position(|one| !one.is_forgotten);
+        if let Some(index) = kept {
+            return Err(Failure::of(
+                "every delivery is forgotten",
+                format!("{}", index + 1),
+            ));
+        }
+        let is_command = self.scenario.options.work != RunWork::Print;
+        if is_command && self.oracle.logged != self.oracle.ended_commands {
+            return Err(Failure::of(
+                "every end of a command is logged once",
+                format!("{} of {}", self.oracle.logged, self.oracle.ended_commands),
+            ));
+        }
+        self.judge_drops()?;
+        if ended.trouble.is_some() && ended.status != Status::FAILURE {
+            return Err(Failure::of(
+                "trouble is 1",
+                format!("{}", ended.status.code()),
+            ));
+        }
+        self.judge_status(ended.status)
+    }
+
+    /// A run that knows the queue's delivery limit lets the broker drop nothing.
+    fn judge_drops(&mut self) -> Result<(), Failure> {
+        let kind = self.scenario.broker;
+        let Some(limit) = kind.limit else {
+            return Ok(());
+        };
+        let is_known = match self.scenario.options.delivery_limit {
+            DeliveryLimit::OfBroker => kind.tells_limit,
+            DeliveryLimit::Off => false,
+            DeliveryLimit::Of(told) => told.get() <= limit,
+        };
+        let dropped = self.broker.count_gone(Why::Dropped);
+        if is_known && !kind.counts_nacks && self.oracle.breaks == 0 && dropped > 0 {
+            return Err(Failure::of(
+                "the broker drops nothing where its limit is known",
+                format!("{dropped}"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn judge_status(&mut self, status: Status) -> Result<(), Failure> {
+        let options = &self.scenario.options;
+        let on_arrival = options.acknowledgement == Acknowledgement::OnArrival;
+        let done = if on_arrival {
+            self.done_on_arrival()
+        } else {
+            self.broker.count_gone(Why::Succeeded)
+        };
+        let left = self.broker.in_queue();
+        if status == UNUSED && self.oracle.successes > 0 {
+            return Err(Failure::of(
+                "the status for no message is that of no message",
+                format!("{} succeeded", self.oracle.successes),
+            ));
+        }
+        let is_excused = self.oracle.has_trouble || self.oracle.failures > 0;
+        if !status.is_success() {
+            if status == UNUSED || is_excused || self.was_disturbed() {
+                return Ok(());
+            }
+            return Err(Failure::of(
+                "a failure has its reason",
+                format!("status {}", status.code()),
+            ));
+        }
+        if options.limit.is_none() && options.idle.is_none() {
+            return Err(Failure::of("a run without an end does not succeed", ""));
+        }
+        if options.limit.is_some() && self.oracle.failures > 0 {
+            return Err(Failure::of(
+                "with a count, success is that every command succeeded",
+                format!("{} failed", self.oracle.failures),
+            ));
+        }
+        let is_counted = options.limit.is_some_and(|limit| done >= limit);
+        if is_counted {
+            return Ok(());
+        }
+        if options.idle.is_none() {
+            return Err(Failure::of(
+                "success is that as many are done as were asked for",
+                format!("{done} of {:?}", options.limit),
+            ));
+        }
+        let drains = options.idle.is_some_and(|idle| idle.timeout.is_zero());
+        if drains && left > 0 && self.scenario.is_static() && !options.queue_ends_with_consumer {
+            return Err(Failure::of(
+                "a drained queue is empty",
+                format!("{left} are left"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// How many succeeded whose acknowledgement, sent on arrival, came to the queue.
+    fn done_on_arrival(&self) -> u64 {
+        let is_done = |(index, record): &(usize, &Record)| {
+            let has_succeeded = record.is_written || record.last == Some(Status::SUCCESS);
+            let message = self.broker.message_of(*index as Id + 1);
+            has_succeeded && self.broker.messages[message].gone.is_some()
+        };
+        let done = self.oracle.records.iter().enumerate().filter(is_done);
+        done.count() as u64
+    }
+
+    fn was_disturbed(&self) -> bool {
+        let is_trouble = |(_, one): &(u64, Disturbance)| *one != Disturbance::Publish;
+        self.scenario.broker.has_rival || self.scenario.disturbances.iter().any(is_trouble)
+    }
+}
+
+/// The delivery that an action is about.
+fn named(action: &Action) -> Option<Id> {
+    match action {
+        Action::Settle(id, _)
+        | Action::Start { id, .. }
+        | Action::Signal(id, _)
+        | Action::Copy(id, _)
+        | Action::Log(id, ..)
+        | Action::Forget(id) => Some(*id),
+        _ => None,
+    }
+}
+
+fn failure(property: &'static str, action: &Action) -> Failure {
+    Failure::of(property, format!("{action:?}"))
+}

@@ -1,0 +1,326 @@
+//! What a run is given: the options, the broker's kind, the messages, and the trouble that may come.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use amqp_tools::consume::run::{DeliveryLimit, RunOptions, RunWork, Time};
+use amqp_tools::consume::{
+    Acknowledgement, Action, AttemptLimit, DeliveryLimit as PolicyLimit, FailurePolicy, Idle, Rule,
+};
+use amqp_tools::status::Status;
+
+use crate::choices::Choices;
+
+/// The exit status of a run that handled no message, where one is asked for. No command ends with it.
+pub(super) const UNUSED: Status = Status::exited(33);
+
+/// What broker and network may take for anything, in milliseconds.
+const DELAYS: [u64; 7] = [0, 1, 30, 200, 1500, 7000, 40_000];
+
+/// The world of one run.
+#[derive(Clone, Debug)]
+pub(super) struct Scenario {
+    pub(super) options: RunOptions,
+    pub(super) broker: BrokerKind,
+    pub(super) trouble: Trouble,
+    pub(super) messages: usize,
+    /// What happens from outside, and after how many events.
+    pub(super) disturbances: Vec<(u64, Disturbance)>,
+    pub(super) last: Last,
+}
+
+/// What kind of a broker and queue it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BrokerKind {
+    pub(super) is_quorum: bool,
+    /// Before RabbitMQ 4.3 a basic.nack counts as a failed delivery.
+    pub(super) counts_nacks: bool,
+    /// Where the queue drops what came back too often.
+    pub(super) limit: Option<u64>,
+    /// Whether the client can know that limit from the broker's version.
+    pub(super) tells_limit: bool,
+    pub(super) prefetch_of_channel: bool,
+    /// A rejected message comes back to the queue.
+    pub(super) dead_letters_home: bool,
+    /// There is another worker, and the queue has a single active consumer.
+    pub(super) has_rival: bool,
+    /// Whether it can be found out whether deliveries are counted.
+    pub(super) tells_counting: bool,
+    /// How slowly the leader of a quorum queue takes commands: an index into the delays.
+    pub(super) leader_lag: u64,
+}
+
+/// How likely what trouble is, in percent, and how slow things are, as indices into the delays.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trouble {
+    pub(super) connect_fails: u64,
+    pub(super) connect_is_refused: u64,
+    pub(super) answer_never_comes: u64,
+    pub(super) command_fails: u64,
+    pub(super) command_never_ends: u64,
+    pub(super) ignores_term: u64,
+    pub(super) cannot_start: u64,
+    pub(super) cannot_write: u64,
+    pub(super) copy_fails: u64,
+    pub(super) copy_never_answered: u64,
+    pub(super) says_empty: u64,
+    pub(super) oversleeps: u64,
+    pub(super) broker_delay: u64,
+    pub(super) command_delay: u64,
+    pub(super) copy_delay: u64,
+}
+
+/// Something that happens to the run from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disturbance {
+    Publish,
+    Signal(i32),
+    Break,
+    /// The broker takes the deliveries back and cancels the consumer (`x-consumer-timeout`).
+    TakeBack,
+    DeleteQueue,
+    RivalLeaves,
+}
+
+/// How the broker is when nothing surprising happens any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    Healed,
+    Silent,
+    Gone,
+}
+
+impl Scenario {
+    pub(super) fn drawn(choices: &mut Choices) -> Scenario {
+        let is_large = choices.chance(4);
+        let options = options(choices, is_large);
+        let broker = BrokerKind::drawn(choices, &options);
+        let trouble = Trouble::drawn(choices);
+        let messages = if is_large {
+            40 + choices.index(50)
+        } else {
+            choices.index(7)
+        };
+        let disturbances = disturbances(choices, broker.has_rival);
+        let last = choices.one_of(&[Last::Healed, Last::Healed, Last::Silent, Last::Gone]);
+        Scenario {
+            options,
+            broker,
+            trouble,
+            messages,
+            disturbances,
+            last,
+        }
+    }
+
+    /// Whether nothing comes into the queue but what the run itself gives back.
+    pub(super) fn is_static(&self) -> bool {
+        let changes = |(_, disturbance): &(u64, Disturbance)| {
+            matches!(disturbance, Disturbance::Publish | Disturbance::DeleteQueue)
+        };
+        !self.broker.dead_letters_home
+            && !self.broker.has_rival
+            && !self.disturbances.iter().any(changes)
+    }
+
+    /// What the options say of a failed message: the action for its status.
+    pub(super) fn action_for(&self, status: Status) -> Action {
+        let failure = &self.options.failure;
+        let names = |rule: &&Rule| {
+            rule.statuses
+                .iter()
+                .any(|range| range.contains(&status.code()))
+        };
+        failure
+            .rules
+            .iter()
+            .rev()
+            .find(names)
+            .map_or(failure.action, |rule| rule.action)
+    }
+
+    pub(super) fn retries(&self) -> u32 {
+        match self.options.work {
+            RunWork::Command { retries, .. } => retries,
+            RunWork::Print => 0,
+        }
+    }
+
+    pub(super) fn jobs(&self) -> usize {
+        match self.options.work {
+            RunWork::Command { jobs, .. } => jobs,
+            RunWork::Print => self.options.prefetch.into(),
+        }
+    }
+}
+
+/// One of the delays up to this index.
+pub(super) fn delay(choices: &mut Choices, slowest: u64) -> Time {
+    let index = choices.below(slowest + 1);
+    Duration::from_millis(DELAYS[usize::try_from(index).unwrap_or(0)])
+}
+
+fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
+    let second = Duration::from_secs(1);
+    let work = if choices.chance(25) {
+        RunWork::Print
+    } else {
+        RunWork::Command {
+            jobs: if is_large { 40 } else { 1 + choices.index(3) },
+            timeout: choices.one_of(&[None, None, Some(3 * second)]),
+            retries: choices.one_of(&[0, 0, 0, 1, 2]),
+            retry_delay: choices.one_of(&[second, Duration::ZERO]),
+        }
+    };
+    let limit = match choices.below(3) {
+        0 => None,
+        _ if is_large => Some(33 + choices.below(50)),
+        _ => Some(choices.one_of(&[1, 2, 3, 4, 0])),
+    };
+    let prefetch = if is_large {
+        choices.one_of(&[60, 40])
+    } else {
+        choices.one_of(&[1, 2, 3, 4])
+    };
+    let idle = choices
+        .one_of(&[None, Some(0), Some(2)])
+        .map(|seconds| Idle {
+            timeout: Duration::from_secs(seconds),
+            status_if_unused: choices.one_of(&[Status::SUCCESS, UNUSED]),
+        });
+    let limits = [
+        DeliveryLimit::OfBroker,
+        DeliveryLimit::Off,
+        DeliveryLimit::Of(NonZeroU64::MIN.saturating_add(2)),
+    ];
+    RunOptions {
+        work,
+        limit,
+        prefetch,
+        acknowledgement: if choices.chance(10) {
+            Acknowledgement::OnArrival
+        } else {
+            Acknowledgement::AfterCommand
+        },
+        failure: policy(choices),
+        idle,
+        grace: choices.one_of(&[None, Some(Duration::ZERO), Some(10 * second)]),
+        reconnect: choices.below(2) == 1,
+        queue_ends_with_consumer: choices.chance(10),
+        delivery_limit: choices.one_of(&limits),
+    }
+}
+
+fn policy(choices: &mut Choices) -> FailurePolicy {
+    let rule = |status, action| Rule {
+        statuses: vec![status..=status],
+        action,
+    };
+    let attempts = if choices.below(2) == 0 {
+        None
+    } else {
+        Some(AttemptLimit {
+            max_attempts: NonZeroU64::MIN.saturating_add(choices.below(3)),
+            park: (choices.below(2) == 1).then(|| "parking".to_owned()),
+        })
+    };
+    FailurePolicy {
+        action: choices.one_of(&[
+            Action::Requeue,
+            Action::Requeue,
+            Action::Requeue,
+            Action::Reject,
+            Action::Ack,
+        ]),
+        rules: if choices.below(2) == 0 {
+            Vec::new()
+        } else {
+            vec![rule(65, Action::Reject), rule(66, Action::Ack)]
+        },
+        attempts,
+        delivery_limit: PolicyLimit::Default,
+    }
+}
+
+fn disturbances(choices: &mut Choices, has_rival: bool) -> Vec<(u64, Disturbance)> {
+    let kinds = [
+        Disturbance::Publish,
+        Disturbance::Signal(15),
+        Disturbance::Break,
+        Disturbance::Signal(2),
+        Disturbance::Break,
+        Disturbance::Break,
+        Disturbance::TakeBack,
+        Disturbance::DeleteQueue,
+    ];
+    // Swarm: some kinds do not come in this run at all.
+    let is_on: Vec<bool> = kinds.iter().map(|_| choices.below(2) == 1).collect();
+    let kinds: Vec<Disturbance> = kinds
+        .into_iter()
+        .zip(is_on)
+        .filter_map(|(kind, is_on)| is_on.then_some(kind))
+        .collect();
+    let mut all = Vec::new();
+    if !kinds.is_empty() {
+        for _ in 0..choices.below(5) {
+            let kind = choices.one_of(&kinds);
+            all.push((choices.below(40), kind));
+        }
+    }
+    if has_rival {
+        all.push((choices.below(80), Disturbance::RivalLeaves));
+    }
+    all.sort_by_key(|(after, _)| *after);
+    all
+}
+
+impl BrokerKind {
+    fn drawn(choices: &mut Choices, options: &RunOptions) -> BrokerKind {
+        let is_quorum = choices.below(2) == 1 && !options.queue_ends_with_consumer;
+        let limit = if is_quorum {
+            choices.one_of(&[None, Some(20), Some(1), Some(2), Some(3), Some(4)])
+        } else {
+            None
+        };
+        let is_rabbitmq = options.queue_ends_with_consumer || !choices.chance(7);
+        BrokerKind {
+            is_quorum,
+            counts_nacks: is_quorum && choices.below(2) == 1,
+            limit,
+            tells_limit: choices.below(4) < 3,
+            prefetch_of_channel: !is_rabbitmq && !is_quorum,
+            dead_letters_home: choices.chance(10),
+            has_rival: !options.queue_ends_with_consumer && choices.chance(8),
+            tells_counting: !choices.chance(25),
+            leader_lag: if is_quorum { choices.below(5) } else { 0 },
+        }
+    }
+}
+
+impl Trouble {
+    fn drawn(choices: &mut Choices) -> Trouble {
+        // Swarm: each kind is off in two thirds of the runs.
+        let mut likely = |percent: u64| {
+            if choices.below(3) == 2 { percent } else { 0 }
+        };
+        let mut trouble = Trouble {
+            connect_fails: likely(30),
+            connect_is_refused: likely(10),
+            answer_never_comes: likely(10),
+            command_fails: likely(50),
+            command_never_ends: likely(20),
+            ignores_term: likely(50),
+            cannot_start: likely(10),
+            cannot_write: likely(10),
+            copy_fails: likely(40),
+            copy_never_answered: likely(20),
+            says_empty: likely(60),
+            oversleeps: likely(10),
+            ..Trouble::default()
+        };
+        trouble.broker_delay = choices.below(7);
+        trouble.command_delay = choices.below(7);
+        trouble.copy_delay = choices.below(7);
+        trouble
+    }
+}
