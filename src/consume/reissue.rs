@@ -229,7 +229,10 @@ mod tests {
         let parked = for_parking(second, "park", 3, Some(Status::exited(7)));
         assert_eq!(header(&parked, ATTEMPTS), Some(&HeaderValue::Int32(3)));
         assert_eq!(counted_attempts(&parked), None);
-        assert_eq!(counted_attempts(&unchanged(parked.clone(), "q", None)), None);
+        assert_eq!(
+            counted_attempts(&unchanged(parked.clone(), "q", None)),
+            None
+        );
         let moved_back = for_another_attempt(parked, "q", 1);
         assert_eq!(counted_attempts(&moved_back), Some(1));
         assert_eq!(header(&moved_back, EXIT_STATUS), None);

@@ -269,16 +269,29 @@ impl Run {
             .parks_on_arrival(delivery)
             .or_else(|| self.renews_on_arrival(delivery));
         if let Some(copy) = copy {
+            let origin = self.origin_on_arrival(copy);
             if delivery.arrival.can_be_copied {
-                return Some(Place::Copying(copy, Origin::default()));
+                return Some(Place::Copying(copy, origin));
             }
             self.say(Notice::CannotCopy);
-            self.refused_first(Origin::default());
-            return Some(Place::Refused(None, copy, Origin::default()));
+            self.refused_first(origin);
+            return Some(Place::Refused(None, copy, origin));
         }
         let due = self.postponed_until(delivery)?;
         self.say(Notice::RejectedCameBack);
         Some(Place::Postponed(due))
+    }
+
+    /// A message that is parked without being run is handled, and counts as one that failed.
+    fn origin_on_arrival(&mut self, copy: Copy) -> Origin {
+        let status = matches!(copy, Copy::Park(..)).then_some(Status::FAILURE);
+        if let Some(status) = status {
+            self.count_failure(status);
+        }
+        Origin {
+            status,
+            refusals: 0,
+        }
     }
 
     /// A message whose workers died each time never comes to a failure that would be counted.
