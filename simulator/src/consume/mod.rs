@@ -406,7 +406,7 @@ impl<'world> Simulation<'world> {
             Pending::Process(number) if self.is_present(number) => self.process(),
             Pending::Incoming(number) if self.is_present(number) => self.hear(),
             Pending::Leader(number) if self.is_present(number) => {
-                let count = 1 + self.choices.index(16);
+                let count = 1 + self.choices.index(3);
                 self.broker.lead(count);
                 Ok(())
             }
