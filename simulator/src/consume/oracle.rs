@@ -363,10 +363,14 @@ impl Simulation<'_> {
         if is_command && self.commands.len() >= jobs {
             return Err(Failure::of("no more commands run than there are jobs", ""));
         }
-        if self.is_lost(id) {
+        let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
+        let is_settled = self
+            .oracle
+            .record(id)
+            .is_some_and(|record| record.is_settled);
+        if self.is_lost(id) && !(on_arrival && is_settled) {
             return Err(Failure::of("no command runs for a lost delivery", ""));
         }
-        let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         let Some(record) = self.oracle.record(id) else {
             return Ok(());
         };

@@ -300,8 +300,27 @@ impl Run {
     }
 
     pub(super) fn cancel(&mut self, subscription: Subscription) {
-        self.link.cancel(subscription);
+        let has_credit = self.has_credit(subscription);
+        self.link.cancel(subscription, has_credit);
         self.act(Action::Unsubscribe(subscription));
+    }
+
+    /// Whether the subscription may bring another message.
+    fn has_credit(&self, subscription: Subscription) -> bool {
+        let costs = |delivery: &&Delivery| {
+            self.link.prefetch_of_channel || delivery.subscription == subscription
+        };
+        let in_hand = self
+            .in_hand
+            .values()
+            .filter(|message| message.is_unsettled());
+        let unsettled = self
+            .waiting
+            .values()
+            .chain(in_hand.map(|message| &message.delivery))
+            .filter(costs)
+            .count();
+        unsettled < usize::from(self.link.prefetch)
     }
 
     /// Whether another subscription would do what this one does not.
