@@ -272,7 +272,8 @@ impl Run {
         }
         match self.link.active_count() {
             0 if self.link.subscriptions.is_empty() => self.subscribe(),
-            1 if self.wants_renewal() => self.renew(),
+            // One change at a time.
+            1 if self.link.subscriptions.len() == 1 && self.wants_renewal() => self.renew(),
             0 | 1 => {}
             _ => {
                 if let Some(oldest) = self.link.oldest_active() {
