@@ -406,7 +406,7 @@ impl<'world> Simulation<'world> {
             Pending::Process(number) if self.is_present(number) => self.process(),
             Pending::Incoming(number) if self.is_present(number) => self.hear(),
             Pending::Leader(number) if self.is_present(number) => {
-                let count = 1 + self.choices.index(16);
+                let count = 1 + self.choices.index(3);
                 self.broker.lead(count);
                 Ok(())
             }
@@ -555,8 +555,9 @@ impl<'world> Simulation<'world> {
 
     fn end_channel(&mut self, processed: usize) {
         for _ in 0..processed {
-            // An error ends it as well.
-            let _ = self.broker.process(false, self.reached);
+            if self.broker.process(false, self.reached) != Processed::GoesOn {
+                break;
+            }
         }
         self.broker.end_channel(self.reached);
         let Some(channel) = &mut self.broker.channel else {

@@ -47,7 +47,6 @@ pub(super) const MARKS: &[&str] = &[
     "gone by an acknowledgement on arrival",
     "parked on arrival",
     "renewed on arrival",
-    "renewed and refused at the end",
 ];
 
 /// A delivery that the core was told of.
@@ -363,10 +362,14 @@ impl Simulation<'_> {
         if is_command && self.commands.len() >= jobs {
             return Err(Failure::of("no more commands run than there are jobs", ""));
         }
-        if self.is_lost(id) {
+        let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
+        let is_settled = self
+            .oracle
+            .record(id)
+            .is_some_and(|record| record.is_settled);
+        if self.is_lost(id) && !(on_arrival && is_settled) {
             return Err(Failure::of("no command runs for a lost delivery", ""));
         }
-        let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         let Some(record) = self.oracle.record(id) else {
             return Ok(());
         };
@@ -498,14 +501,14 @@ impl Simulation<'_> {
     fn judge_one(&self, id: Id, record: Record, settlement: Settlement) -> Result<Why, Failure> {
         let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         let prints = self.scenario.options.work == RunWork::Print;
-        let status = record.last.map(|status| {
-            if record.was_told_to_end && self.signals == 0 {
-                Status::TIMED_OUT
-            } else {
-                status
-            }
-        });
-        let policy = status.map(|status| self.scenario.action_for(status));
+        // One that was told to end may have run too long.
+        let timed_out = record.was_told_to_end.then_some(Status::TIMED_OUT);
+        let is_policy = |policy: Policy| {
+            let statuses = record.last.into_iter().chain(timed_out);
+            statuses
+                .map(|status| self.scenario.action_for(status))
+                .any(|action| action == policy)
+        };
         let refused = |property| {
             Err(Failure::of(
                 property,
@@ -519,18 +522,18 @@ impl Simulation<'_> {
             Settlement::Ack | Settlement::AckUpTo if on_arrival => Ok(Why::OnArrival),
             Settlement::Ack | Settlement::AckUpTo if record.is_copied => Ok(Why::Copied),
             Settlement::Ack | Settlement::AckUpTo if record.is_written => Ok(Why::Succeeded),
-            Settlement::Ack | Settlement::AckUpTo => match (record.last, policy) {
-                (Some(Status::SUCCESS), _) => Ok(Why::Succeeded),
-                (_, Some(Policy::Ack)) => Ok(Why::ByPolicy),
-                _ => refused("an acknowledgement has its reason"),
-            },
+            Settlement::Ack | Settlement::AckUpTo if record.last == Some(Status::SUCCESS) => {
+                Ok(Why::Succeeded)
+            }
+            Settlement::Ack | Settlement::AckUpTo if is_policy(Policy::Ack) => Ok(Why::ByPolicy),
+            Settlement::Ack | Settlement::AckUpTo => refused("an acknowledgement has its reason"),
             Settlement::Reject => {
                 let attempts = self.scenario.options.failure.attempts.as_ref();
                 let is_last = attempts.is_some_and(|limit| limit.park.is_none());
-                match policy {
-                    Some(Policy::Reject) => Ok(Why::Rejected),
-                    Some(Policy::Requeue) if is_last => Ok(Why::Rejected),
-                    _ => refused("a rejection has its reason"),
+                if is_policy(Policy::Reject) || (is_last && is_policy(Policy::Requeue)) {
+                    Ok(Why::Rejected)
+                } else {
+                    refused("a rejection has its reason")
                 }
             }
             Settlement::Requeue | Settlement::Return | Settlement::ReturnUpTo => {

@@ -101,7 +101,7 @@ impl Scenario {
         } else {
             choices.index(7)
         };
-        let disturbances = disturbances(choices, broker.has_rival);
+        let disturbances = disturbances(choices, broker.has_rival, is_large);
         let last = choices.one_of(&[Last::Healed, Last::Healed, Last::Silent, Last::Gone]);
         Scenario {
             options,
@@ -241,7 +241,7 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
     }
 }
 
-fn disturbances(choices: &mut Choices, has_rival: bool) -> Vec<(u64, Disturbance)> {
+fn disturbances(choices: &mut Choices, has_rival: bool, is_large: bool) -> Vec<(u64, Disturbance)> {
     let kinds = [
         Disturbance::Publish,
         Disturbance::Signal(15),
@@ -263,7 +263,8 @@ fn disturbances(choices: &mut Choices, has_rival: bool) -> Vec<(u64, Disturbance
     if !kinds.is_empty() {
         for _ in 0..choices.below(5) {
             let kind = choices.one_of(&kinds);
-            all.push((choices.below(40), kind));
+            let latest = if is_large { 160 } else { 40 };
+            all.push((choices.below(latest), kind));
         }
     }
     if has_rival {
@@ -289,9 +290,9 @@ impl BrokerKind {
             tells_limit: choices.below(4) < 3,
             prefetch_of_channel: !is_rabbitmq && !is_quorum,
             dead_letters_home: choices.chance(10),
-            has_rival: !options.queue_ends_with_consumer && choices.chance(8),
+            has_rival: !options.queue_ends_with_consumer && choices.chance(12),
             tells_counting: !choices.chance(25),
-            leader_lag: if is_quorum { choices.below(5) } else { 0 },
+            leader_lag: if is_quorum { choices.below(6) } else { 0 },
         }
     }
 }

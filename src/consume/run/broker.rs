@@ -274,7 +274,8 @@ impl Run {
         }
         match self.link.active_count() {
             0 if self.link.subscriptions.is_empty() => self.subscribe(),
-            1 if self.wants_renewal() => self.renew(),
+            // One change at a time.
+            1 if self.link.subscriptions.len() == 1 && self.wants_renewal() => self.renew(),
             0 | 1 => {}
             _ => {
                 if let Some(oldest) = self.link.oldest_active() {
@@ -302,8 +303,27 @@ impl Run {
     }
 
     pub(super) fn cancel(&mut self, subscription: Subscription) {
-        self.link.cancel(subscription);
+        let has_credit = self.has_credit(subscription);
+        self.link.cancel(subscription, has_credit);
         self.act(Action::Unsubscribe(subscription));
+    }
+
+    /// Whether the subscription may bring another message.
+    fn has_credit(&self, subscription: Subscription) -> bool {
+        let costs = |delivery: &&Delivery| {
+            self.link.prefetch_of_channel || delivery.subscription == subscription
+        };
+        let in_hand = self
+            .in_hand
+            .values()
+            .filter(|message| message.is_unsettled());
+        let unsettled = self
+            .waiting
+            .values()
+            .chain(in_hand.map(|message| &message.delivery))
+            .filter(costs)
+            .count();
+        unsettled < usize::from(self.link.prefetch)
     }
 
     /// Whether another subscription would do what this one does not.

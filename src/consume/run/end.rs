@@ -242,10 +242,22 @@ impl Run {
         }
     }
 
-    /// A message goes back as it is. Where a copy may have been made, it may then be there twice.
+    /// A message goes back as it is. Where a copy may have been made, it may then be there twice. One that was not tried must
+    /// not come closer to the queue's delivery limit.
     fn requeue_at_end(&mut self, id: Id) {
         self.note_unfinished(id);
-        self.settle(id, Settlement::Requeue);
+        let was_tried = match self.in_hand.get(&id).map(|message| &message.place) {
+            Some(Place::Copying(_, origin) | Place::Refused(_, _, origin)) => {
+                origin.status.is_some()
+            }
+            _ => true,
+        };
+        let settlement = if was_tried {
+            Settlement::Requeue
+        } else {
+            Settlement::Return
+        };
+        self.settle(id, settlement);
         self.forget(id);
     }
 

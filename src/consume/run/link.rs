@@ -163,14 +163,14 @@ impl Link {
         }
     }
 
-    /// basic.cancel is sent.
-    pub(super) fn cancel(&mut self, number: Subscription) {
+    /// basic.cancel is sent. Only the silence of a queue that may deliver says anything.
+    pub(super) fn cancel(&mut self, number: Subscription, has_credit: bool) {
         let before = self.uncertain;
         for (subscription, state) in &mut self.subscriptions {
             if *subscription == number {
                 *state = SubscriptionState::Cancelled {
                     before,
-                    silent: true,
+                    silent: has_credit,
                 };
             }
         }

@@ -236,8 +236,10 @@ impl Run {
             .link
             .fruitless_since
             .filter(|_| self.options.limit.is_some())?;
-        let waits =
-            self.link.active_count() > 0 && self.link.question.is_none() && self.waiting.is_empty();
+        let waits = self.link.active_count() > 0
+            && !self.link.is_subscribing()
+            && self.link.question.is_none()
+            && self.waiting.is_empty();
         let holds = self
             .in_hand
             .values()
