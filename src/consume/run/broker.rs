@@ -384,6 +384,7 @@ impl Run {
         let Some((&last, _)) = waiting.last_key_value() else {
             return;
         };
+        self.link.given_back();
         let others = self
             .in_hand
             .iter()

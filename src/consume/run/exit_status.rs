@@ -35,7 +35,7 @@ pub(super) struct Account<'a> {
 /// | idle | some acknowledgement is not certain on the last connection | 1 |
 /// | idle | not one message was handled | `--idle-status` |
 /// | idle | otherwise | 0 |
-/// | signal n | as many are certain as were asked for | 0 |
+/// | signal n | as many are certain as were asked for, and none failed | 0 |
 /// | signal n | otherwise | 128 + n |
 /// | a command cannot be started | | 127, 126, or 1 for the machine |
 /// | trouble | | 1 |
@@ -49,9 +49,10 @@ pub(super) fn exit_status(account: &Account) -> Status {
             .or(uncertain)
             .unwrap_or(Status::SUCCESS),
         Cause::Signal(_)
-            if account
-                .limit
-                .is_some_and(|limit| account.succeeded >= limit) =>
+            if account.first_failure.is_none()
+                && account
+                    .limit
+                    .is_some_and(|limit| account.succeeded >= limit) =>
         {
             Status::SUCCESS
         }

@@ -253,6 +253,9 @@ impl Run {
             );
             return;
         }
+        if !matches!(copy, Copy::Park(..)) {
+            self.link.given_back();
+        }
         if let (Copy::Park(..), Some(_)) = (copy, origin.status) {
             return self.finish_failed(id, Settlement::Ack);
         }

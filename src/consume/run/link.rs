@@ -61,6 +61,8 @@ pub(super) enum Question {
     IsItEmpty,
     /// It delivers nothing while failed messages are held.
     DoesItWithhold,
+    /// It was [`Question::IsItEmpty`], and a message has gone back since.
+    Outdated,
 }
 
 /// What was settled on a connection, and may not have reached the queue.
@@ -202,6 +204,18 @@ impl Link {
             if let SubscriptionState::Cancelled { silent, .. } = state {
                 *silent = false;
             }
+        }
+    }
+
+    /// A message goes back to the queue: that it delivered nothing before says nothing any more.
+    pub(super) fn given_back(&mut self) {
+        for (_, state) in &mut self.subscriptions {
+            if let SubscriptionState::Cancelled { silent, .. } = state {
+                *silent = false;
+            }
+        }
+        if self.question == Some(Question::IsItEmpty) {
+            self.question = Some(Question::Outdated);
         }
     }
 

@@ -248,6 +248,9 @@ impl Run {
             return;
         };
         if message.is_unsettled() && self.may_settle() {
+            if settlement != Settlement::Ack {
+                self.link.given_back();
+            }
             self.link.send(1);
             self.act(Action::Settle(id, settlement));
         }
