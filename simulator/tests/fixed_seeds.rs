@@ -1,5 +1,6 @@
 //! The same seeds each time: nothing fails, and rare situations are come to.
 
+use simulator::consume::Consume;
 use simulator::explore::{Plan, explore};
 use simulator::publish::Publish;
 use simulator::world::World;
@@ -16,6 +17,11 @@ fn holds<W: World>() {
     // The very rare ones may be missing in so few runs; `cargo xtask simulate` reaches them.
     let never = report.reached.never();
     assert!(never.len() * 10 < W::MARKS.len(), "{report}");
+}
+
+#[test]
+fn consuming_holds() {
+    holds::<Consume>();
 }
 
 #[test]

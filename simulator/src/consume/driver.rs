@@ -51,6 +51,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
+    #[allow(clippy::needless_pass_by_value)] // as the driver has it
     pub(super) fn carry_out(&mut self, action: Action, answers: &mut Vec<Event>) {
         match action {
             Action::Connect(connection, pause) => self.connect(connection, pause),

@@ -230,7 +230,8 @@ impl<'world> Simulation<'world> {
             return self.disturb(disturbance);
         }
         if !self.is_calm() {
-            return self.calm_down();
+            self.calm_down();
+            return Ok(());
         }
         self.last_signal()
     }
@@ -263,7 +264,7 @@ impl<'world> Simulation<'world> {
                 Ok(true)
             }
             None if !self.is_calm() && self.events >= self.calm_after() => {
-                self.calm_down()?;
+                self.calm_down();
                 Ok(true)
             }
             _ => Ok(false),
@@ -320,7 +321,7 @@ impl<'world> Simulation<'world> {
     }
 
     /// From here on there are no surprises.
-    fn calm_down(&mut self) -> Result<(), Failure> {
+    fn calm_down(&mut self) {
         let last = self.scenario.last;
         self.transcript.line(|| format!("from here on: {last:?}"));
         self.calm_since = Some(self.now);
@@ -335,7 +336,6 @@ impl<'world> Simulation<'world> {
             Last::Silent => self.is_stuck = true,
             Last::Gone => self.break_connection(),
         }
-        Ok(())
     }
 
     fn heal(&mut self) {
