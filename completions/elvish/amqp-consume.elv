@@ -51,7 +51,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand --vhost 'The virtual host [default: /]'
             cand --username 'The user to log in as [default: guest]'
             cand --password 'The user''s password [default: guest]; others on this machine can see it in the process list, see --authfile'
-            cand --heartbeat 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never [default: the broker''s, at most 60]'
+            cand --heartbeat 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]'
             cand --authfile 'A file with the two lines username:NAME and password:SECRET'
             cand --connect-timeout 'How long connecting may take: name, TCP, TLS and login together [default: 10s]'
             cand --retry 'How long to keep trying while the broker cannot be reached [default: 0s]'

@@ -10,7 +10,7 @@ complete -c amqp-declare-queue -l port -d 'The port [default: 5672, with TLS 567
 complete -c amqp-declare-queue -l vhost -d 'The virtual host [default: /]' -r
 complete -c amqp-declare-queue -l username -d 'The user to log in as [default: guest]' -r
 complete -c amqp-declare-queue -l password -d 'The user\'s password [default: guest]; others on this machine can see it in the process list, see --authfile' -r
-complete -c amqp-declare-queue -l heartbeat -d 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never [default: the broker\'s, at most 60]' -r
+complete -c amqp-declare-queue -l heartbeat -d 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]' -r
 complete -c amqp-declare-queue -l authfile -d 'A file with the two lines username:NAME and password:SECRET' -r -F
 complete -c amqp-declare-queue -l connect-timeout -d 'How long connecting may take: name, TCP, TLS and login together [default: 10s]' -r
 complete -c amqp-declare-queue -l retry -d 'How long to keep trying while the broker cannot be reached [default: 0s]' -r

@@ -56,7 +56,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-publish' -ScriptBlock {
             [CompletionResult]::new('--vhost', '--vhost', [CompletionResultType]::ParameterName, 'The virtual host [default: /]')
             [CompletionResult]::new('--username', '--username', [CompletionResultType]::ParameterName, 'The user to log in as [default: guest]')
             [CompletionResult]::new('--password', '--password', [CompletionResultType]::ParameterName, 'The user''s password [default: guest]; others on this machine can see it in the process list, see --authfile')
-            [CompletionResult]::new('--heartbeat', '--heartbeat', [CompletionResultType]::ParameterName, 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never [default: the broker''s, at most 60]')
+            [CompletionResult]::new('--heartbeat', '--heartbeat', [CompletionResultType]::ParameterName, 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]')
             [CompletionResult]::new('--authfile', '--authfile', [CompletionResultType]::ParameterName, 'A file with the two lines username:NAME and password:SECRET')
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'How long connecting may take: name, TCP, TLS and login together [default: 10s]')
             [CompletionResult]::new('--retry', '--retry', [CompletionResultType]::ParameterName, 'How long to keep trying while the broker cannot be reached [default: 0s]')

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::credentials::Authentication;
+use super::silence::HeartbeatLimit;
 use super::tls::TlsClient;
 
 /// One node of a broker, and how to log in there.
@@ -21,7 +22,8 @@ pub struct Endpoint {
     pub transport: Transport,
     /// The SASL mechanism and its credentials.
     pub authentication: Authentication,
-    /// The heartbeat interval to ask for, in seconds; 0 turns heartbeats off. The lower of this and the broker's holds.
+    /// The heartbeat interval to ask for, in seconds; 0 turns heartbeats off. The lower of this and the broker's holds,
+    /// unless that is 0.
     pub heartbeat: u16,
     /// How long name resolution, TCP, TLS and AMQP together may take.
     pub connect_timeout: Duration,
@@ -49,7 +51,8 @@ impl fmt::Display for Endpoint {
 
 /// The nodes to try in turn, and for how long.
 ///
-/// It remembers (its clones too) which node was connected to last: the next session begins with another one.
+/// It remembers (its clones too) which node was connected to last: the next session begins with another one; and after how
+/// long a silence sessions ended.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
     first: Endpoint,
@@ -59,6 +62,7 @@ pub struct ConnectOptions {
     /// Told once that connecting is being tried again, and once that it worked at last.
     pub announce: fn(&str),
     begin_with: Arc<AtomicUsize>,
+    heartbeat_limit: HeartbeatLimit,
 }
 
 impl ConnectOptions {
@@ -71,6 +75,7 @@ impl ConnectOptions {
             retry: Duration::ZERO,
             announce: |_| {},
             begin_with: Arc::new(AtomicUsize::new(0)),
+            heartbeat_limit: HeartbeatLimit::default(),
         }
     }
 
@@ -83,6 +88,11 @@ impl ConnectOptions {
             .cycle()
             .skip(begin_with % count)
             .take(count)
+    }
+
+    /// What sessions learn of the heartbeats that they need.
+    pub(super) fn heartbeat_limit(&self) -> &HeartbeatLimit {
+        &self.heartbeat_limit
     }
 
     /// Has the next session begin with the node behind the `tried`th of [`ConnectOptions::endpoints`].

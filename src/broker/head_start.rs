@@ -159,7 +159,7 @@ fn method_length(bytes: &[u8], method: [u8; 4]) -> Option<usize> {
 }
 
 /// The length of the frame that `bytes` begins with.
-fn frame_length(bytes: &[u8]) -> Option<usize> {
+pub(super) fn frame_length(bytes: &[u8]) -> Option<usize> {
     let head = bytes.first_chunk::<HEAD>()?;
     let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]);
     Some(usize::try_from(size).ok()?.saturating_add(FRAME_OVERHEAD))

@@ -19,10 +19,12 @@ const UNSENT_MAX: usize = 2 << 20;
 
 const EXTERNAL: &str = "EXTERNAL";
 
-/// Logs in and opens a channel; `early` is sent together with that. `witness` is the stream's.
+/// Logs in and opens a channel; `early` is sent together with that. `heartbeat` is the interval to ask for, in seconds;
+/// `witness` is the stream's.
 pub(super) fn log_in(
     stream: BrokerStream,
     endpoint: &Endpoint,
+    heartbeat: u16,
     witness: &Witness,
     early: Option<&EarlyMethod>,
 ) -> Result<(Connection, Channel)> {
@@ -34,7 +36,7 @@ pub(super) fn log_in(
         .auth(login)
         .virtual_host(&endpoint.vhost)
         .frame_max(FRAME_MAX)
-        .heartbeat(endpoint.heartbeat);
+        .heartbeat(heartbeat);
     let tuning = ConnectionTuning::default()
         .mem_channel_bound(FRAMES_IN_MEMORY)
         .buffered_writes_high_water(UNSENT_MAX)
@@ -116,12 +118,14 @@ fn failure(
             "the broker does not offer {requested}, only {available}"
         )),
         // amiquip's guess, from the moment at which the broker hung up. RabbitMQ says so when it refuses a login.
-        (amiquip::Error::InvalidCredentials, Some(End::Broke(_))) => Error::Unreachable {
+        (amiquip::Error::InvalidCredentials, Some(End::Closed { .. })) => Error::Unreachable {
             address,
             reason: "the broker closed the connection during the login, without a reason"
                 .to_owned(),
         },
-        (_, Some(End::Broke(reason))) => Error::Unreachable { address, reason },
+        (_, Some(End::Broke(reason) | End::Closed { reason, .. })) => {
+            Error::Unreachable { address, reason }
+        }
         (other, None) => Error::Unreachable {
             address,
             reason: describe(&other),

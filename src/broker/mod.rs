@@ -17,10 +17,12 @@ mod head_start;
 mod introduction;
 mod login;
 mod message;
+mod outbound;
 mod publisher;
 mod queue;
 mod retry;
 mod session;
+mod silence;
 #[cfg(test)]
 mod slow_wire;
 mod stream;

@@ -18,6 +18,7 @@ pub struct Publisher<'session> {
     session: &'session Session,
     confirms: Receiver<Confirm>,
     returns: Receiver<Return>,
+    is_confirmed: bool,
     published: u64,
 }
 
@@ -187,7 +188,8 @@ impl From<Return> for Returned {
 impl Session {
     /// Turns publisher confirms on and hears of them. One publisher a session: numbers count for the channel.
     pub fn publisher(&self) -> Result<Publisher<'_>> {
-        let publisher = self.unconfirmed_publisher()?;
+        let mut publisher = self.unconfirmed_publisher()?;
+        publisher.is_confirmed = true;
         self.channel()
             .enable_publisher_confirms_nowait()
             .map_err(|error| self.failure("confirm.select", error))?;
@@ -206,6 +208,7 @@ impl Session {
             session: self,
             confirms,
             returns,
+            is_confirmed: false,
             published: 0,
         })
     }
@@ -232,6 +235,10 @@ impl Publisher<'_> {
             immediate: false,
             properties: template.properties.clone(),
         };
+        if !self.is_confirmed {
+            // Who waits for confirms has a bound of his own.
+            self.session.wait_for_room();
+        }
         self.session
             .channel()
             .basic_publish(template.exchange.clone(), publish)

@@ -201,6 +201,8 @@ impl FirstCall for WireDeclaration {
 /// ended with their last consumer (<https://www.rabbitmq.com/docs/quorum-queues#feature-comparison>).
 fn count_by_refusal(code: u16, text: &str) -> DeliveryCount {
     const RESOURCE_LOCKED: u16 = 405;
+    // Of a broker that knows no such argument: AMQP's not-implemented, and what Qpid says.
+    const UNKNOWN_ARGUMENT: [u16; 2] = [540, 542];
     const NEVER_OF_QUORUM_QUEUES: [&str; 4] = [
         "'x-queue-type'",
         "'durable'",
@@ -210,7 +212,7 @@ fn count_by_refusal(code: u16, text: &str) -> DeliveryCount {
     let differs = NEVER_OF_QUORUM_QUEUES
         .iter()
         .any(|name| text.contains(&format!("inequivalent arg {name}")));
-    if differs || code == RESOURCE_LOCKED {
+    if differs || code == RESOURCE_LOCKED || UNKNOWN_ARGUMENT.contains(&code) {
         DeliveryCount::NotKept
     } else {
         DeliveryCount::Unknown
@@ -260,6 +262,11 @@ mod tests {
             (
                 405,
                 "cannot obtain exclusive access to locked queue 'q' in vhost '/'",
+                DeliveryCount::NotKept,
+            ),
+            (
+                542,
+                "Error creating queue 'q': Unsupported queue declare argument(s) : x-queue-type",
                 DeliveryCount::NotKept,
             ),
             (

@@ -17,6 +17,7 @@ use super::head_start::HeadStart;
 use super::introduction::Introduction;
 use super::login::log_in;
 use super::retry;
+use super::silence::HeartbeatLimit;
 use super::stream::BrokerStream;
 use super::watchdog::{Cutter, Watchdog, deadline_in};
 use super::witness::Witness;
@@ -46,6 +47,7 @@ pub struct Session {
     connection: Option<Connection>,
     watchdog: Watchdog,
     witness: Witness,
+    heartbeat_limit: HeartbeatLimit,
 }
 
 impl Session {
@@ -61,7 +63,9 @@ impl Session {
         early: Option<&EarlyMethod>,
     ) -> Result<Session> {
         keep_amiquips_panics_quiet();
-        retry::connect(options, |endpoint| open_endpoint(endpoint, early))
+        retry::connect(options, |endpoint| {
+            open_endpoint(endpoint, options.heartbeat_limit(), early)
+        })
     }
 
     /// Closes the connection. `Ok` means that the broker has taken in all that was sent before, acknowledgements
@@ -167,6 +171,11 @@ impl Session {
         }
     }
 
+    /// Waits while a broker that takes no messages (channel.flow) has enough to take later.
+    pub(super) fn wait_for_room(&self) {
+        self.witness.wait_for_room();
+    }
+
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
     }
@@ -222,22 +231,32 @@ impl Drop for Session {
     fn drop(&mut self) {
         // Whoever wanted to know how it went called close().
         let _ = self.shut();
+        if let Some(silence) = self.witness.silence_before_end()
+            && !self.watchdog.has_cut()
+        {
+            self.heartbeat_limit.learn(silence);
+        }
     }
 }
 
 /// Whether the broker takes what is published.
 pub type BlockedNotice = ConnectionBlockedNotification;
 
-fn open_endpoint(endpoint: &Endpoint, early: Option<&EarlyMethod>) -> Result<Session> {
+fn open_endpoint(
+    endpoint: &Endpoint,
+    heartbeat_limit: &HeartbeatLimit,
+    early: Option<&EarlyMethod>,
+) -> Result<Session> {
     let deadline = deadline_in(endpoint.connect_timeout);
     dial::open_at_some_address(endpoint, deadline, |socket| {
-        open_over(socket, endpoint, deadline, early)
+        open_over(socket, endpoint, heartbeat_limit, deadline, early)
     })
 }
 
 fn open_over(
     socket: TcpStream,
     endpoint: &Endpoint,
+    heartbeat_limit: &HeartbeatLimit,
     deadline: Instant,
     early: Option<&EarlyMethod>,
 ) -> Result<Session> {
@@ -255,7 +274,8 @@ fn open_over(
         let head_start = HeadStart::with(early.map(EarlyMethod::frame));
         let stream =
             BrokerStream::over(socket, endpoint, introduction, head_start, witness.clone())?;
-        log_in(stream, endpoint, &witness, early)
+        let heartbeat = heartbeat_limit.applied_to(endpoint.heartbeat);
+        log_in(stream, endpoint, heartbeat, &witness, early)
     });
     match opened {
         Ok((connection, channel)) => Ok(Session {
@@ -263,6 +283,7 @@ fn open_over(
             connection: Some(connection),
             watchdog,
             witness,
+            heartbeat_limit: heartbeat_limit.clone(),
         }),
         Err(_) if watchdog.has_cut() => Err(dial::timed_out(endpoint)),
         Err(error) => Err(error),

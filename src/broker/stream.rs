@@ -1,6 +1,7 @@
 //! The byte stream under AMQP, in the form that amiquip takes: TCP or TLS, watched over by the wire guard.
 
 use std::io::{self, Read, Write};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use amiquip::IoStream;
@@ -8,9 +9,11 @@ use mio::{Evented, Poll, PollOpt, Ready, Registration, SetReadiness, Token};
 
 use super::endpoint::{Endpoint, Transport};
 use super::error::{Error, Result};
-use super::guard::Guard;
+use super::guard::{Guard, News};
 use super::head_start::HeadStart;
 use super::introduction::Introduction;
+use super::outbound::Outbound;
+use super::silence::Traffic;
 use super::tls::TlsWire;
 use super::witness::{End, Witness};
 use crate::reason::reason;
@@ -21,8 +24,12 @@ pub(super) struct BrokerStream {
     guard: Guard,
     introduction: Introduction,
     head_start: HeadStart,
+    outbound: Outbound,
+    /// What was told last of how much waits there.
+    was_full: bool,
     bell: Bell,
     witness: Witness,
+    traffic: Traffic,
     last_heard: Instant,
     /// Whether something was read that nobody was rung for yet.
     has_news: bool,
@@ -68,8 +75,11 @@ impl BrokerStream {
             guard: Guard::default(),
             introduction,
             head_start,
+            outbound: Outbound::default(),
+            was_full: false,
             bell: Bell::new(),
             witness,
+            traffic: Traffic::begins(),
             last_heard: Instant::now(),
             has_news: false,
         })
@@ -78,7 +88,12 @@ impl BrokerStream {
     /// What the broker answers is held back as long as amiquip has not asked for it.
     fn write_past_introduction(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let before = self.head_start.last_answer();
-        let written = self.head_start.write(bytes, &mut self.wire);
+        let mut outbound = OutboundWire {
+            outbound: &mut self.outbound,
+            wire: &mut self.wire,
+        };
+        let written = self.head_start.write(bytes, &mut outbound);
+        self.write_on();
         let now = self.head_start.last_answer();
         if now != before {
             match now {
@@ -90,6 +105,29 @@ impl BrokerStream {
             }
         }
         written
+    }
+
+    /// Writes what amiquip believes to be written. amiquip waits for the network only for what it still has itself, so it
+    /// is had come back to this.
+    fn write_on(&mut self) {
+        const MOMENT: Duration = Duration::from_millis(1);
+        if !self.outbound.needs_flush() {
+            return self.tell_fullness();
+        }
+        // If it fails for good, reading ends too.
+        let _ = self.outbound.flush(&mut self.wire);
+        if self.outbound.needs_flush() {
+            thread::sleep(MOMENT);
+            self.bell.ring();
+        }
+        self.tell_fullness();
+    }
+
+    fn tell_fullness(&mut self) {
+        let is_full = self.outbound.is_full();
+        if is_full != std::mem::replace(&mut self.was_full, is_full) {
+            self.witness.see_fullness(is_full);
+        }
     }
 
     /// Writes down why reading ended.
@@ -117,21 +155,45 @@ impl BrokerStream {
         } else {
             "server"
         };
-        End::Broke(format!("the {who} closed the connection"))
+        End::Closed {
+            reason: format!("the {who} closed the connection"),
+            silence: self.traffic.silence(),
+        }
     }
 }
 
 impl IoStream for BrokerStream {}
 
+/// The wire as those see it who write before it.
+struct OutboundWire<'a> {
+    outbound: &'a mut Outbound,
+    wire: &'a mut Wire,
+}
+
+impl Write for OutboundWire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.outbound.write(bytes, self.wire)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.wire.flush()
+    }
+}
+
 impl Read for BrokerStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.guard.read(&mut self.wire, buffer);
         for news in self.guard.take_news() {
+            if let News::Flow { is_active } = news {
+                self.outbound.obey(is_active);
+            }
             self.witness.hear(news);
         }
+        self.write_on();
         match &result {
             Ok(0) => self.witness.see_end(self.closed()),
             Ok(_) => {
+                self.traffic.was_heard();
                 self.last_heard = Instant::now();
                 self.has_news = true;
             }
@@ -165,6 +227,9 @@ impl Write for BrokerStream {
         } else {
             self.introduction.write(bytes, &mut self.wire)
         };
+        if written.is_ok() {
+            self.traffic.was_written();
+        }
         written.map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 

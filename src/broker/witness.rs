@@ -1,12 +1,14 @@
 //! What was seen on the wire that amiquip does not tell. Its I/O thread, which owns the stream, writes it down; the
 //! session, which must explain why something failed, reads it.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvError, TryRecvError};
 
 use super::error::{Error, Scope};
 use super::guard::News;
+use super::silence::heartbeat_against;
 use crate::doorbell::Doorbell;
 
 /// One connection's witness, shared by its stream and its session.
@@ -16,6 +18,8 @@ pub(super) struct Witness(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     seen: Mutex<Seen>,
+    /// Told when there is room again, and of the end.
+    has_room: Condvar,
     doorbell: OnceLock<Doorbell>,
 }
 
@@ -24,6 +28,8 @@ struct Seen {
     mechanisms: String,
     close: Option<Close>,
     end: Option<End>,
+    /// The broker takes no messages, and enough wait for it to do so.
+    is_full: bool,
 }
 
 #[derive(Debug)]
@@ -38,6 +44,8 @@ struct Close {
 pub(super) enum End {
     /// The network's doing, or the server's: it may be there again later.
     Broke(String),
+    /// The other side's doing, broker or proxy, after so long a silence.
+    Closed { reason: String, silence: Duration },
     /// What the server sent makes no sense, and will not later either.
     Nonsense(String),
 }
@@ -46,6 +54,13 @@ impl End {
     pub(super) fn reason(self) -> String {
         match self {
             End::Broke(reason) | End::Nonsense(reason) => reason,
+            End::Closed { reason, silence } => match heartbeat_against(silence) {
+                None => reason,
+                Some(heartbeat) => format!(
+                    "{reason} after {}s in which nothing was sent; if a proxy did so, --heartbeat {heartbeat} prevents it",
+                    silence.as_secs()
+                ),
+            },
         }
     }
 }
@@ -56,12 +71,26 @@ impl Witness {
         match news {
             News::Mechanisms(mechanisms) => seen.mechanisms = mechanisms,
             News::Close { code, text, class } => seen.close = Some(Close { code, text, class }),
+            News::Flow { .. } => {}
         }
     }
 
     /// Only the first end counts: all that follows comes of it.
     pub(super) fn see_end(&self, end: End) {
         self.seen().end.get_or_insert(end);
+        self.0.has_room.notify_all();
+    }
+
+    /// Whether enough is kept back for a broker that takes no messages.
+    pub(super) fn see_fullness(&self, is_full: bool) {
+        self.seen().is_full = is_full;
+        self.0.has_room.notify_all();
+    }
+
+    /// Waits for the broker to take messages where enough are kept back for it, or for the end.
+    pub(super) fn wait_for_room(&self) {
+        let is_full = |seen: &mut Seen| seen.is_full && seen.end.is_none();
+        drop(self.0.has_room.wait_while(self.seen(), is_full));
     }
 
     /// Whether the server offers a SASL mechanism.
@@ -100,6 +129,15 @@ impl Witness {
     /// How the connection ended, if it was not closed.
     pub(super) fn end(&self) -> Option<End> {
         self.seen().end.clone()
+    }
+
+    /// How long nothing passed before the other side closed the connection without a word.
+    pub(super) fn silence_before_end(&self) -> Option<Duration> {
+        let seen = self.seen();
+        match (&seen.close, &seen.end) {
+            (None, Some(End::Closed { silence, .. })) => Some(*silence),
+            _ => None,
+        }
     }
 
     /// Has `doorbell` rung for all that is read from here on, and for the end.

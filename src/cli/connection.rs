@@ -18,7 +18,7 @@ const HEADING: &str = "Connection options";
 const TCP_PORT: u16 = 5672;
 const TLS_PORT: u16 = 5671;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// `RabbitMQ`'s own suggestion, in seconds. The broker's setting holds where it is lower.
+/// `RabbitMQ`'s own suggestion, in seconds. The broker's holds where it is lower, and not 0.
 const HEARTBEAT: u16 = 60;
 
 /// The connection flags as given.
@@ -48,8 +48,8 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_name = "PASSWORD", help_heading = HEADING)]
     password: Option<String>,
 
-    /// Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never [default: the broker's,
-    /// at most 60]
+    /// Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the
+    /// broker proposes holds [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = HEADING)]
     heartbeat: Option<u16>,
 

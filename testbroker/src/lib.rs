@@ -1,19 +1,22 @@
 //! A private RabbitMQ node: own data folder, own ports, own Erlang cookie, and gone when its owner is.
 //!
-//! [`Broker`] is one node, [`Cluster`] several that form one broker, [`Service`] is the node that `AMQP_URL` names,
-//! or else a private one. Only the files of an installed RabbitMQ are used; a system-wide service is left alone.
+//! [`Broker`] is one node, [`Cluster`] several that form one broker, [`Qpid`] another broker than RabbitMQ. [`Service`] is
+//! the one that `AMQP_URL` names, or else a private one. Only the files of an installed RabbitMQ are used; a system-wide
+//! service is left alone.
 //!
-//! `AMQP_TOOLS_BROKER` names the release that private nodes run, see [`Flavour`]. A release that this machine does not
-//! have is run out of a Debian in a folder, which `cargo xtask test` makes.
+//! `AMQP_TOOLS_BROKER` names what private brokers are: `qpid`, or a release of RabbitMQ, see [`Flavour`]. A release that this
+//! machine does not have is run out of a Debian in a folder, which `cargo xtask test` makes.
 
 mod cache;
 mod cluster;
 mod epmd;
 mod flavour;
 mod installation;
+mod login;
 mod node;
 mod options;
 mod ports;
+mod qpid;
 mod service;
 mod supervised;
 
@@ -24,4 +27,5 @@ pub use installation::Installation;
 pub use node::Broker;
 pub use options::Options;
 pub use ports::free_port;
+pub use qpid::{QPID_RELEASE, Qpid};
 pub use service::Service;

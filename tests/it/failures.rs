@@ -1,6 +1,6 @@
 //! What the world can have wrong: the reference's words for it, status 1, and the work is not called done.
 
-use crate::support::Test;
+use crate::support::{Test, rabbitmqs};
 
 /// The five tools' shortest command lines for the queue.
 const LINES: [&str; 5] = [
@@ -50,9 +50,9 @@ fn a_refused_login_is_told_without_the_password() {
         let refused = test
             .run(line)
             .env("AMQP_URL", "amqp://guest:s3cret@{host}:{port}")
-            .stderr_line(
-                "logging in to AMQP server: server connection error 403, message: ACCESS_REFUSED - \
-                 Login was refused using authentication mechanism PLAIN.",
+            .stderr_refusal(
+                "logging in to AMQP server: server connection error ",
+                "403, message: ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.",
             )
             .exits(1);
         assert!(!refused.stderr_text().contains("s3cret"));
@@ -66,9 +66,9 @@ fn an_unknown_vhost_is_told() {
     for line in LINES {
         test.run(line)
             .env("AMQP_URL", "{url}/nowhere")
-            .stderr(
-                "logging in to AMQP server: server connection error 530, \
-                 message: NOT_ALLOWED - vhost nowhere not found\n",
+            .stderr_refusal(
+                "logging in to AMQP server: server connection error ",
+                "530, message: NOT_ALLOWED - vhost nowhere not found\n",
             )
             .exits(1);
     }
@@ -77,15 +77,14 @@ fn an_unknown_vhost_is_told() {
 #[test]
 fn a_missing_queue_is_told_with_the_method() {
     let test = Test::new();
-    let not_found =
-        "server channel error 404, message: NOT_FOUND - no queue '{queue}' in vhost '/'\n";
+    let not_found = "channel error 404, message: NOT_FOUND - no queue '{queue}' in vhost '/'\n";
     for (line, method) in [
         ("amqp-get -q {queue}", "basic.get"),
         ("amqp-consume -q {queue} -c 1 cat", "basic.consume"),
         ("amqp-declare-queue -q {queue} --passive", "queue.declare"),
     ] {
         test.run(line)
-            .stderr(&format!("{method}: {not_found}"))
+            .stderr_refusal(&format!("{method}: server "), not_found)
             .exits(1);
     }
     assert!(!test.queue("queue").exists());
@@ -108,7 +107,8 @@ fn a_body_over_the_brokers_limit_is_told_and_nothing_is_left() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     test.shell("head -c 140000000 /dev/zero | amqp-publish -r {queue}")
-        .stderr_contains("PRECONDITION_FAILED - message size 140000000")
+        .stderr_contains("basic.publish: server channel error ")
+        .stderr_contains(rabbitmqs("PRECONDITION_FAILED - message size 140000000"))
         .exits(1);
     queue.holds(0);
 }

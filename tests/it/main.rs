@@ -12,6 +12,7 @@ mod examples;
 mod failures;
 mod fuzz_corpus;
 mod get;
+mod habits;
 mod lying_servers;
 mod publish;
 mod queues;

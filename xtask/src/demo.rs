@@ -39,7 +39,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         names.delete_from(&shell);
     }
     result?;
-    if matches!(service, Service::Private(_)) {
+    if !matches!(service, Service::Given(_)) {
         drop(service);
         println!("The private broker is stopped, its data deleted.");
     }
@@ -55,8 +55,8 @@ struct Names {
 impl Names {
     fn on(service: &Service) -> Self {
         let prefix = match service {
-            Service::Private(_) => String::new(),
             Service::Given(_) => format!("amqp-tools-demo-{}-", std::process::id()),
+            Service::Private(_) | Service::Qpid(_) => String::new(),
         };
         Self {
             test: format!("{prefix}test"),

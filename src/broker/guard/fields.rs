@@ -89,7 +89,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a mut [u8], Malformed> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a mut [u8], Malformed> {
         let rest = std::mem::take(&mut self.rest);
         let (taken, rest) = rest.split_at_mut_checked(length).ok_or(Malformed)?;
         self.rest = rest;

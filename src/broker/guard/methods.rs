@@ -20,22 +20,27 @@ type Method = (u16, u16, &'static str, &'static [Argument]);
 
 const CONNECTION: u16 = 10;
 const START: u16 = 10;
+const TUNE: u16 = 30;
 const CLOSE: u16 = 50;
 
-/// Class, method, name, arguments (of those that are news, none: they are taken down one by one).
+const CHANNEL: u16 = 20;
+const FLOW: u16 = 20;
+
+/// Class, method, name, arguments (of those that are news or mended, none: they are walked through one by one).
 #[rustfmt::skip]
-const METHODS: [Method; 31] = [
+const METHODS: [Method; 32] = [
     (CONNECTION, START, "connection.start", &[]),
     (CONNECTION, 20, "connection.secure", &[LongString]),
-    (CONNECTION, 30, "connection.tune", &[Short, Long, Short]),
+    (CONNECTION, TUNE, "connection.tune", &[]),
     (CONNECTION, 41, "connection.open-ok", &[ShortString]),
     (CONNECTION, CLOSE, "connection.close", &[]),
     (CONNECTION, 51, "connection.close-ok", &[]),
     (CONNECTION, 60, "connection.blocked", &[ShortString]),
     (CONNECTION, 61, "connection.unblocked", &[]),
-    (20, 11, "channel.open-ok", &[LongString]),
-    (20, 40, "channel.close", &[Short, ShortString, Short, Short]),
-    (20, 41, "channel.close-ok", &[]),
+    (CHANNEL, 11, "channel.open-ok", &[LongString]),
+    (CHANNEL, FLOW, "channel.flow", &[]),
+    (CHANNEL, 40, "channel.close", &[Short, ShortString, Short, Short]),
+    (CHANNEL, 41, "channel.close-ok", &[]),
     (40, 11, "exchange.declare-ok", &[]),
     (40, 21, "exchange.delete-ok", &[]),
     (40, 31, "exchange.bind-ok", &[]),
@@ -79,7 +84,9 @@ pub(super) fn check(
     }
     let checked = match (class, number) {
         (CONNECTION, START) => start(&mut fields).map(|start| news.push(start)),
+        (CONNECTION, TUNE) => tune(&mut fields),
         (CONNECTION, CLOSE) => close(&mut fields).map(|close| news.push(close)),
+        (CHANNEL, FLOW) => flow(&mut fields).map(|flow| news.push(flow)),
         _ => arguments
             .iter()
             .try_for_each(|argument| walk(&mut fields, *argument)),
@@ -104,6 +111,25 @@ fn start(fields: &mut Fields<'_>) -> Result<News, Malformed> {
     let mechanisms = fields.long_string()?.to_owned();
     fields.long_string()?;
     Ok(News::Mechanisms(mechanisms))
+}
+
+/// A broker that proposes no heartbeats leaves them to the client. amiquip, which takes the lower of the two numbers, is
+/// told the highest there is.
+fn tune(fields: &mut Fields<'_>) -> Result<(), Malformed> {
+    fields.skip(2)?; // the highest channel number
+    fields.skip(4)?; // the largest frame
+    let heartbeat = fields.take(2)?;
+    if heartbeat == [0, 0] {
+        heartbeat.fill(u8::MAX);
+    }
+    Ok(())
+}
+
+fn flow(fields: &mut Fields<'_>) -> Result<News, Malformed> {
+    let flags = fields.take(1)?;
+    Ok(News::Flow {
+        is_active: flags[0] & 1 == 1,
+    })
 }
 
 fn close(fields: &mut Fields<'_>) -> Result<News, Malformed> {

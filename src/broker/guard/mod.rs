@@ -33,6 +33,11 @@ const HEARTBEAT: u8 = 8;
 /// What a method's payload begins with: its class and its number in that (AMQP 0-9-1, section 4.2.4).
 pub(super) type MethodNumber = [u8; 4];
 
+/// connection.close-ok, behind which either side may hang up at once.
+const CLOSE_OK: MethodNumber = [0, 10, 0, 51];
+/// channel.flow, which is news and not for amiquip.
+const FLOW: MethodNumber = [0, 20, 0, 20];
+
 /// A buffer of this size takes most of what the kernel has at once; methods and headers that need more get it.
 const INPUT_SIZE: usize = 32 * 1024;
 
@@ -98,6 +103,11 @@ pub enum News {
         text: String,
         /// The class of the method that it answers; 0: none.
         class: u16,
+    },
+    /// Whether it takes messages (channel.flow). amiquip would close the connection over that, and does not see it.
+    Flow {
+        /// It does.
+        is_active: bool,
     },
 }
 
@@ -285,16 +295,33 @@ impl Guard {
             return Err(self.violation("a frame without an end"));
         }
         self.check_payload(frame_type, channel, self.checked + HEAD, size)?;
-        let payload = &self.input[self.checked + HEAD..];
-        if let Pause::Behind(method) = self.pause
-            && frame_type == METHOD
-            && payload.starts_with(&method)
-        {
+        self.acquaintance = Acquaintance::Met;
+        if frame_type == METHOD {
+            self.pass_method(whole);
+        } else {
+            self.checked += whole;
+        }
+        Ok(true)
+    }
+
+    /// Passes the method that begins here, whose frame has that `length`.
+    fn pass_method(&mut self, length: usize) {
+        let end = self.checked + length;
+        let payload = &self.input[self.checked + HEAD..end];
+        if payload.starts_with(&FLOW) {
+            self.input.copy_within(end..self.filled, self.checked);
+            self.filled -= length;
+            return;
+        }
+        let is_last = match self.pause {
+            Pause::Behind(method) => payload.starts_with(&method),
+            Pause::No | Pause::Now => false,
+        };
+        // amiquip reads on behind close-ok, and would take the end of the stream there for a broken connection.
+        if is_last || payload.starts_with(&CLOSE_OK) {
             self.pause = Pause::Now;
         }
-        self.checked += whole;
-        self.acquaintance = Acquaintance::Met;
-        Ok(true)
+        self.checked = end;
     }
 
     fn check_payload(

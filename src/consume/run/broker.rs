@@ -89,6 +89,7 @@ impl Run {
     }
 
     fn on_ready(&mut self, count: u32) {
+        let count = count.saturating_sub(self.counted_though_handed_over());
         match self.link.question.take() {
             Some(Question::IsItEmpty) if self.phase.is_consuming() && self.is_idle() => {
                 self.on_silent_queue(count);
@@ -104,6 +105,20 @@ impl Run {
             }
             _ => {}
         }
+    }
+
+    /// A broker that counts the prefetch for the channel counts as ready also what it has handed over (Apache Qpid does).
+    fn counted_though_handed_over(&self) -> u32 {
+        let unsettled = self
+            .in_hand
+            .values()
+            .filter(|message| message.is_unsettled());
+        let count = if self.link.prefetch_of_channel {
+            unsettled.count()
+        } else {
+            0
+        };
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// The queue delivered nothing to a subscription, and says that so many messages are ready.

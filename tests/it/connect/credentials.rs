@@ -31,7 +31,10 @@ fn an_authfile_has_the_credentials_that_a_url_or_flags_leave_out() {
         .succeeds();
     authfile(&test, "username:guest\npassword:wrong\n");
     declare(&test, "--authfile auth -s {host} --port {port}")
-        .stderr_line("ACCESS_REFUSED")
+        .stderr_refusal(
+            "logging in to AMQP server: server connection error ",
+            "403, message: ACCESS_REFUSED",
+        )
         .exits(1);
 }
 

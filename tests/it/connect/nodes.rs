@@ -69,12 +69,18 @@ fn a_refusal_is_the_brokers_last_word() {
     test.run(
         "amqp-declare-queue -d -q {queue} -u amqp://guest:wrong@{host}:{port} -u {url} --retry 1h",
     )
-    .stderr_line("logging in to AMQP server: server connection error 403, message: ACCESS_REFUSED")
+    .stderr_refusal(
+        "logging in to AMQP server: server connection error ",
+        "403, message: ACCESS_REFUSED",
+    )
     .exits(1);
     test.run(
         "amqp-declare-queue -d -q {queue} -u amqp://{host}:{port}/{vhost} -u {url} --retry 1h",
     )
-    .stderr_line("logging in to AMQP server: server connection error 530, message: NOT_ALLOWED")
+    .stderr_refusal(
+        "logging in to AMQP server: server connection error ",
+        "530, message: NOT_ALLOWED",
+    )
     .exits(1);
     assert!(!test.queue("queue").exists());
 }

@@ -1,6 +1,14 @@
 //! `--retry`: how long a broker that is away is waited for, and what is never waited for.
 
+use std::time::Duration;
+
+use amiquip::AmqpProperties;
+use testbroker::Service;
+
 use crate::support::{Proxy, Test, eventually};
+
+/// A broker stops and starts, on a machine that is busy.
+const RESTART: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_broker_that_comes_back_in_time_is_connected_to() {
@@ -80,4 +88,37 @@ fn a_consumer_goes_on_where_the_connection_was_lost() {
     // The acknowledgement of the first may have been lost with the connection, so a third is waited for.
     running.succeeds();
     queue.holds(0);
+}
+
+#[test]
+fn a_broker_that_restarts_is_waited_for() {
+    let mut broker = Service::private().unwrap();
+    let test = Test::on(&broker.url());
+    let (tasks, seeds) = (test.queue("tasks").declare(), test.queue("seeds").declare());
+    let persistent = AmqpProperties::default().with_delivery_mode(2);
+    tasks.publish_with("one", &persistent);
+    let mut worker = test
+        // The acknowledgement of the first may be in doubt, so a third would be waited for.
+        .run("amqp-consume -q {tasks} -c 2 --retry 2m --idle-timeout 5s cat")
+        .stdout("onetwo")
+        .any_stderr()
+        .within(RESTART)
+        .spawn();
+    let mut seeder = test
+        .run("amqp-publish -r {seeds} -l -p --retry 2m")
+        .stdin_stays_open()
+        .any_stderr()
+        .within(RESTART)
+        .spawn();
+    worker.has_printed("one");
+    seeder.write("1\n");
+    seeds.holds(1);
+    broker.stop().unwrap();
+    broker.resume().unwrap();
+    tasks.publish(["two"]);
+    seeder.write("2\n");
+    seeder.close_stdin();
+    seeder.succeeds();
+    worker.succeeds();
+    assert_eq!(seeds.take_texts(), ["1\n", "2\n"]);
 }

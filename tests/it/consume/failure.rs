@@ -293,7 +293,7 @@ fn a_parking_place_must_exist() {
     let queue = test.queue("queue").declare();
     queue.publish(["a"]);
     test.run("amqp-consume -q {queue} -c 1 --max-attempts 1 --park {parking} false")
-        .stderr_line("no queue '{parking}'")
+        .stderr_line("'{parking}'")
         .exits(1);
     assert!(!queue.take().unwrap().redelivered);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use testbroker::{Broker, Options};
+use testbroker::Service;
 
 use super::{has_lines, lines, nobody_is_left};
 use crate::support::{Running, Signal, Test, eventually};
@@ -32,7 +32,7 @@ fn done(test: &Test) -> BTreeSet<String> {
 
 #[test]
 fn every_message_is_done_in_the_end() {
-    let mut broker = Broker::start(&Options::new()).unwrap();
+    let mut broker = Service::private().unwrap();
     let test = Test::on(&broker.url());
     test.script("work", WORK);
     std::fs::create_dir(test.path("tried")).unwrap();

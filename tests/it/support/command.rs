@@ -12,6 +12,7 @@ use super::outcome::{Ended, Expected, Finished};
 use super::running::Running;
 use super::test::{Test, Tools, search_path};
 use super::wait::DEADLINE;
+use super::words::rabbitmqs;
 
 /// A command that has not run yet. Its last word runs it: [`succeeds`](Self::succeeds), [`exits`](Self::exits),
 /// [`dies_of`](Self::dies_of), [`ends`](Self::ends), or [`spawn`](Self::spawn).
@@ -176,6 +177,16 @@ impl<'t> Command<'t> {
     pub(crate) fn stderr_line(mut self, text: &str) -> Self {
         self.expected.stderr = Expected::LineContaining(self.test.fill(text));
         self
+    }
+
+    /// Standard error must be one line: the tool's words, and behind them RabbitMQ's where that is the run's broker.
+    pub(crate) fn stderr_refusal(self, ours: &str, theirs: &str) -> Self {
+        let line = format!("{ours}{}", rabbitmqs(theirs));
+        if line.ends_with('\n') {
+            self.stderr(&line)
+        } else {
+            self.stderr_line(&line)
+        }
     }
 
     pub(crate) fn any_stderr(mut self) -> Self {

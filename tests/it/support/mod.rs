@@ -11,6 +11,7 @@ mod queue;
 mod running;
 mod test;
 mod wait;
+mod words;
 
 pub(crate) use command::Command;
 pub(crate) use inspector::Message;
@@ -21,3 +22,4 @@ pub(crate) use running::Running;
 pub(crate) use rustix::process::Signal;
 pub(crate) use test::{Test, Tools, broker_url};
 pub(crate) use wait::{eventually, eventually_some, until};
+pub(crate) use words::rabbitmqs;

@@ -1,5 +1,7 @@
 //! AMQP by hand, frame by frame, for tests that send what no honest client or server would.
 
+pub(crate) mod scripted;
+
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
