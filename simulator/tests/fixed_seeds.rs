@@ -1,5 +1,6 @@
 //! The same seeds each time: nothing fails, and rare situations are come to.
 
+use simulator::consume::Consume;
 use simulator::explore::{Plan, explore};
 use simulator::publish::Publish;
 use simulator::world::World;
@@ -21,4 +22,9 @@ fn holds<W: World>() {
 #[test]
 fn publishing_holds() {
     holds::<Publish>();
+}
+
+#[test]
+fn consuming_holds() {
+    holds::<Consume>();
 }
