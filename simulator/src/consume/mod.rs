@@ -151,7 +151,7 @@ impl<'world> Simulation<'world> {
             must_end_by: None,
         };
         for action in actions {
-            world.carry_out(action, &mut Vec::new());
+            world.carry_out(&action, &mut Vec::new());
         }
         world
     }
@@ -230,7 +230,8 @@ impl<'world> Simulation<'world> {
             return self.disturb(disturbance);
         }
         if !self.is_calm() {
-            return self.calm_down();
+            self.calm_down();
+            return Ok(());
         }
         self.last_signal()
     }
@@ -270,7 +271,7 @@ impl<'world> Simulation<'world> {
                 Ok(true)
             }
             None if !self.is_calm() && self.events >= self.calm_after() => {
-                self.calm_down()?;
+                self.calm_down();
                 Ok(true)
             }
             _ => Ok(false),
@@ -327,7 +328,7 @@ impl<'world> Simulation<'world> {
     }
 
     /// From here on there are no surprises.
-    fn calm_down(&mut self) -> Result<(), Failure> {
+    fn calm_down(&mut self) {
         let last = self.scenario.last;
         self.transcript.line(|| format!("from here on: {last:?}"));
         self.calm_since = Some(self.now);
@@ -342,7 +343,6 @@ impl<'world> Simulation<'world> {
             Last::Silent => self.is_stuck = true,
             Last::Gone => self.break_connection(),
         }
-        Ok(())
     }
 
     fn heal(&mut self) {

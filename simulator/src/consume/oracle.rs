@@ -182,7 +182,7 @@ impl Simulation<'_> {
     }
 
     fn note_written(&mut self, last: Id) {
-        let mut lost = false;
+        let mut any_is_lost = false;
         let (connection, wire) = (self.connection, self.wire);
         let count = usize::try_from(last).unwrap_or(0);
         for record in self.oracle.records.iter_mut().take(count) {
@@ -190,11 +190,11 @@ impl Simulation<'_> {
                 record.is_running = false;
                 record.is_written = true;
                 let is_live = record.connection == connection && wire == Wire::Open;
-                lost |= !is_live;
+                any_is_lost |= !is_live;
                 self.oracle.successes += u64::from(is_live);
             }
         }
-        if lost {
+        if any_is_lost {
             self.reached
                 .mark("a line is written whose delivery is lost");
         }

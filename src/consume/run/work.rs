@@ -163,11 +163,10 @@ impl Run {
 
     fn count_success(&mut self, id: Id) {
         match self.in_hand.get(&id).map(|message| message.claim) {
-            Some(Claim::Unsettled) => self.link.uncertain.successes += 1,
             Some(Claim::Acknowledged(command)) if self.link.is_certain(command) => {
                 self.succeeded += 1;
             }
-            Some(Claim::Acknowledged(_)) => self.link.uncertain.successes += 1,
+            Some(Claim::Unsettled | Claim::Acknowledged(_)) => self.link.uncertain.successes += 1,
             Some(Claim::Lost) | None => {}
         }
         self.forget(id);
