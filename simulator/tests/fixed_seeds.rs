@@ -20,11 +20,11 @@ fn holds<W: World>() {
 }
 
 #[test]
-fn publishing_holds() {
-    holds::<Publish>();
+fn consuming_holds() {
+    holds::<Consume>();
 }
 
 #[test]
-fn consuming_holds() {
-    holds::<Consume>();
+fn publishing_holds() {
+    holds::<Publish>();
 }

@@ -51,6 +51,20 @@ impl Unsettled {
             .map_err(|error| session.failure("basic.ack", error))
     }
 
+    /// Done, and all earlier ones on this channel too (basic.ack, multiple).
+    pub fn ack_up_to(self, session: &Session) -> Result<()> {
+        self.0
+            .ack_multiple(session.channel())
+            .map_err(|error| session.failure("basic.ack", error))
+    }
+
+    /// Never started, and all earlier ones on this channel neither (basic.nack with requeue, multiple).
+    pub fn requeue_up_to(self, session: &Session) -> Result<()> {
+        self.0
+            .nack_multiple(session.channel(), true)
+            .map_err(|error| session.failure("basic.nack", error))
+    }
+
     /// Never started: back to its place in the queue, without counting as an attempt (basic.nack with requeue).
     pub fn requeue(self, session: &Session) -> Result<()> {
         self.0

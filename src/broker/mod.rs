@@ -39,7 +39,7 @@ pub use publisher::{
     Answer, Answers, Confirmation, Numbers, Publisher, Returned, Template, Unroutable,
 };
 pub use queue::{DeleteConditions, DeliveryCount, QueueDeclaration, QueueState};
-pub use session::{BlockedNotice, Session};
-pub use subscription::{Arrival, Lifeline, Subscription};
+pub use session::{BlockedNotice, Server, Session};
+pub use subscription::{Arrival, Deliveries, Lifeline, Subscription};
 pub use tls::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};
 pub use watchdog::Cutter;

@@ -6,8 +6,8 @@ use std::sync::Once;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use amiquip::{Channel, Connection, ConnectionBlockedNotification};
-use crossbeam_channel::{Receiver, RecvError, TryRecvError};
+use amiquip::{AmqpValue, Channel, Connection, ConnectionBlockedNotification};
+use crossbeam_channel::Receiver;
 
 use super::dial;
 use super::endpoint::{ConnectOptions, Endpoint, Transport};
@@ -27,6 +27,15 @@ use crate::reason::reason;
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 const CLOSING: &str = "closing connection";
+
+/// A broker's own account of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Whether it says that it is `RabbitMQ`.
+    pub is_rabbitmq: bool,
+    /// The first number of its version, or 0.
+    pub major: u32,
+}
 
 /// An open connection to a broker, with one channel that everything is done on.
 ///
@@ -135,16 +144,26 @@ impl Session {
         }
     }
 
-    /// What has come on a channel of amiquip's, without waiting; an error once nothing more will.
-    ///
-    /// amiquip lets go of its channels a moment after it has let go of the stream, which rings then for the last time:
-    /// that moment is waited for.
-    pub(super) fn what_has_come<T>(&self, channel: &Receiver<T>) -> Option<Result<T, RecvError>> {
-        let has_ended = self.witness.has_seen_end();
-        match channel.try_recv() {
-            Ok(message) => Some(Ok(message)),
-            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
-            Err(TryRecvError::Empty) => has_ended.then(|| channel.recv()),
+    pub(super) fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
+    /// Which broker this is, as it says itself.
+    #[must_use]
+    pub fn server(&self) -> Server {
+        let properties = self.connection.as_ref().map(Connection::server_properties);
+        let text = |name| match properties.and_then(|properties| properties.get(name)) {
+            Some(AmqpValue::LongString(text)) => text.clone(),
+            _ => String::new(),
+        };
+        let version = text("version");
+        Server {
+            is_rabbitmq: text("product") == "RabbitMQ",
+            major: version
+                .split('.')
+                .next()
+                .and_then(|major| major.parse().ok())
+                .unwrap_or(0),
         }
     }
 

@@ -14,6 +14,7 @@ use super::error::{Error, Result};
 use super::first_call::FirstCall;
 use super::message::short_string;
 use super::session::Session;
+use super::witness::Witness;
 
 /// A running consumer of one queue.
 ///
@@ -24,11 +25,17 @@ pub struct Subscription<'session> {
     consumer: ManuallyDrop<Consumer<'session>>,
 }
 
+/// What a subscription brings, for the thread that waits for it.
+pub struct Deliveries {
+    arrivals: Receiver<ConsumerMessage>,
+    witness: Witness,
+}
+
 /// Ends when a session's channel does: for those who have no subscription to hear it from.
-pub struct Lifeline<'session> {
-    session: &'session Session,
+pub struct Lifeline {
     // amiquip lets go of it when the channel ends.
     confirms: Receiver<Confirm>,
+    witness: Witness,
 }
 
 /// What a subscription brings.
@@ -77,15 +84,22 @@ impl Session {
 
     /// Hears of the end of this session's channel, which [`Session::autopsy`] then explains. Not for a session with a
     /// publisher.
-    pub fn lifeline(&self) -> Result<Lifeline<'_>> {
+    pub fn lifeline(&self) -> Result<Lifeline> {
         let confirms = self
             .channel()
             .listen_for_publisher_confirms()
             .map_err(|error| self.failure("basic.consume", error))?;
         Ok(Lifeline {
-            session: self,
             confirms,
+            witness: self.witness().clone(),
         })
+    }
+
+    /// How many unsettled messages each further subscription may be handed (basic.qos, not global).
+    pub fn set_prefetch(&self, count: u16) -> Result<()> {
+        self.channel()
+            .qos(0, count, false)
+            .map_err(|error| self.failure("basic.qos", error))
     }
 
     /// Subscribes to `queue` (basic.consume). What was handed over must be settled, one by one.
@@ -126,46 +140,40 @@ impl FirstCall for Prefetch {
 }
 
 impl Subscription<'_> {
-    /// What has arrived, without waiting; [`Session::ring_for_news`] tells when to look again.
+    /// What it brings; [`Session::ring_for_news`] tells when to look.
     #[must_use]
-    pub fn next_arrival(&self) -> Option<Arrival> {
-        self.session
-            .what_has_come(self.consumer.receiver())
-            .map(Arrival::from_wire)
+    pub fn deliveries(&self) -> Deliveries {
+        Deliveries {
+            arrivals: self.consumer.receiver().clone(),
+            witness: self.session.witness().clone(),
+        }
     }
 
-    /// Whether nothing has arrived that was not taken.
-    #[must_use]
-    pub fn has_no_arrivals(&self) -> bool {
-        self.consumer.receiver().is_empty()
-    }
-
-    /// Asks for no more messages, and gives those that were already on their way, unsettled (basic.cancel).
-    pub fn cancel(self) -> Result<Vec<Delivery>> {
-        self.session
-            .bounded(|| self.consumer.cancel())
-            .map_err(|error| self.session.failure("basic.cancel", error))?;
-        // amiquip has put everything that came before the broker's answer into the receiver.
-        let late = self
-            .consumer
-            .receiver()
-            .try_iter()
-            .filter_map(|arrival| match Arrival::from_wire(Ok(arrival)) {
-                Arrival::Delivery(delivery) => Some(*delivery),
-                _ => None,
-            })
-            .collect();
-        Ok(late)
+    /// Asks for no more messages, and waits for the answer (basic.cancel). All that came before it is among the deliveries.
+    pub fn cancel(self) -> Result<()> {
+        self.consumer
+            .cancel()
+            .map_err(|error| self.session.failure("basic.cancel", error))
     }
 }
 
-impl Lifeline<'_> {
+impl Deliveries {
+    /// What has arrived, without waiting.
+    #[must_use]
+    pub fn next_arrival(&self) -> Option<Arrival> {
+        self.witness
+            .what_has_come(&self.arrivals)
+            .map(Arrival::from_wire)
+    }
+}
+
+impl Lifeline {
     /// Whether it has, without waiting; [`Session::ring_for_news`] tells when to look again.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         // Nothing comes before the end: no confirms have been turned on.
         matches!(
-            self.session.what_has_come(&self.confirms),
+            self.witness.what_has_come(&self.confirms),
             Some(Err(RecvError))
         )
     }

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crossbeam_channel::{Receiver, RecvError, TryRecvError};
+
 use super::error::{Error, Scope};
 use super::guard::News;
 use crate::doorbell::Doorbell;
@@ -101,6 +103,19 @@ impl Witness {
     }
 
     /// Has `doorbell` rung for all that is read from here on, and for the end.
+    /// What has come on a channel of amiquip's, without waiting; an error once nothing more will.
+    ///
+    /// amiquip lets go of its channels a moment after it has let go of the stream, which rings then for the last time:
+    /// that moment is waited for.
+    pub(super) fn what_has_come<T>(&self, channel: &Receiver<T>) -> Option<Result<T, RecvError>> {
+        let has_ended = self.has_seen_end();
+        match channel.try_recv() {
+            Ok(message) => Some(Ok(message)),
+            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
+            Err(TryRecvError::Empty) => has_ended.then(|| channel.recv()),
+        }
+    }
+
     pub(super) fn ring_for_news(&self, doorbell: &Doorbell) {
         self.0.doorbell.get_or_init(|| doorbell.clone());
     }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Command, CommandFactory, Parser, ValueEnum};
@@ -222,7 +223,7 @@ impl Consume {
             return Err(UsageError("consuming command not specified".to_owned()));
         };
         let (retries, retry_delay) = self.failure.retries();
-        Ok(Work::Command(CommandWork {
+        Ok(Work::Command(Arc::new(CommandWork {
             line: CommandLine {
                 program: program.clone(),
                 arguments: arguments.to_vec(),
@@ -232,7 +233,7 @@ impl Consume {
             timeout: self.timeout,
             retries,
             retry_delay,
-        }))
+        })))
     }
 
     /// A negative count is no limit.

@@ -14,10 +14,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::ending::Ending;
-use super::task::Task;
 use crate::console::say;
+use crate::message::Message;
 use crate::reason::reason;
+use crate::status::Status;
 
 const HEADER: &str =
     "Seq\tStarttime\tJobRuntime\tExitval\tSignal\tRoutingKey\tMessageId\tRedelivered\n";
@@ -86,8 +86,8 @@ impl Joblog {
     }
 
     /// Has the line written about a command that has ended.
-    pub(super) fn record(&mut self, start: &Start, task: &Task, ending: Ending) {
-        self.write(line(start, task, ending));
+    pub(super) fn record(&mut self, line: &Line) {
+        self.write(line.text());
     }
 
     fn write(&mut self, line: String) {
@@ -160,20 +160,31 @@ fn complain(error: &io::Error) {
     say(&format!("writing the job log: {}", reason(error)));
 }
 
-fn line(start: &Start, task: &Task, ending: Ending) -> String {
-    let since_epoch = start.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let message_id = task.message.properties.message_id.as_deref();
-    format!(
-        "{}\t{:.3}\t{:.3}\t{}\t{}\t{}\t{}\t{}\n",
-        start.sequence,
-        since_epoch.as_secs_f64(),
-        start.instant.elapsed().as_secs_f64(),
-        ending.status.code(),
-        ending.signal,
-        field(&task.message.routing_key),
-        field(message_id.unwrap_or_default()),
-        u8::from(task.redelivered),
-    )
+/// What the log says of a command that has ended.
+pub(super) struct Line<'a> {
+    pub(super) start: &'a Start,
+    pub(super) message: &'a Message,
+    pub(super) redelivered: bool,
+    pub(super) status: Status,
+    pub(super) signal: i32,
+}
+
+impl Line<'_> {
+    fn text(&self) -> String {
+        let since_epoch = self.start.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let message_id = self.message.properties.message_id.as_deref();
+        format!(
+            "{}\t{:.3}\t{:.3}\t{}\t{}\t{}\t{}\t{}\n",
+            self.start.sequence,
+            since_epoch.as_secs_f64(),
+            self.start.instant.elapsed().as_secs_f64(),
+            self.status.code(),
+            self.signal,
+            field(&self.message.routing_key),
+            field(message_id.unwrap_or_default()),
+            u8::from(self.redelivered),
+        )
+    }
 }
 
 /// The text without what would break the line into others.

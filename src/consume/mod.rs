@@ -1,27 +1,25 @@
 //! amqp-consume: a command for each message, and the message settled by how the command ended.
 //!
-//! One thread, the supervisor's loop, does it all; it waits for whatever comes first of messages, ended commands, signals
-//! and deadlines. Broker -> task -> command -> ending -> answer to the broker -> exit status.
+//! [`run`] decides, without I/O; `driver` waits, tells it what happened and does what it says. Broker -> delivery -> command ->
+//! exit status -> settlement -> exit status of the tool.
+//!
+//! * `run`: the core: where each message is, and how far the run.
+//! * `driver`: the loop, and the threads that may wait: for the broker, for standard output, for confirms.
+//! * `options`, `failure`: what was asked for.
+//! * `command`, `feeder`, `environment`: a command is started, with the body and the message's properties.
+//! * `reissue`: copies of failed messages.
+//! * `signals`, `joblog`: signals to the tool, its log of commands.
 
 mod command;
-mod crew;
-mod ending;
+mod driver;
 mod environment;
-mod failed;
 mod failure;
 mod feeder;
-mod held;
 mod joblog;
-mod link;
 mod options;
-mod outbox;
-mod outcome;
-mod printer;
 mod reissue;
 pub mod run;
 pub(crate) mod signals;
-mod supervisor;
-mod task;
 
 pub use failure::{Action, AttemptLimit, DeliveryLimit, FailurePolicy, Rule};
 pub use options::{
@@ -33,8 +31,8 @@ use anyhow::Context;
 use crate::broker::ConnectOptions;
 use crate::status::Status;
 use crate::stdout;
+use driver::Driver;
 use signals::Notices;
-use supervisor::Supervisor;
 
 /// Runs the command for each message, or prints it, until there is a reason to end.
 pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Result<Status> {
@@ -43,5 +41,5 @@ pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Res
     }
     // First of all: a signal that comes while we connect is to end us in order.
     let notices = Notices::listen().context("taking note of signals")?;
-    Supervisor::new(options, notices, connect)?.run()
+    Driver::new(options, notices, connect)?.run()
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::FailurePolicy;
@@ -52,7 +53,7 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub enum Work {
     /// A command is run for it.
-    Command(CommandWork),
+    Command(Arc<CommandWork>),
     /// Its envelope is written to standard output.
     Print,
 }
@@ -72,17 +73,6 @@ pub struct CommandWork {
     pub retries: u32,
     /// The pause before the first of these, doubled before each further one.
     pub retry_delay: Duration,
-}
-
-impl CommandWork {
-    /// The pause before the command is run again that has failed `runs` times.
-    pub(super) fn pause_after(&self, runs: u32) -> Duration {
-        // Longer than anybody waits, and within the range of the clock.
-        const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        let doublings = runs.saturating_sub(1).min(16);
-        let pause = self.retry_delay.saturating_mul(1 << doublings);
-        pause.min(CENTURY)
-    }
 }
 
 /// What a command reads the body from.

@@ -41,13 +41,11 @@ pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
 
 /// Whether a copy of the message would be the same. Text in a header that is not UTF-8, and a table that is nested too deeply,
 /// are read as bytes, and would be sent as such.
-#[allow(dead_code)] // not asked yet
 pub(super) fn can_be_copied(message: &Message) -> bool {
     let headers = message.properties.headers.as_ref();
     headers.is_none_or(|headers| headers.values().all(is_what_it_was))
 }
 
-#[allow(dead_code)]
 fn is_what_it_was(value: &HeaderValue) -> bool {
     match value {
         HeaderValue::Bytes(bytes) => str::from_utf8(bytes).is_ok(),
@@ -59,9 +57,14 @@ fn is_what_it_was(value: &HeaderValue) -> bool {
 
 /// The message as it is, at the tail of `queue`, which it came from. Its `expiration` is the sender's wish for that queue, and
 /// stays; its time begins anew.
-#[allow(dead_code)] // not asked for yet
-pub(super) fn unchanged(message: Message, queue: &str) -> Message {
-    readdressed(message, queue)
+///
+/// `attempts` are those that were counted, where somebody counts them: the queue starts anew.
+pub(super) fn unchanged(message: Message, queue: &str, attempts: Option<u64>) -> Message {
+    let mut message = readdressed(message, queue);
+    if let Some(attempts) = attempts {
+        count(message.properties.headers.get_or_insert_default(), attempts);
+    }
+    message
 }
 
 /// The message for another attempt, at the tail of `queue`, which it came from. What an earlier parking said of it is
@@ -75,7 +78,14 @@ pub(super) fn for_another_attempt(message: Message, queue: &str, attempts: u64) 
 }
 
 /// The message for `park`, with the reason why it is there.
-pub(super) fn for_parking(message: Message, park: &str, attempts: u64, status: Status) -> Message {
+///
+/// Without a status it was not run: it came with too many attempts behind it.
+pub(super) fn for_parking(
+    message: Message,
+    park: &str,
+    attempts: u64,
+    status: Option<Status>,
+) -> Message {
     let mut message = readdressed(message, park);
     let expiration = message.properties.expiration.take();
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -87,7 +97,6 @@ pub(super) fn for_parking(message: Message, park: &str, attempts: u64, status: S
     count(headers, attempts);
     headers.extend(
         [
-            (EXIT_STATUS, HeaderValue::Int32(status.code().into())),
             (
                 FAILED_AT,
                 HeaderValue::Timestamp(since_epoch.unwrap_or_default().as_secs()),
@@ -95,6 +104,7 @@ pub(super) fn for_parking(message: Message, park: &str, attempts: u64, status: S
             (FAILED_ON, HeaderValue::String(host)),
         ]
         .into_iter()
+        .chain(status.map(|status| (EXIT_STATUS, HeaderValue::Int32(status.code().into()))))
         .chain(expiration.map(|time| (ORIGINAL_EXPIRATION, HeaderValue::String(time))))
         .map(|(name, value)| (name.to_owned(), value)),
     );
@@ -174,9 +184,9 @@ mod tests {
             ("mine", text("b")),
         ];
         for copy in [
-            unchanged(message(&spent), "queue"),
+            unchanged(message(&spent), "queue", None),
             for_another_attempt(message(&spent), "queue", 1),
-            for_parking(message(&spent), "queue", 1, Status::FAILURE),
+            for_parking(message(&spent), "queue", 1, Some(Status::FAILURE)),
         ] {
             assert_eq!((&*copy.exchange, &*copy.routing_key), ("", "queue"));
             assert_eq!(original_address(&copy), ("exchange", "key"));
@@ -185,7 +195,7 @@ mod tests {
             assert_eq!(header(&copy, "mine"), Some(&text("b")));
             assert_eq!(copy.properties.user_id, None);
             assert_eq!(copy.body, b"body");
-            let again = unchanged(copy, "other");
+            let again = unchanged(copy, "other", None);
             assert_eq!(original_address(&again), ("exchange", "key"));
         }
     }
@@ -193,13 +203,16 @@ mod tests {
     #[test]
     fn only_a_parked_message_does_not_expire() {
         let time = Some("1000".to_owned());
-        assert_eq!(unchanged(message(&[]), "q").properties.expiration, time);
+        assert_eq!(
+            unchanged(message(&[]), "q", None).properties.expiration,
+            time
+        );
         let again = for_another_attempt(message(&[]), "q", 1);
         assert_eq!(again.properties.expiration, time);
-        let parked = for_parking(message(&[]), "q", 1, Status::FAILURE);
+        let parked = for_parking(message(&[]), "q", 1, Some(Status::FAILURE));
         assert_eq!(parked.properties.expiration, None);
         assert_eq!(header(&parked, ORIGINAL_EXPIRATION), Some(&text("1000")));
-        let parked_again = for_parking(parked, "q", 1, Status::FAILURE);
+        let parked_again = for_parking(parked, "q", 1, Some(Status::FAILURE));
         assert_eq!(
             header(&parked_again, ORIGINAL_EXPIRATION),
             Some(&text("1000"))
@@ -211,12 +224,15 @@ mod tests {
         assert_eq!(counted_attempts(&message(&[])), None);
         let second = for_another_attempt(message(&[]), "q", 2);
         assert_eq!(counted_attempts(&second), Some(2));
-        let as_it_is = unchanged(second.clone(), "q");
+        let as_it_is = unchanged(second.clone(), "q", None);
         assert_eq!(counted_attempts(&as_it_is), Some(2));
-        let parked = for_parking(second, "park", 3, Status::exited(7));
+        let parked = for_parking(second, "park", 3, Some(Status::exited(7)));
         assert_eq!(header(&parked, ATTEMPTS), Some(&HeaderValue::Int32(3)));
         assert_eq!(counted_attempts(&parked), None);
-        assert_eq!(counted_attempts(&unchanged(parked.clone(), "q")), None);
+        assert_eq!(
+            counted_attempts(&unchanged(parked.clone(), "q", None)),
+            None
+        );
         let moved_back = for_another_attempt(parked, "q", 1);
         assert_eq!(counted_attempts(&moved_back), Some(1));
         assert_eq!(header(&moved_back, EXIT_STATUS), None);

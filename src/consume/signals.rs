@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT};
+use signal_hook::consts::{SIGCHLD, SIGHUP};
 
 /// A signal that the tool got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +63,6 @@ impl AsFd for Notices {
 /// would inherit that; and where SIGCHLD is ignored, the kernel forgets how a command has ended.
 fn undo_ignoring(signal: Signal) -> io::Result<()> {
     signal_hook::flag::register(signal as i32, Arc::default()).map(drop)
-}
-
-/// Whether the signal is one that a terminal sends to its foreground processes. Commands run in process groups of their
-/// own and get it from us.
-pub(super) fn comes_from_terminal(signal: i32) -> bool {
-    matches!(signal, SIGINT | SIGQUIT | SIGHUP)
 }
 
 /// Whether whoever started us said that hangups are to be ignored (nohup). A handler would undo that.

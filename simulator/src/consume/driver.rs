@@ -42,7 +42,7 @@ impl Simulation<'_> {
             if let (Action::Settle(_, settlement), Some(deliveries)) = (&action, judged) {
                 self.write_to_broker(Sent::Settle(*settlement, deliveries));
             }
-            self.carry_out(&action, &mut answers);
+            self.carry_out(action, &mut answers);
         }
         self.judge_state()?;
         for answer in answers {
@@ -51,12 +51,13 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    pub(super) fn carry_out(&mut self, action: &Action, answers: &mut Vec<Event>) {
+    #[allow(clippy::needless_pass_by_value)] // as the driver has it
+    pub(super) fn carry_out(&mut self, action: Action, answers: &mut Vec<Event>) {
         match action {
-            Action::Connect(connection, pause) => self.connect(*connection, *pause),
-            Action::Subscribe(subscription) => self.ask_broker(Sent::Consume(*subscription)),
-            Action::Unsubscribe(subscription) => self.ask_broker(Sent::Cancel(*subscription)),
-            Action::Prefetch(prefetch) => self.write_to_broker(Sent::Prefetch(*prefetch)),
+            Action::Connect(connection, pause) => self.connect(connection, pause),
+            Action::Subscribe(subscription) => self.ask_broker(Sent::Consume(subscription)),
+            Action::Unsubscribe(subscription) => self.ask_broker(Sent::Cancel(subscription)),
+            Action::Prefetch(prefetch) => self.write_to_broker(Sent::Prefetch(prefetch)),
             Action::CountReady => self.ask_broker(Sent::Count),
             Action::Settle(..) | Action::Log(..) | Action::Forget(_) | Action::Say(_) => {}
             Action::Close => {
@@ -70,8 +71,8 @@ impl Simulation<'_> {
                 self.broker.channel = None;
                 self.wire = Wire::None;
             }
-            Action::Start { id, .. } => self.start(*id, answers),
-            Action::Signal(id, signal) => self.signal_command(*id, *signal),
+            Action::Start { id, .. } => self.start(id, answers),
+            Action::Signal(id, signal) => self.signal_command(id, signal),
             Action::StopWriting => {
                 self.is_writer_broken = true;
                 // Some may be written already.
@@ -81,7 +82,7 @@ impl Simulation<'_> {
                 }
                 self.lines.clear();
             }
-            Action::Copy(id, copy) => self.copy(*id, *copy),
+            Action::Copy(id, copy) => self.copy(id, copy),
             Action::AskWhetherDeliveriesAreCounted => {
                 if self
                     .choices

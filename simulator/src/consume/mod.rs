@@ -151,7 +151,7 @@ impl<'world> Simulation<'world> {
             must_end_by: None,
         };
         for action in actions {
-            world.carry_out(&action, &mut Vec::new());
+            world.carry_out(action, &mut Vec::new());
         }
         world
     }

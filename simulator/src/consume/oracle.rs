@@ -1,10 +1,9 @@
 //! What must hold, as seen from outside of the core: by what was delivered, run, copied and settled in the model.
 
 use amqp_tools::consume::run::{
-    Action, Connection, Copy, DeliveryLimit, Event, FromBroker, Id, Notice, RunWork, Settlement,
-    Time, ToCommand,
+    Action, Connection, Copy, Event, FromBroker, Id, Notice, RunWork, Settlement, Time, ToCommand,
 };
-use amqp_tools::consume::{Acknowledgement, Action as Policy};
+use amqp_tools::consume::{Acknowledgement, Action as Policy, DeliveryLimit};
 use amqp_tools::status::Status;
 
 use super::broker::Why;
@@ -621,8 +620,8 @@ impl Simulation<'_> {
         let Some(limit) = kind.limit else {
             return Ok(());
         };
-        let is_known = match self.scenario.options.delivery_limit {
-            DeliveryLimit::OfBroker => kind.tells_limit,
+        let is_known = match self.scenario.options.failure.delivery_limit {
+            DeliveryLimit::Default => kind.tells_limit,
             DeliveryLimit::Off => false,
             DeliveryLimit::Of(told) => told.get() <= limit,
         };

@@ -3,9 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use amqp_tools::consume::run::{DeliveryLimit, RunOptions, RunWork, Time};
+use amqp_tools::consume::run::{RunOptions, RunWork, Time};
 use amqp_tools::consume::{
-    Acknowledgement, Action, AttemptLimit, DeliveryLimit as PolicyLimit, FailurePolicy, Idle, Rule,
+    Acknowledgement, Action, AttemptLimit, DeliveryLimit, FailurePolicy, Idle, Rule,
 };
 use amqp_tools::status::Status;
 
@@ -189,7 +189,7 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
             status_if_unused: choices.one_of(&[Status::SUCCESS, UNUSED]),
         });
     let limits = [
-        DeliveryLimit::OfBroker,
+        DeliveryLimit::Default,
         DeliveryLimit::Off,
         DeliveryLimit::Of(NonZeroU64::MIN.saturating_add(2)),
     ];
@@ -202,16 +202,15 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
         } else {
             Acknowledgement::AfterCommand
         },
-        failure: policy(choices),
+        failure: policy(choices, &limits),
         idle,
         grace: choices.one_of(&[None, Some(Duration::ZERO), Some(10 * second)]),
         reconnect: choices.below(2) == 1,
         queue_ends_with_consumer: choices.chance(10),
-        delivery_limit: choices.one_of(&limits),
     }
 }
 
-fn policy(choices: &mut Choices) -> FailurePolicy {
+fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
     let rule = |status, action| Rule {
         statuses: vec![status..=status],
         action,
@@ -238,7 +237,7 @@ fn policy(choices: &mut Choices) -> FailurePolicy {
             vec![rule(65, Action::Reject), rule(66, Action::Ack)]
         },
         attempts,
-        delivery_limit: PolicyLimit::Default,
+        delivery_limit: choices.one_of(limits),
     }
 }
 

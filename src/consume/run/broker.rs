@@ -64,9 +64,11 @@ impl Run {
             subscription,
             arrival,
         };
-        match self.place_on_arrival(&delivery) {
-            Some(place) if self.phase.is_consuming() => self.take_in_hand(id, delivery, place),
-            _ => drop(self.waiting.insert(id, delivery)),
+        let is_wanted = self.phase.is_consuming() && self.may_begin_another();
+        let place = is_wanted.then(|| self.place_on_arrival(&delivery));
+        match place.flatten() {
+            Some(place) => self.take_in_hand(id, delivery, place),
+            None => drop(self.waiting.insert(id, delivery)),
         }
     }
 

@@ -11,6 +11,10 @@ use crate::status::Status;
 /// How long nothing must come before the queue is asked whether it is empty.
 const LULL: Time = Time::from_millis(50);
 
+/// The same where failed messages were given back. A busy queue takes its time to deliver them again, and says meanwhile that it
+/// is empty.
+const LULL_AFTER_GIVING_BACK: Time = Time::from_secs(5);
+
 /// How long the broker may owe an answer when a signal has asked to end and no command runs.
 const PATIENCE: Time = Time::from_secs(5);
 
@@ -72,7 +76,14 @@ impl Run {
                 .in_hand
                 .values()
                 .any(|message| will_be_done(&message.place));
-        (!is_busy).then(|| self.quiet_since.saturating_add(idle.timeout.max(LULL)))
+        (!is_busy).then(|| {
+            let lull = if self.given_back.is_empty() {
+                LULL
+            } else {
+                LULL_AFTER_GIVING_BACK
+            };
+            self.quiet_since.saturating_add(idle.timeout.max(lull))
+        })
     }
 
     /// The same, where the run would do something about it now.

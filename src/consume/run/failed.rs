@@ -2,9 +2,8 @@
 
 use super::event::{Action, Copy, Id, Notice, Settlement, Time};
 use super::message::{Claim, Delivery, Origin, Place, WayBack};
-use super::options::DeliveryLimit;
 use super::{Answer, Run};
-use crate::consume::failure::Fate;
+use crate::consume::failure::{DeliveryLimit, Fate};
 use crate::consume::options::Acknowledgement;
 use crate::status::Status;
 
@@ -273,16 +272,29 @@ impl Run {
             .parks_on_arrival(delivery)
             .or_else(|| self.renews_on_arrival(delivery));
         if let Some(copy) = copy {
+            let origin = self.origin_on_arrival(copy);
             if delivery.arrival.can_be_copied {
-                return Some(Place::Copying(copy, Origin::default()));
+                return Some(Place::Copying(copy, origin));
             }
             self.say(Notice::CannotCopy);
-            self.refused_first(Origin::default());
-            return Some(Place::Refused(None, copy, Origin::default()));
+            self.refused_first(origin);
+            return Some(Place::Refused(None, copy, origin));
         }
         let due = self.postponed_until(delivery)?;
         self.say(Notice::RejectedCameBack);
         Some(Place::Postponed(due))
+    }
+
+    /// A message that is parked without being run is handled, and counts as one that failed.
+    fn origin_on_arrival(&mut self, copy: Copy) -> Origin {
+        let status = matches!(copy, Copy::Park(..)).then_some(Status::FAILURE);
+        if let Some(status) = status {
+            self.count_failure(status);
+        }
+        Origin {
+            status,
+            refusals: 0,
+        }
     }
 
     /// A message whose workers died each time never comes to a failure that would be counted.
@@ -298,10 +310,10 @@ impl Run {
 
     /// The broker drops a message when it has come back too often; a copy starts anew.
     fn renews_on_arrival(&mut self, delivery: &Delivery) -> Option<Copy> {
-        let limit = match self.options.delivery_limit {
+        let limit = match self.options.failure.delivery_limit {
             DeliveryLimit::Off => None,
             DeliveryLimit::Of(limit) => Some(limit.get()),
-            DeliveryLimit::OfBroker => self.link.delivery_limit,
+            DeliveryLimit::Default => self.link.delivery_limit,
         }?;
         let count = delivery.arrival.delivery_count?;
         let threshold = (limit - limit / 4 - u64::from(limit % 4 != 0)).max(1);

@@ -52,7 +52,7 @@ pub use event::{
     Action, Arrival, Connection, Copy, Event, FromBroker, Id, Notice, Settlement, Subscription,
     Time, ToCommand, Trouble,
 };
-pub use options::{DeliveryLimit, RunOptions, RunWork};
+pub use options::{RunOptions, RunWork};
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,6 +1,5 @@
 //! What a run must know of the command line.
 
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::consume::failure::FailurePolicy;
@@ -45,20 +44,6 @@ pub struct RunOptions {
     pub reconnect: bool,
     /// Whether the queue ends with its last consumer.
     pub queue_ends_with_consumer: bool,
-    /// The delivery limit that `--delivery-limit` gives.
-    pub delivery_limit: DeliveryLimit,
-}
-
-/// Where the broker would drop a message that came back too often.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeliveryLimit {
-    /// What the broker's version says.
-    #[default]
-    OfBroker,
-    /// None that we heed.
-    Off,
-    /// This many deliveries.
-    Of(NonZeroU64),
 }
 
 impl RunOptions {

@@ -166,7 +166,9 @@ impl Run {
             Some(Claim::Acknowledged(command)) if self.link.is_certain(command) => {
                 self.succeeded += 1;
             }
-            Some(Claim::Unsettled | Claim::Acknowledged(_)) => self.link.uncertain.successes += 1,
+            Some(Claim::Unsettled | Claim::Acknowledged(_)) => {
+                self.link.uncertain.successes += 1;
+            }
             Some(Claim::Lost) | None => {}
         }
         self.forget(id);

@@ -92,8 +92,14 @@ fn messages_are_acknowledged_one_by_one() {
     queue.publish(["quick"]);
     has_lines(&test, "log", 3);
     kill(&test, tool);
-    queue.holds(1);
-    assert_eq!(queue.take_texts(), ["slow"]);
+    // The acknowledgement of the last one may have been on its way.
+    queue.has_consumers(0);
+    let left = queue.take_texts();
+    assert!(
+        ["slow", "quick"].starts_with(&left.iter().map(String::as_str).collect::<Vec<_>>()),
+        "{left:?}"
+    );
+    assert_eq!(left.first().map(String::as_str), Some("slow"));
 }
 
 #[test]
@@ -119,6 +125,9 @@ fn no_ack_takes_no_more_than_the_prefetch() {
     queue.publish((0..100).map(|number| number.to_string()));
     let tool = test
         .run("amqp-consume -q {queue} -A sh -c 'touch ready; exec sleep 1000'")
+        .stderr_line(
+            "a message was acknowledged before its command succeeded (--no-ack): it is lost",
+        )
         .spawn();
     test.wait_for_file("ready");
     // One is acknowledged and runs, one is handed over.

@@ -256,7 +256,6 @@ fn the_tool_ends_though_the_broker_has_fallen_silent() {
             "amqp-consume --url {} -q {{queue}} cat",
             proxy.url()
         ))
-        .stderr_contains("no answer within 5s")
         .spawn();
     queue.has_consumers(1);
     proxy.stall();

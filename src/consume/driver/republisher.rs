@@ -16,7 +16,7 @@ use crate::doorbell::{Doorbell, Messenger};
 use crate::message::Message;
 
 /// The way into the thread, and back.
-pub(super) struct Outbox {
+pub(super) struct Republisher {
     connect: ConnectOptions,
     /// Absent until there is something to do: most workers never publish.
     orders: Option<Sender<Order>>,
@@ -25,11 +25,11 @@ pub(super) struct Outbox {
 }
 
 enum Order {
-    Publish(Letter),
+    Publish(Copy),
     Learn(String),
 }
 
-struct Letter {
+struct Copy {
     id: u64,
     message: Box<Message>,
 }
@@ -47,11 +47,11 @@ pub(super) enum Report {
     Learned(DeliveryCount),
 }
 
-impl Outbox {
+impl Republisher {
     /// The doorbell is rung for each report.
-    pub(super) fn new(connect: ConnectOptions, doorbell: &Doorbell) -> Outbox {
+    pub(super) fn new(connect: ConnectOptions, doorbell: &Doorbell) -> Republisher {
         let (report_sender, reports) = Messenger::to(doorbell);
-        Outbox {
+        Republisher {
             connect,
             orders: None,
             report_sender,
@@ -66,7 +66,7 @@ impl Outbox {
 
     /// Has a message published to the queue that its routing key names.
     pub(super) fn publish(&mut self, id: u64, message: Box<Message>) {
-        self.order(Order::Publish(Letter { id, message }));
+        self.order(Order::Publish(Copy { id, message }));
     }
 
     /// Has it found out whether a queue counts deliveries.
@@ -84,7 +84,7 @@ impl Outbox {
         };
         if let Some(order) = undelivered {
             let _ = self.report_sender.send(match order {
-                Order::Publish(letter) => failed(&letter, "no thread to publish it"),
+                Order::Publish(copy) => failed(&copy, "no thread to publish it"),
                 Order::Learn(_) => Report::Learned(DeliveryCount::Unknown),
             });
         }
@@ -98,7 +98,7 @@ impl Outbox {
             reports: self.report_sender.clone(),
         };
         thread::Builder::new()
-            .name("outbox".to_owned())
+            .name("republisher".to_owned())
             .spawn(move || worker.work())
             .map_err(|error| say(&format!("starting a thread: {error}")))
             .ok()
@@ -115,24 +115,24 @@ struct Worker {
 
 impl Worker {
     fn work(&self) {
-        let mut letters = Vec::new();
-        while self.collect(&mut letters) {
+        let mut copies = Vec::new();
+        while self.collect(&mut copies) {
             match Session::open(&self.connect) {
-                Ok(session) => letters = self.deliver(session, letters),
-                Err(error) => self.fail(std::mem::take(&mut letters), &error),
+                Ok(session) => copies = self.deliver(session, copies),
+                Err(error) => self.fail(std::mem::take(&mut copies), &error),
             }
         }
     }
 
-    /// Waits until there are letters and takes all there are. False if there never will be.
-    fn collect(&self, letters: &mut Vec<Letter>) -> bool {
-        while letters.is_empty() {
+    /// Waits until there are copies and takes all there are. False if there never will be.
+    fn collect(&self, copies: &mut Vec<Copy>) -> bool {
+        while copies.is_empty() {
             let Ok(first) = self.orders.recv() else {
                 return false;
             };
             for order in std::iter::once(first).chain(self.orders.try_iter()) {
                 match order {
-                    Order::Publish(letter) => letters.push(letter),
+                    Order::Publish(copy) => copies.push(copy),
                     Order::Learn(queue) => self.learn(&queue),
                 }
             }
@@ -149,13 +149,13 @@ impl Worker {
     }
 
     /// Publishes on one session for as long as it lasts. Gives back what is to be tried on another.
-    fn deliver(&self, session: Session, mut letters: Vec<Letter>) -> Vec<Letter> {
+    fn deliver(&self, session: Session, mut copies: Vec<Copy>) -> Vec<Copy> {
         let mut is_fresh = true;
         let result = session.publisher().and_then(|mut publisher| {
-            while self.collect(&mut letters) {
-                let unroutable = publish_all(&mut publisher, &letters)?;
-                for letter in letters.drain(..) {
-                    self.report(&letter, &unroutable);
+            while self.collect(&mut copies) {
+                let unroutable = publish_all(&mut publisher, &copies)?;
+                for copy in copies.drain(..) {
+                    self.report(&copy, &unroutable);
                 }
                 is_fresh = false;
             }
@@ -167,43 +167,43 @@ impl Worker {
                 Vec::new()
             }
             // It may have died long ago, unnoticed.
-            Err(error) if error.is_transient() && !is_fresh => letters,
+            Err(error) if error.is_transient() && !is_fresh => copies,
             Err(Error::Lost { .. }) => {
-                self.fail(letters, &session.autopsy("basic.publish"));
+                self.fail(copies, &session.autopsy("basic.publish"));
                 Vec::new()
             }
             Err(error) => {
-                self.fail(letters, &error);
+                self.fail(copies, &error);
                 Vec::new()
             }
         }
     }
 
-    fn report(&self, letter: &Letter, unroutable: &Undelivered) {
-        let queue = &letter.message.routing_key;
+    fn report(&self, copy: &Copy, unroutable: &Undelivered) {
+        let queue = &copy.message.routing_key;
         let report = if unroutable.no_such_queue.contains(queue) {
-            failed(letter, &format!("no queue '{queue}'"))
-        } else if unroutable.refused.contains(&letter.id) {
-            failed(letter, &format!("queue '{queue}' does not take it"))
+            failed(copy, &format!("no queue '{queue}'"))
+        } else if unroutable.refused.contains(&copy.id) {
+            failed(copy, &format!("queue '{queue}' does not take it"))
         } else {
             Report::Published {
-                id: letter.id,
+                id: copy.id,
                 result: Ok(()),
             }
         };
         let _ = self.reports.send(report);
     }
 
-    fn fail(&self, letters: Vec<Letter>, error: &Error) {
-        for letter in letters {
-            let _ = self.reports.send(failed(&letter, &error.to_string()));
+    fn fail(&self, copies: Vec<Copy>, error: &Error) {
+        for copy in copies {
+            let _ = self.reports.send(failed(&copy, &error.to_string()));
         }
     }
 }
 
-fn failed(letter: &Letter, reason: &str) -> Report {
+fn failed(copy: &Copy, reason: &str) -> Report {
     Report::Published {
-        id: letter.id,
+        id: copy.id,
         result: Err(reason.to_owned()),
     }
 }
@@ -217,12 +217,12 @@ struct Undelivered {
     refused: HashSet<u64>,
 }
 
-/// Publishes all letters and waits until the broker has answered for each.
-fn publish_all(publisher: &mut Publisher<'_>, letters: &[Letter]) -> Result<Undelivered> {
+/// Publishes all copies and waits until the broker has answered for each.
+fn publish_all(publisher: &mut Publisher<'_>, copies: &[Copy]) -> Result<Undelivered> {
     let mut open = Vec::new();
-    for letter in letters {
-        let number = publisher.publish(&letter.message, Unroutable::Return)?;
-        open.push((number, letter.id));
+    for copy in copies {
+        let number = publisher.publish(&copy.message, Unroutable::Return)?;
+        open.push((number, copy.id));
     }
     let mut undelivered = Undelivered::default();
     while !open.is_empty() {

@@ -1,0 +1,104 @@
+//! The running commands, as processes.
+//!
+//! All children of this process are waited for here and nowhere else, so that a status cannot go to the wrong place; orphans
+//! that fall to the first process of a container are only reaped.
+
+use std::collections::BTreeMap;
+
+use rustix::process::{Pid, RawPid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
+
+use crate::consume::command::Started;
+use crate::consume::feeder::Feeder;
+use crate::consume::run::{Id, ToCommand};
+use crate::status::Status;
+
+/// The running commands.
+#[derive(Default)]
+pub(super) struct Children(BTreeMap<RawPid, Child>);
+
+struct Child {
+    id: Id,
+    /// Whether the tool has told it to end.
+    is_stopped: bool,
+    _feeder: Option<Feeder>,
+}
+
+/// A command that ended.
+pub(super) struct EndedChild {
+    pub(super) id: Id,
+    pub(super) status: Status,
+    /// The signal that ended it, or 0.
+    pub(super) signal: i32,
+}
+
+impl Children {
+    pub(super) fn add(&mut self, id: Id, started: Started) {
+        let child = Child {
+            id,
+            is_stopped: false,
+            _feeder: started.feeder,
+        };
+        self.0.insert(started.pid.as_raw_pid(), child);
+    }
+
+    /// Reaps all children that have ended, and says how those that are commands did.
+    pub(super) fn reap(&mut self) -> Vec<EndedChild> {
+        let mut ended = Vec::new();
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            if !status.exited() && !status.signaled() {
+                continue;
+            }
+            if let Some(child) = self.0.remove(&pid.as_raw_pid()) {
+                ended.push(end_of(pid, &child, status));
+            }
+        }
+        ended
+    }
+
+    pub(super) fn signal(&mut self, id: Id, signal: ToCommand) {
+        let Some((pid, child)) = self.0.iter_mut().find(|(_, child)| child.id == id) else {
+            return;
+        };
+        let Some(group) = Pid::from_raw(*pid) else {
+            return;
+        };
+        child.is_stopped |= !matches!(signal, ToCommand::Pass(_));
+        match signal {
+            ToCommand::Terminate => {
+                send(group, Signal::TERM);
+                // A process that is stopped would not hear of it.
+                send(group, Signal::CONT);
+            }
+            ToCommand::Kill => send(group, Signal::KILL),
+            ToCommand::Pass(number) => {
+                if let Some(signal) = Signal::from_named_raw(number) {
+                    send(group, signal);
+                }
+            }
+        }
+    }
+}
+
+/// What a command that was told to end has started ends with it, and so does what one has started that was killed from outside:
+/// it would run beside the next attempt. The number cannot be another group's yet: there are too many others.
+fn end_of(pid: Pid, child: &Child, status: WaitStatus) -> EndedChild {
+    let signal = status.terminating_signal().unwrap_or(0);
+    if child.is_stopped || signal != 0 {
+        send(pid, Signal::KILL);
+    }
+    let status = match status.exit_status() {
+        Some(code) => Status::exited(u8::try_from(code).unwrap_or(u8::MAX)),
+        None => Status::signalled(signal),
+    };
+    EndedChild {
+        id: child.id,
+        status,
+        signal,
+    }
+}
+
+/// Sends a signal to a command and all that it has started.
+fn send(group: Pid, signal: Signal) {
+    // It may have ended this very moment, or run as another user by now; there is nothing else to be done about it.
+    let _ = kill_process_group(group, signal);
+}

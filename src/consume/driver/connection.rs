@@ -1,0 +1,353 @@
+//! A connection to the broker, used by a thread of its own: amiquip's calls wait for their answers, and the loop must hear of
+//! signals and commands meanwhile.
+//!
+//! The loop sends [`Order`]s and gets [`Answer`]s; what subscriptions bring it reads itself.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::broker::{
+    self, Arrival, ConnectOptions, Cutter, Deliveries, Error, Lifeline, QueueDeclaration, Server,
+    Session, Subscription as Subscribed, Unsettled,
+};
+use crate::console::say;
+use crate::consume::options::{ConsumeOptions, Source};
+use crate::consume::run::{Connection as Number, Settlement, Subscription, Trouble};
+use crate::doorbell::{Doorbell, Messenger};
+
+/// What the thread is to do.
+pub(super) enum Order {
+    Subscribe(Subscription),
+    Unsubscribe(Subscription),
+    Prefetch(u16),
+    CountReady,
+    Settle(Unsettled, Settlement),
+    Close,
+    /// The connection has fallen silent, or this was heard on it: say why it ended.
+    Explain(Option<Error>),
+}
+
+/// What it has to tell.
+pub(super) enum Answer {
+    Connected(Opened),
+    Subscribed(Subscription, Deliveries),
+    Unsubscribed(Subscription),
+    Ready(u32),
+    Closed,
+    Lost(Trouble),
+}
+
+/// A connection that stands.
+pub(super) struct Opened {
+    pub(super) queue: String,
+    pub(super) server: Server,
+    /// Taken by the loop's end.
+    lifeline: Option<Lifeline>,
+    cutter: Cutter,
+}
+
+/// What the loop hears.
+pub(super) enum Heard {
+    Connected(Opened),
+    Subscribed(Subscription),
+    Unsubscribed(Subscription),
+    Delivered(Subscription, Box<broker::Delivery>),
+    Cancelled(Subscription),
+    Ready(u32),
+    Closed,
+    Lost(Trouble),
+}
+
+/// The loop's end of a connection.
+pub(super) struct Connection {
+    pub(super) number: Number,
+    orders: Sender<Order>,
+    answers: Receiver<Answer>,
+    sources: BTreeMap<Subscription, Deliveries>,
+    lifeline: Option<Lifeline>,
+    cutter: Option<Cutter>,
+    has_asked_why: bool,
+    /// The answer behind what must be heard first.
+    next_answer: Option<Answer>,
+}
+
+impl Connection {
+    /// Begins to connect, after a pause.
+    pub(super) fn begin(
+        number: Number,
+        pause: Duration,
+        connect: &ConnectOptions,
+        options: &ConsumeOptions,
+        doorbell: &Doorbell,
+    ) -> io::Result<Connection> {
+        let (orders, to_do) = unbounded();
+        let (answers, heard) = Messenger::to(doorbell);
+        let worker = Worker {
+            connect: connect.clone(),
+            options: options.clone(),
+            doorbell: doorbell.clone(),
+            orders: to_do,
+            answers,
+        };
+        thread::Builder::new()
+            .name("broker".to_owned())
+            .spawn(move || worker.work(pause))?;
+        Ok(Connection {
+            number,
+            orders,
+            answers: heard,
+            sources: BTreeMap::new(),
+            lifeline: None,
+            cutter: None,
+            has_asked_why: false,
+            next_answer: None,
+        })
+    }
+
+    pub(super) fn order(&self, order: Order) {
+        // If the thread has ended, it has said why.
+        let _ = self.orders.send(order);
+    }
+
+    /// Ends the connection at once, whatever its thread waits for.
+    pub(super) fn abandon(self) {
+        if let Some(cutter) = self.cutter {
+            cutter.cut_at(Instant::now());
+        }
+    }
+
+    /// The next thing that has come, without waiting.
+    pub(super) fn next(&mut self) -> Option<Heard> {
+        if self.next_answer.is_none() {
+            self.next_answer = self.answers.try_recv().ok();
+        }
+        // What a subscription brought came before the answer to its cancel.
+        if let Some(heard) = self.next_arrival() {
+            return Some(heard);
+        }
+        match self.next_answer.take()? {
+            Answer::Connected(mut opened) => {
+                self.cutter = Some(opened.cutter.clone());
+                self.lifeline = opened.lifeline.take();
+                Some(Heard::Connected(opened))
+            }
+            Answer::Subscribed(number, deliveries) => {
+                self.sources.insert(number, deliveries);
+                Some(Heard::Subscribed(number))
+            }
+            Answer::Unsubscribed(number) => {
+                self.sources.remove(&number);
+                Some(Heard::Unsubscribed(number))
+            }
+            Answer::Ready(count) => Some(Heard::Ready(count)),
+            Answer::Closed => Some(Heard::Closed),
+            Answer::Lost(trouble) => Some(Heard::Lost(trouble)),
+        }
+    }
+
+    fn next_arrival(&mut self) -> Option<Heard> {
+        let mut ended = None;
+        let mut heard = None;
+        self.sources.retain(|number, source| {
+            if heard.is_some() {
+                return true;
+            }
+            match source.next_arrival() {
+                Some(Arrival::Delivery(delivery)) => {
+                    heard = Some(Heard::Delivered(*number, delivery));
+                }
+                Some(Arrival::Cancelled) => heard = Some(Heard::Cancelled(*number)),
+                Some(Arrival::Closed(error)) => ended = Some(Some(error)),
+                Some(Arrival::Broken) => ended = Some(None),
+                Some(Arrival::Ended) => return false, // nothing follows
+                None => {}
+            }
+            ended.is_none() && !matches!(heard, Some(Heard::Cancelled(_)))
+        });
+        if heard.is_some() {
+            return heard;
+        }
+        if ended.is_none() && self.lifeline.as_ref().is_some_and(Lifeline::has_ended) {
+            ended = Some(None);
+        }
+        if let Some(error) = ended
+            && !self.has_asked_why
+        {
+            self.has_asked_why = true;
+            self.order(Order::Explain(error));
+        }
+        None
+    }
+}
+
+/// The thread.
+struct Worker {
+    connect: ConnectOptions,
+    options: ConsumeOptions,
+    doorbell: Doorbell,
+    orders: Receiver<Order>,
+    answers: Messenger<Answer>,
+}
+
+/// How the use of a session ended.
+enum End {
+    Close,
+    Abandoned,
+    Broken(Error),
+}
+
+impl Worker {
+    fn work(&self, pause: Duration) {
+        thread::sleep(pause);
+        match Session::open_with_prefetch(&self.connect, self.options.prefetch) {
+            Ok(session) => self.use_session(session),
+            Err(error) => self.tell(Answer::Lost(trouble(&error))),
+        }
+    }
+
+    fn tell(&self, answer: Answer) {
+        // If the loop has gone on, nobody wants to know.
+        let _ = self.answers.send(answer);
+    }
+
+    fn use_session(&self, session: Session) {
+        let prepared = self.prepare(&session);
+        let end = prepared.map_or_else(End::Broken, |queue| self.obey(&session, &queue));
+        match end {
+            End::Abandoned => {}
+            End::Close => match session.close() {
+                Ok(()) => self.tell(Answer::Closed),
+                Err(error) => self.tell(Answer::Lost(trouble(&error))),
+            },
+            End::Broken(Error::Lost { context, .. }) => {
+                let error = session.autopsy(context);
+                self.tell(Answer::Lost(trouble(&error)));
+            }
+            End::Broken(error) => self.tell(Answer::Lost(trouble(&error))),
+        }
+    }
+
+    fn prepare(&self, session: &Session) -> broker::Result<String> {
+        session.ring_for_news(&self.doorbell);
+        let queue = prepare_queue(session, &self.options.source)?;
+        if let Some(park) = self.options.failure.parking_queue() {
+            // Better now than when the first message is to go there.
+            session.look_at_queue(park)?;
+        }
+        if self.options.limit == Some(0) {
+            session.look_at_queue(&queue)?;
+        }
+        self.tell(Answer::Connected(Opened {
+            queue: queue.clone(),
+            server: session.server(),
+            lifeline: Some(session.lifeline()?),
+            cutter: session.cutter(),
+        }));
+        Ok(queue)
+    }
+
+    fn obey(&self, session: &Session, queue: &str) -> End {
+        let mut subscriptions = BTreeMap::new();
+        for order in &self.orders {
+            let result = match order {
+                Order::Close => return End::Close,
+                Order::Explain(error) => Err(error.unwrap_or_else(broken)),
+                order => self.carry_out(order, session, queue, &mut subscriptions),
+            };
+            if let Err(error) = result {
+                return End::Broken(error);
+            }
+        }
+        End::Abandoned
+    }
+
+    fn carry_out<'session>(
+        &self,
+        order: Order,
+        session: &'session Session,
+        queue: &str,
+        subscriptions: &mut BTreeMap<Subscription, Subscribed<'session>>,
+    ) -> broker::Result<()> {
+        match order {
+            Order::Subscribe(number) => {
+                let subscribed = session.subscribe(queue)?;
+                self.tell(Answer::Subscribed(number, subscribed.deliveries()));
+                subscriptions.insert(number, subscribed);
+            }
+            Order::Unsubscribe(number) => {
+                if let Some(subscribed) = subscriptions.remove(&number) {
+                    subscribed.cancel()?;
+                }
+                self.tell(Answer::Unsubscribed(number));
+            }
+            Order::Prefetch(count) => session.set_prefetch(count)?,
+            Order::CountReady => self.tell(Answer::Ready(session.look_at_queue(queue)?.messages)),
+            Order::Settle(unsettled, settlement) => settle(session, unsettled, settlement)?,
+            Order::Close | Order::Explain(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn settle(session: &Session, unsettled: Unsettled, settlement: Settlement) -> broker::Result<()> {
+    match settlement {
+        Settlement::Ack => unsettled.ack(session),
+        Settlement::AckUpTo => unsettled.ack_up_to(session),
+        Settlement::Return => unsettled.requeue(session),
+        Settlement::ReturnUpTo => unsettled.requeue_up_to(session),
+        Settlement::Requeue => unsettled.return_to_queue(session),
+        Settlement::Reject => unsettled.reject(session),
+    }
+}
+
+/// The queue's name, once it stands as asked.
+fn prepare_queue(session: &Session, source: &Source) -> broker::Result<String> {
+    let (name, exclusive, bindings) = match source {
+        Source::Existing(name) => return Ok(name.clone()),
+        Source::Declared {
+            name,
+            exclusive,
+            bindings,
+        } => (name, *exclusive, bindings),
+    };
+    let queue = session.declare_queue(&QueueDeclaration {
+        name: name.clone(),
+        exclusive,
+        auto_delete: true,
+        ..QueueDeclaration::default()
+    })?;
+    if name.is_empty() {
+        say(&format!("Server provided queue name: {}", queue.name));
+    }
+    for binding in bindings {
+        session.bind_queue(&queue.name, &binding.exchange, &binding.routing_key)?;
+    }
+    Ok(queue.name)
+}
+
+fn broken() -> Error {
+    Error::Lost {
+        context: "basic.consume",
+        reason: "the connection is closed".to_owned(),
+    }
+}
+
+/// The error, with what to do about those that do not explain themselves.
+fn trouble(error: &Error) -> Trouble {
+    let reason = match error {
+        Error::Refused { text, .. } if text.contains("delivery acknowledgement") => format!(
+            "{error}\nThe broker takes a message back that is not acknowledged in time. Raise its consumer_timeout \
+             (30 minutes unless set), or x-consumer-timeout of the queue (RabbitMQ 3.12 or later), both in \
+             milliseconds, above what a command may take, or bound that with --timeout. With -c, a failed message \
+             is held until the tool ends: a smaller count, or --idle-timeout, ends it sooner."
+        ),
+        _ => error.to_string(),
+    };
+    // Connecting has had its retries.
+    let may_pass = error.is_transient() && !matches!(error, Error::GaveUp { .. });
+    Trouble { reason, may_pass }
+}

@@ -1,0 +1,494 @@
+//! The driver of a [`Run`]: waits, makes events of what has come, and carries out the actions.
+//!
+//! One thread, the loop, does that; it polls a file of signals and a doorbell that everybody else rings. It never waits for the
+//! broker, standard output or a file: `connection`, `printer` and `republisher` are threads that may.
+
+mod children;
+mod connection;
+mod notice;
+mod printer;
+mod republisher;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::command::{Launcher, StartFailure};
+use super::environment::{Telling, delivery_count};
+use super::joblog::{Joblog, Line, Start};
+use super::options::{CommandWork, ConsumeOptions, Source, Work};
+use super::reissue;
+use super::run::{
+    Action, Arrival, Copy, Event, FromBroker, Id, Run, RunOptions, RunWork, Settlement, Trouble,
+};
+use super::signals::{Notice, Notices};
+use crate::broker::{ConnectOptions, Delivery, DeliveryCount, Server, Unsettled};
+use crate::console::say;
+use crate::doorbell::Doorbell;
+use crate::envelope;
+use crate::message::Message;
+use crate::reason::reason;
+use crate::status::Status;
+use children::Children;
+use connection::{Connection, Heard, Order};
+use printer::Printer;
+use republisher::{Report, Republisher};
+
+/// The delivery limit of quorum queues unless they say otherwise, since RabbitMQ 4.0
+/// (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
+const DELIVERY_LIMIT: u64 = 20;
+
+/// How long the last lines of the job log may take to be written.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How much of a body tells it from others.
+const HASHED: usize = 4096;
+
+/// What the core has decided about, and what it is decided upon.
+pub(super) struct Driver {
+    options: ConsumeOptions,
+    connect: ConnectOptions,
+    signals: Notices,
+    /// Rung by whoever else has something for the loop.
+    doorbell: Doorbell,
+    began: Instant,
+    connection: Option<Connection>,
+    queue: String,
+    deliveries: BTreeMap<Id, InHand>,
+    latest: Id,
+    children: Children,
+    commands_started: u64,
+    /// Absent until there is a command to start.
+    launcher: Option<Launcher>,
+    printer: Printer,
+    republisher: Republisher,
+    joblog: Option<Joblog>,
+    /// Actions that failed.
+    failures: VecDeque<Event>,
+}
+
+/// A delivery that the core has not forgotten.
+struct InHand {
+    message: Message,
+    /// Shared with whoever feeds it to a command.
+    body: Arc<Vec<u8>>,
+    redelivered: bool,
+    tag: u64,
+    /// The right to settle it, until that is used.
+    unsettled: Option<Unsettled>,
+    /// When its command was started the last time.
+    start: Option<Start>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        options: ConsumeOptions,
+        signals: Notices,
+        connect: &ConnectOptions,
+    ) -> anyhow::Result<Driver> {
+        let open = |path: &std::path::PathBuf| {
+            Joblog::open(path).with_context(|| format!("opening the job log {}", path.display()))
+        };
+        let joblog = options.joblog.as_ref().map(open).transpose()?;
+        let doorbell = Doorbell::new().context("opening a file to wait on")?;
+        Ok(Driver {
+            republisher: Republisher::new(connect.clone(), &doorbell),
+            printer: Printer::new(doorbell.clone()),
+            options,
+            connect: connect.clone(),
+            signals,
+            doorbell,
+            began: Instant::now(),
+            connection: None,
+            queue: String::new(),
+            deliveries: BTreeMap::new(),
+            latest: 0,
+            children: Children::default(),
+            commands_started: 0,
+            launcher: None,
+            joblog,
+            failures: VecDeque::new(),
+        })
+    }
+
+    /// Runs to the end.
+    pub(super) fn run(mut self) -> anyhow::Result<Status> {
+        let (mut run, actions) = Run::begin(self.run_options());
+        self.carry_out(actions);
+        loop {
+            if let Some(ended) = run.ended() {
+                self.finish_joblog();
+                return match ended.trouble {
+                    Some(reason) => Err(anyhow::anyhow!(reason)),
+                    None => Ok(ended.status),
+                };
+            }
+            let event = self.next_event(run.deadline());
+            let actions = run.on(event, self.began.elapsed());
+            self.carry_out(actions);
+        }
+    }
+
+    fn finish_joblog(&mut self) {
+        let missing = self
+            .joblog
+            .take()
+            .map_or(0, |joblog| joblog.finish(LOG_PATIENCE));
+        if missing > 0 {
+            say(&format!("lines missing in the job log: {missing}"));
+        }
+    }
+
+    fn run_options(&self) -> RunOptions {
+        let options = &self.options;
+        RunOptions {
+            work: match &options.work {
+                Work::Print => RunWork::Print,
+                Work::Command(work) => RunWork::Command {
+                    jobs: work.jobs.get(),
+                    timeout: work.timeout,
+                    retries: work.retries,
+                    retry_delay: work.retry_delay,
+                },
+            },
+            limit: options.limit,
+            prefetch: options.prefetch.get(),
+            acknowledgement: options.acknowledgement,
+            failure: options.failure.clone(),
+            idle: options.idle,
+            grace: options.grace,
+            reconnect: !self.connect.retry.is_zero(),
+            queue_ends_with_consumer: matches!(options.source, Source::Declared { .. }),
+        }
+    }
+
+    /// Waits until something has happened.
+    fn next_event(&mut self, deadline: Option<Duration>) -> Event {
+        loop {
+            if let Some(event) = self.event_at_hand() {
+                return event;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_sub(self.began.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Event::Time;
+            }
+            self.wait(left);
+        }
+    }
+
+    /// Signals come first: they must not wait behind a stream of messages.
+    fn event_at_hand(&mut self) -> Option<Event> {
+        if let Some(failure) = self.failures.pop_front() {
+            return Some(failure);
+        }
+        while let Some(notice) = self.signals.next() {
+            match notice {
+                Notice::End(signal) => return Some(Event::Signal(signal)),
+                Notice::Child => self.reap(),
+            }
+        }
+        if let Some(ended) = self.failures.pop_front() {
+            return Some(ended);
+        }
+        if let Some(result) = self.printer.next_result() {
+            return Some(match result {
+                Ok(id) => Event::Written(id),
+                Err(error) => Event::CannotWrite(reason(&error)),
+            });
+        }
+        if let Some(report) = self.republisher.next_report() {
+            return Some(reported(report));
+        }
+        self.next_from_broker()
+    }
+
+    fn reap(&mut self) {
+        let ended = self
+            .children
+            .reap()
+            .into_iter()
+            .map(|child| Event::CommandEnded {
+                id: child.id,
+                status: child.status,
+                signal: child.signal,
+            });
+        self.failures.extend(ended);
+    }
+
+    fn next_from_broker(&mut self) -> Option<Event> {
+        let connection = self.connection.as_mut()?;
+        let number = connection.number;
+        let heard = match connection.next()? {
+            Heard::Connected(opened) => {
+                self.queue = opened.queue;
+                connected(opened.server)
+            }
+            Heard::Subscribed(subscription) => FromBroker::Subscribed(subscription),
+            Heard::Unsubscribed(subscription) => FromBroker::Unsubscribed(subscription),
+            Heard::Cancelled(subscription) => FromBroker::CancelledByBroker(subscription),
+            Heard::Ready(count) => FromBroker::Ready(count),
+            Heard::Closed => FromBroker::Closed,
+            Heard::Lost(trouble) => FromBroker::Lost(trouble),
+            Heard::Delivered(subscription, delivery) => {
+                self.latest += 1;
+                let arrival = arrival(&delivery);
+                self.deliveries.insert(self.latest, InHand::new(*delivery));
+                FromBroker::Delivered(self.latest, subscription, arrival)
+            }
+        };
+        Some(Event::Broker(number, heard))
+    }
+
+    /// Waits for a signal, the doorbell or the deadline. Whichever it was, what has come is found by looking.
+    fn wait(&self, left: Option<Duration>) {
+        let mut files = [
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.doorbell, PollFlags::IN),
+        ];
+        let left = left.map(timespec);
+        // It fails where a signal comes that is not kept; then there is nothing to be answered.
+        if poll(&mut files, left.as_ref()).is_ok() && !files[1].revents().is_empty() {
+            self.doorbell.answer();
+        }
+    }
+
+    /// Carries out all actions. What fails becomes an event.
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Connect(number, pause) => self.connect(number, pause),
+            Action::Subscribe(subscription) => self.order(Order::Subscribe(subscription)),
+            Action::Unsubscribe(subscription) => self.order(Order::Unsubscribe(subscription)),
+            Action::Prefetch(count) => self.order(Order::Prefetch(count)),
+            Action::CountReady => self.order(Order::CountReady),
+            Action::Close => self.order(Order::Close),
+            Action::Settle(id, settlement) => self.settle(id, settlement),
+            Action::Abandon => {
+                if let Some(connection) = self.connection.take() {
+                    connection.abandon();
+                }
+            }
+            Action::Start { id, attempt } => self.start(id, attempt),
+            Action::Signal(id, signal) => self.children.signal(id, signal),
+            Action::StopWriting => self.printer.stop(),
+            Action::Copy(id, copy) => self.copy(id, copy),
+            Action::AskWhetherDeliveriesAreCounted => {
+                self.republisher.learn_delivery_count(&self.queue);
+            }
+            Action::Log(id, status, signal) => self.log(id, status, signal),
+            Action::Forget(id) => drop(self.deliveries.remove(&id)),
+            Action::Say(notice) => say(&notice::words(&notice, &self.queue)),
+        }
+    }
+
+    fn connect(&mut self, number: u32, pause: Duration) {
+        let began = Connection::begin(number, pause, &self.connect, &self.options, &self.doorbell);
+        match began {
+            Ok(connection) => self.connection = Some(connection),
+            Err(error) => {
+                let trouble = Trouble {
+                    reason: format!("starting a thread: {}", reason(&error)),
+                    may_pass: false,
+                };
+                self.failures
+                    .push_back(Event::Broker(number, FromBroker::Lost(trouble)));
+            }
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(connection) = &self.connection {
+            connection.order(order);
+        }
+    }
+
+    fn settle(&mut self, id: Id, settlement: Settlement) {
+        let unsettled = self
+            .deliveries
+            .get_mut(&id)
+            .and_then(|in_hand| in_hand.unsettled.take());
+        if let Some(unsettled) = unsettled {
+            self.order(Order::Settle(unsettled, settlement));
+        }
+    }
+
+    fn start(&mut self, id: Id, attempt: u64) {
+        let started = match &self.options.work {
+            Work::Print => self.print(id),
+            Work::Command(work) => {
+                let work = Arc::clone(work);
+                self.start_command(id, attempt, &work)
+            }
+        };
+        if let Err(failure) = started {
+            self.failures.push_back(failure);
+        }
+    }
+
+    fn print(&mut self, id: Id) -> Result<(), Event> {
+        let Some(in_hand) = self.deliveries.get_mut(&id) else {
+            return Ok(());
+        };
+        let line = in_hand.line();
+        self.printer
+            .print(id, line)
+            .map_err(|error| Event::CannotWrite(format!("starting a thread: {}", reason(&error))))
+    }
+
+    fn start_command(&mut self, id: Id, attempt: u64, work: &CommandWork) -> Result<(), Event> {
+        let Some(in_hand) = self.deliveries.get_mut(&id) else {
+            return Ok(());
+        };
+        let environment = Telling {
+            queue: &self.queue,
+            message: &in_hand.message,
+            redelivered: in_hand.redelivered,
+            tag: in_hand.tag,
+            attempt,
+        }
+        .variables();
+        self.commands_started += 1;
+        in_hand.start = Some(Start::now(self.commands_started));
+        let launcher = match &mut self.launcher {
+            Some(launcher) => launcher,
+            none => none.insert(
+                Launcher::new(work)
+                    .map_err(|error| cannot_start(id, work, &StartFailure::Machine(error)))?,
+            ),
+        };
+        let started = launcher
+            .start(&environment, &in_hand.body)
+            .map_err(|failure| cannot_start(id, work, &failure))?;
+        self.children.add(id, started);
+        Ok(())
+    }
+
+    fn copy(&mut self, id: Id, copy: Copy) {
+        let Some(in_hand) = self.deliveries.get(&id) else {
+            return;
+        };
+        let message = Message {
+            body: in_hand.body.to_vec(),
+            ..in_hand.message.clone()
+        };
+        let park = self.options.failure.parking_queue().unwrap_or_default();
+        let message = match copy {
+            Copy::Attempt(attempts) => reissue::for_another_attempt(message, &self.queue, attempts),
+            Copy::Renew(attempts) => reissue::unchanged(message, &self.queue, attempts),
+            Copy::Park(attempts, status) => reissue::for_parking(message, park, attempts, status),
+        };
+        self.republisher.publish(id, Box::new(message));
+    }
+
+    fn log(&mut self, id: Id, status: Status, signal: i32) {
+        if let Some(joblog) = &mut self.joblog
+            && let Some(in_hand) = self.deliveries.get(&id)
+            && let Some(start) = &in_hand.start
+        {
+            let (message, redelivered) = (&in_hand.message, in_hand.redelivered);
+            joblog.record(&Line {
+                start,
+                message,
+                redelivered,
+                status,
+                signal,
+            });
+        }
+    }
+}
+
+impl InHand {
+    fn new(delivery: Delivery) -> InHand {
+        let mut message = delivery.message;
+        InHand {
+            body: Arc::new(std::mem::take(&mut message.body)),
+            message,
+            redelivered: delivery.redelivered,
+            tag: delivery.tag,
+            unsettled: Some(delivery.unsettled),
+            start: None,
+        }
+    }
+
+    /// The message's line. Its body is needed no longer.
+    fn line(&mut self) -> String {
+        self.message.body = Arc::unwrap_or_clone(std::mem::take(&mut self.body));
+        let line = envelope::to_json_line(&self.message, Some(self.redelivered)) + "\n";
+        self.message.body = Vec::new();
+        line
+    }
+}
+
+/// What the core needs to know about a delivery.
+fn arrival(delivery: &Delivery) -> Arrival {
+    let message = &delivery.message;
+    let mut hasher = DefaultHasher::new();
+    message.body.len().hash(&mut hasher);
+    message.body[..message.body.len().min(HASHED)].hash(&mut hasher);
+    message.properties.message_id.hash(&mut hasher);
+    let headers = message.properties.headers.as_ref();
+    Arrival {
+        redelivered: delivery.redelivered,
+        delivery_count: delivery_count(message),
+        attempts: reissue::counted_attempts(message),
+        dead_lettered: headers.is_some_and(|headers| headers.contains_key("x-death")),
+        size: message.body.len(),
+        can_be_copied: reissue::can_be_copied(message),
+        digest: hasher.finish(),
+    }
+}
+
+fn connected(server: Server) -> FromBroker {
+    let drops = server.is_rabbitmq && server.major >= 4;
+    FromBroker::Connected {
+        delivery_limit: drops.then_some(DELIVERY_LIMIT),
+        prefetch_of_channel: !server.is_rabbitmq,
+    }
+}
+
+fn reported(report: Report) -> Event {
+    match report {
+        Report::Published { id, result } => Event::Copied(id, result),
+        Report::Learned(count) => Event::CountsDeliveries(match count {
+            DeliveryCount::Kept => Some(true),
+            DeliveryCount::NotKept => Some(false),
+            DeliveryCount::Unknown => None,
+        }),
+    }
+}
+
+fn cannot_start(id: Id, work: &CommandWork, failure: &StartFailure) -> Event {
+    let (status, reason) = match failure {
+        StartFailure::Command(error) => {
+            let status = match error.kind() {
+                io::ErrorKind::NotFound => Status::NOT_FOUND,
+                _ => Status::NOT_EXECUTABLE,
+            };
+            (
+                status,
+                format!("{}: {}", work.line.program.to_string_lossy(), reason(error)),
+            )
+        }
+        StartFailure::Machine(error) => (
+            Status::FAILURE,
+            format!("starting a command: {}", reason(error)),
+        ),
+    };
+    Event::CannotStart { id, status, reason }
+}
+
+/// A wait of a century is long enough where more cannot be told to the system.
+fn timespec(wait: Duration) -> Timespec {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    wait.min(CENTURY).try_into().unwrap_or_default()
+}

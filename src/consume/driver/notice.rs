@@ -1,0 +1,69 @@
+//! What the person at the terminal is told, in words.
+
+use crate::consume::run::Notice;
+
+/// The words for a notice about messages of `queue`.
+pub(super) fn words(notice: &Notice, queue: &str) -> String {
+    match notice {
+        Notice::ConnectingAnew(reason) => format!("{reason}; connecting anew"),
+        Notice::AlsoFailed(reason) | Notice::CannotStart(reason) => reason.clone(),
+        Notice::InDoubt(count) => format!(
+            "the acknowledgement of {} may not have reached the queue; not counted as done, the broker may deliver {} again",
+            messages(*count),
+            if *count == 1 { "it" } else { "them" },
+        ),
+        Notice::ResultDropped(status) => format!(
+            "a command ended with status {} after its message was lost with the connection; the result is dropped, \
+             the broker delivers the message again",
+            status.code()
+        ),
+        Notice::WrittenTwice => {
+            "a message was written after it was lost with the connection: the broker delivers it again".to_owned()
+        }
+        Notice::CopyRefused(reason) => format!(
+            "basic.publish: {reason}; the failed message of queue '{queue}' is held and tried again, and goes back to the queue \
+             at the end"
+        ),
+        Notice::CannotCopy => format!(
+            "a message of queue '{queue}' cannot be copied as it is; it is held and goes back to the queue at the end"
+        ),
+        Notice::LostUnacknowledged => {
+            "a message was acknowledged before its command succeeded (--no-ack): it is lost".to_owned()
+        }
+        Notice::RejectedCameBack => format!(
+            "a message that was rejected came back to queue '{queue}' at once; it is run again after a pause"
+        ),
+        Notice::Renewing(count, is_first) => renewing(*count, *is_first),
+        Notice::ParkedOnArrival(attempts) => format!(
+            "a message came with {attempts} failed attempts behind it, after which nobody said anything (was the worker killed?); \
+             it is parked without being run"
+        ),
+        Notice::TooManyFailed => "too many messages have failed; they go back to the queue".to_owned(),
+        Notice::NotSeenAgain(count) => format!(
+            "{} failed, went back to queue '{queue}', and did not come again: the queue delays or another consumer has it",
+            messages(*count)
+        ),
+        Notice::GivingBackHeld => format!(
+            "queue '{queue}' delivers nothing while failed messages are held; they go back now"
+        ),
+    }
+}
+
+fn renewing(count: u64, is_first: bool) -> String {
+    let mut words = format!(
+        "a message came back {count} times; before the broker's delivery limit drops it, a copy goes to the queue's tail. \
+         --max-attempts with --park, or --on-failure reject, end its attempts"
+    );
+    if is_first {
+        words += ". This way it never comes to a dead-letter exchange; --delivery-limit 0 leaves all of it to the broker";
+    }
+    words
+}
+
+fn messages(count: u64) -> String {
+    if count == 1 {
+        "1 message".to_owned()
+    } else {
+        format!("{count} messages")
+    }
+}

@@ -1,0 +1,90 @@
+//! Messages to standard output, a line of JSON each. By a thread: whoever reads the lines may take his time, and the tool must
+//! hear of signals meanwhile.
+
+use std::io::{self, Write};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+
+use crate::consume::run::Id;
+use crate::doorbell::{Doorbell, Messenger};
+
+/// How many bytes are written at once, at least, while there are lines.
+const BATCH: usize = 64 * 1024;
+
+/// The thread, once there is something to write.
+pub(super) struct Printer {
+    doorbell: Doorbell,
+    thread: Option<Lines>,
+}
+
+struct Lines {
+    lines: Sender<(Id, String)>,
+    written: Receiver<io::Result<Id>>,
+}
+
+impl Printer {
+    pub(super) fn new(doorbell: Doorbell) -> Printer {
+        Printer {
+            doorbell,
+            thread: None,
+        }
+    }
+
+    /// Has a line written.
+    pub(super) fn print(&mut self, id: Id, line: String) -> io::Result<()> {
+        let thread = match &self.thread {
+            Some(thread) => thread,
+            None => self.thread.insert(start(&self.doorbell)?),
+        };
+        // If the thread has ended, it has said why.
+        let _ = thread.lines.send((id, line));
+        Ok(())
+    }
+
+    /// The last delivery whose line was written, or why none can be, without waiting.
+    pub(super) fn next_result(&mut self) -> Option<io::Result<Id>> {
+        let result = match self.thread.as_ref()?.written.try_recv() {
+            Ok(result) => result,
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Disconnected) => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        if result.is_err() {
+            self.thread = None;
+        }
+        Some(result)
+    }
+
+    /// Has no more lines written.
+    pub(super) fn stop(&mut self) {
+        self.thread = None;
+    }
+}
+
+fn start(doorbell: &Doorbell) -> io::Result<Lines> {
+    let (lines, to_write) = unbounded();
+    let (results, written) = Messenger::to(doorbell);
+    thread::Builder::new()
+        .name("stdout".to_owned())
+        .spawn(move || write_all(&to_write, &results))?;
+    Ok(Lines { lines, written })
+}
+
+fn write_all(lines: &Receiver<(Id, String)>, results: &Messenger<io::Result<Id>>) {
+    while let Ok((mut last, mut batch)) = lines.recv() {
+        while batch.len() < BATCH
+            && let Ok((id, line)) = lines.try_recv()
+        {
+            batch += &line;
+            last = id;
+        }
+        let mut stdout = io::stdout().lock();
+        let written = stdout
+            .write_all(batch.as_bytes())
+            .and_then(|()| stdout.flush());
+        let is_over = written.is_err();
+        if results.send(written.map(|()| last)).is_err() || is_over {
+            return;
+        }
+    }
+}
