@@ -495,6 +495,7 @@ impl Broker {
     }
 
     pub(super) fn rival_leaves(&mut self) {
+        self.kind.has_rival = false;
         self.is_rival_active = false;
         self.deliver();
     }

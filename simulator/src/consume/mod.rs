@@ -241,6 +241,13 @@ impl<'world> Simulation<'world> {
         if self.signals == 0 && self.must_end_by_itself() {
             return Err(Failure::of("it ends by itself", format!("{:?}", self.run)));
         }
+        let is_healthy = self.scenario.last == Last::Healed && self.wire == Wire::Open;
+        if self.signals == 0 && is_healthy && self.broker.ready() > 0 {
+            return Err(Failure::of(
+                "a healthy worker leaves no message lying",
+                format!("{:?}", self.run),
+            ));
+        }
         if self.signals >= 4 {
             return Err(Failure::of("signals end it", format!("{:?}", self.run)));
         }

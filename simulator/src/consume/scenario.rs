@@ -289,8 +289,8 @@ impl BrokerKind {
             limit,
             tells_limit: choices.below(4) < 3,
             prefetch_of_channel: !is_rabbitmq && !is_quorum,
-            dead_letters_home: choices.chance(10),
-            has_rival: !options.queue_ends_with_consumer && choices.chance(12),
+            dead_letters_home: choices.chance(25),
+            has_rival: !options.queue_ends_with_consumer && choices.chance(16),
             tells_counting: !choices.chance(25),
             leader_lag: if is_quorum { choices.below(6) } else { 0 },
         }
