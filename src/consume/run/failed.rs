@@ -117,13 +117,16 @@ impl Run {
     }
 
     fn hold(&mut self, id: Id, delivery: Delivery, way: WayBack, status: Status) {
-        let is_counted =
-            delivery.arrival.attempts.is_some() || delivery.arrival.delivery_count.is_some();
-        let failures = if is_counted {
+        let arrival = &delivery.arrival;
+        let is_counted = arrival.delivery_count.is_some()
+            || arrival.attempts.is_some()
+            || self.options.failure.attempts.is_some();
+        let failures = if is_counted || !arrival.redelivered {
             u32::try_from(delivery.counted_failures())
                 .unwrap_or(u32::MAX)
                 .saturating_add(1)
         } else {
+            // Nothing tells how often this message failed.
             self.failures_in_a_row
         };
         let until = self
