@@ -120,8 +120,8 @@ fn a_broker_that_restarts_is_waited_for() {
     seeder.close_stdin();
     seeder.succeeds();
     worker.succeeds();
-    let mut seeded = seeds.take_texts();
+    let mut texts = seeds.take_texts();
     // The confirm of the first may have been lost with the connection; then it is published again.
-    seeded.dedup();
-    assert_eq!(seeded, ["1\n", "2\n"]);
+    texts.dedup();
+    assert_eq!(texts, ["1\n", "2\n"]);
 }
