@@ -22,7 +22,7 @@ const WORK: &str = r#"
 fn worker(test: &Test) -> Running<'_> {
     test.run("amqp-consume -q {queue} -j 8 -p 20 --retry 2m --heartbeat 5 ./work")
         .any_stderr()
-        .within(Duration::from_secs(60))
+        .within(Duration::from_secs(180))
         .spawn()
 }
 
