@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::reissue::original_address;
+use super::republish::original_address;
 use crate::envelope::headers_to_json;
 use crate::message::{HeaderValue, Message};
 

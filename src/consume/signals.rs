@@ -20,11 +20,11 @@ pub(super) enum Notice {
 }
 
 /// The signals that have come; as a file, readable when there are any.
-pub(super) struct Notices(SignalFd);
+pub(super) struct SignalQueue(SignalFd);
 
-impl Notices {
+impl SignalQueue {
     /// From here on signals are kept, also from the threads that this one starts.
-    pub(super) fn listen() -> io::Result<Notices> {
+    pub(super) fn listen() -> io::Result<SignalQueue> {
         let mut signals = vec![
             Signal::SIGCHLD,
             Signal::SIGTERM,
@@ -40,7 +40,7 @@ impl Notices {
             undo_ignoring(signal)?;
         }
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        Ok(Notices(SignalFd::with_flags(&signals, flags)?))
+        Ok(SignalQueue(SignalFd::with_flags(&signals, flags)?))
     }
 
     /// The next one that has come, without waiting. One that comes often meanwhile is one.
@@ -53,7 +53,7 @@ impl Notices {
     }
 }
 
-impl AsFd for Notices {
+impl AsFd for SignalQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

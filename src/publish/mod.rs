@@ -56,7 +56,7 @@ use std::time::Instant;
 pub use chunks::cut_into_records;
 pub use input::{Input, Inputs, List, Terminator};
 pub use options::{
-    Address, Confirms, LineEnd, PublishOptions, Records, Routing, ShowProgress, Source,
+    Address, BodySource, Confirms, LineEnd, PublishOptions, Records, Routing, ShowProgress,
 };
 pub use outcome::{Ending, Outcome};
 pub use run::Tally;

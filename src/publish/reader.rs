@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::chunks::Chunks;
 use super::input::{Input, Inputs, ReadError};
-use super::options::{Records, Source};
+use super::options::{BodySource, Records};
 
 /// How many chunks of lines may wait to be published: one holds many already.
 const CHUNKS_OF_LINES_AHEAD: usize = 2;
@@ -55,27 +55,27 @@ pub(super) struct Bytes {
 }
 
 /// Why there are no more chunks, though there should be.
-pub(super) struct Unread {
+pub(super) struct ReadFailure {
     /// What could not be read, if it is one of the inputs and not the list of them.
     pub(super) origin: Option<Arc<Origin>>,
     pub(super) error: ReadError,
 }
 
 /// Where chunks arrive, in order. The first error is the last thing that does.
-pub(super) type ChunkReceiver = Receiver<Result<Chunk, Unread>>;
+pub(super) type ChunkReceiver = Receiver<Result<Chunk, ReadFailure>>;
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Start {
+pub(super) struct StartPosition {
     /// How many inputs are skipped.
     pub(super) input: u64,
     /// Where in the next one.
     pub(super) position: Position,
 }
 
-impl Start {
+impl StartPosition {
     /// At the very beginning.
-    pub(super) const BEGINNING: Start = Start {
+    pub(super) const BEGINNING: StartPosition = StartPosition {
         input: 0,
         position: Position::FIRST,
     };
@@ -102,15 +102,15 @@ impl Bytes {
 struct End;
 
 /// Starts reading.
-pub(super) fn start(source: Source, start: Start) -> io::Result<ChunkReceiver> {
+pub(super) fn start(source: BodySource, start: StartPosition) -> io::Result<ChunkReceiver> {
     let ahead = match &source {
-        Source::Argument(_) => 1,
-        Source::Inputs(_, records) if records.delimiter().is_some() => CHUNKS_OF_LINES_AHEAD,
-        Source::Inputs(..) => FILES_AHEAD,
+        BodySource::Argument(_) => 1,
+        BodySource::Inputs(_, records) if records.delimiter().is_some() => CHUNKS_OF_LINES_AHEAD,
+        BodySource::Inputs(..) => FILES_AHEAD,
     };
     let (chunks, receiver) = bounded(ahead);
     match source {
-        Source::Argument(body) => {
+        BodySource::Argument(body) => {
             let origin = Arc::new(Origin {
                 name: "--body".to_owned(),
                 index: 0,
@@ -120,7 +120,7 @@ pub(super) fn start(source: Source, start: Start) -> io::Result<ChunkReceiver> {
             // There is room for one.
             let _ = chunks.send(Ok(Chunk { origin, bytes }));
         }
-        Source::Inputs(inputs, records) => {
+        BodySource::Inputs(inputs, records) => {
             let reader = Reader { chunks, records };
             thread::Builder::new()
                 .name("reader".to_owned())
@@ -131,12 +131,12 @@ pub(super) fn start(source: Source, start: Start) -> io::Result<ChunkReceiver> {
 }
 
 struct Reader {
-    chunks: Sender<Result<Chunk, Unread>>,
+    chunks: Sender<Result<Chunk, ReadFailure>>,
     records: Records,
 }
 
 impl Reader {
-    fn read_all(&self, inputs: &Inputs, start: Start) -> Result<(), End> {
+    fn read_all(&self, inputs: &Inputs, start: StartPosition) -> Result<(), End> {
         for (index, input) in (0..).zip(inputs.names()) {
             let input = input.map_err(|error| self.give_up(None, error))?;
             let first = if index == start.input {
@@ -190,7 +190,7 @@ impl Reader {
 
     fn give_up(&self, origin: Option<&Arc<Origin>>, error: ReadError) -> End {
         let origin = origin.map(Arc::clone);
-        let _ = self.chunks.send(Err(Unread { origin, error }));
+        let _ = self.chunks.send(Err(ReadFailure { origin, error }));
         End
     }
 }

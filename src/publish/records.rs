@@ -15,7 +15,7 @@ use crate::envelope;
 /// A message to be.
 #[derive(Clone)]
 pub(super) struct Record {
-    pub(super) place: Place,
+    pub(super) location: Location,
     pub(super) template: Arc<Template>,
     pub(super) body: Body,
     /// How many bytes of the input it is.
@@ -24,14 +24,14 @@ pub(super) struct Record {
 
 /// Where a record stands in the inputs.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) origin: Arc<Origin>,
     pub(super) position: Position,
     /// Of the record as it stands there, if anybody wants to know.
     pub(super) digest: Digest,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     /// `FILE:RECORD`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.origin.name, self.position.record)
@@ -71,9 +71,9 @@ pub(super) enum Digests {
 
 /// A record that no message can be made of, or not the one that was expected.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {reason}")]
+#[error("{location}: {reason}")]
 pub(super) struct BadRecord {
-    place: Place,
+    location: Location,
     reason: String,
 }
 
@@ -138,21 +138,21 @@ impl RecordMaker {
     pub(super) fn next(&mut self) -> Result<Option<Record>, BadRecord> {
         while let (Some(chunk), Some(cursor)) = (&self.chunk, &self.cursor) {
             let range = chunk.next_record(self.records);
-            let place = self.place(chunk, cursor, range.clone());
+            let location = self.location(chunk, cursor, range.clone());
             let length = range.len();
             match self.confirmed_before.take() {
                 None => {
-                    let record = self.record(chunk, place, range)?;
+                    let record = self.record(chunk, location, range)?;
                     self.advance(length);
                     return Ok(Some(record));
                 }
-                Some(digest) if digest == place.digest => self.advance(length),
+                Some(digest) if digest == location.digest => self.advance(length),
                 Some(_) => {
                     let reason = "the checkpoint was made for another record; without the file, \
                                   publishing begins anew"
                         .to_owned();
                     self.chunk = None;
-                    return Err(BadRecord { place, reason });
+                    return Err(BadRecord { location, reason });
                 }
             }
         }
@@ -160,9 +160,9 @@ impl RecordMaker {
     }
 
     /// Where the next record stands, as far as it is known that there is one.
-    pub(super) fn next_place(&self) -> Option<Place> {
+    pub(super) fn next_location(&self) -> Option<Location> {
         let cursor = self.cursor.as_ref()?;
-        (self.chunk.is_some() || self.is_stuck).then(|| Place {
+        (self.chunk.is_some() || self.is_stuck).then(|| Location {
             origin: Arc::clone(&cursor.origin),
             position: cursor.position,
             digest: Digest::EMPTY,
@@ -187,12 +187,12 @@ impl RecordMaker {
         }
     }
 
-    fn place(&self, chunk: &OpenChunk, cursor: &Cursor, range: Range<usize>) -> Place {
+    fn location(&self, chunk: &OpenChunk, cursor: &Cursor, range: Range<usize>) -> Location {
         let digest = match self.digests {
             Digests::Taken => Digest::of(&chunk.chunk.bytes.content[range]),
             Digests::NotNeeded => Digest::EMPTY,
         };
-        Place {
+        Location {
             origin: Arc::clone(&cursor.origin),
             position: cursor.position,
             digest,
@@ -202,18 +202,18 @@ impl RecordMaker {
     fn record(
         &self,
         chunk: &OpenChunk,
-        place: Place,
+        location: Location,
         range: Range<usize>,
     ) -> Result<Record, BadRecord> {
         let input_length = range.len();
         match self.message(chunk, range) {
             Ok((template, body)) => Ok(Record {
-                place,
+                location,
                 template,
                 body,
                 input_length,
             }),
-            Err(reason) => Err(BadRecord { place, reason }),
+            Err(reason) => Err(BadRecord { location, reason }),
         }
     }
 

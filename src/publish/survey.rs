@@ -2,7 +2,7 @@
 
 use super::digest::Digest;
 use super::input::{Inputs, ReadError};
-use super::reader::Start;
+use super::reader::StartPosition;
 
 /// What is known of the inputs before they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Survey {
 }
 
 /// How many bytes come before `start`, as far as the inputs have sizes.
-pub(super) fn bytes_before(inputs: &Inputs, start: Start) -> u64 {
+pub(super) fn bytes_before(inputs: &Inputs, start: StartPosition) -> u64 {
     let skipped = (0..start.input).zip(inputs.names());
     let sizes = skipped.filter_map(|(_, input)| input.ok()?.size());
     sizes.sum::<u64>() + start.position.offset

@@ -9,7 +9,7 @@ use rustix::process::{Pid, RawPid, Signal, WaitOptions, WaitStatus, kill_process
 
 use crate::consume::command::Started;
 use crate::consume::feeder::Feeder;
-use crate::consume::run::{Id, ToCommand};
+use crate::consume::run::{DeliveryId, ToCommand};
 use crate::status::Status;
 
 /// The running commands.
@@ -17,7 +17,7 @@ use crate::status::Status;
 pub(super) struct Children(BTreeMap<RawPid, Child>);
 
 struct Child {
-    id: Id,
+    id: DeliveryId,
     /// Whether the tool has told it to end.
     is_stopped: bool,
     _feeder: Option<Feeder>,
@@ -25,14 +25,14 @@ struct Child {
 
 /// A command that ended.
 pub(super) struct EndedChild {
-    pub(super) id: Id,
+    pub(super) id: DeliveryId,
     pub(super) status: Status,
     /// The signal that ended it, or 0.
     pub(super) signal: i32,
 }
 
 impl Children {
-    pub(super) fn add(&mut self, id: Id, started: Started) {
+    pub(super) fn add(&mut self, id: DeliveryId, started: Started) {
         let child = Child {
             id,
             is_stopped: false,
@@ -55,7 +55,7 @@ impl Children {
         ended
     }
 
-    pub(super) fn signal(&mut self, id: Id, signal: ToCommand) {
+    pub(super) fn signal(&mut self, id: DeliveryId, signal: ToCommand) {
         let Some((pid, child)) = self.0.iter_mut().find(|(_, child)| child.id == id) else {
             return;
         };

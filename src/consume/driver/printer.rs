@@ -6,7 +6,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use crate::consume::run::Id;
+use crate::consume::run::DeliveryId;
 use crate::doorbell::{Doorbell, Messenger};
 
 /// How many bytes are written at once, at least, while there are lines.
@@ -19,8 +19,8 @@ pub(super) struct Printer {
 }
 
 struct Lines {
-    lines: Sender<(Id, String)>,
-    written: Receiver<io::Result<Id>>,
+    lines: Sender<(DeliveryId, String)>,
+    written: Receiver<io::Result<DeliveryId>>,
 }
 
 impl Printer {
@@ -32,7 +32,7 @@ impl Printer {
     }
 
     /// Has a line written.
-    pub(super) fn print(&mut self, id: Id, line: String) -> io::Result<()> {
+    pub(super) fn print(&mut self, id: DeliveryId, line: String) -> io::Result<()> {
         let thread = match &self.thread {
             Some(thread) => thread,
             None => self.thread.insert(start(&self.doorbell)?),
@@ -43,7 +43,7 @@ impl Printer {
     }
 
     /// The last delivery whose line was written, or why none can be, without waiting.
-    pub(super) fn next_result(&mut self) -> Option<io::Result<Id>> {
+    pub(super) fn next_result(&mut self) -> Option<io::Result<DeliveryId>> {
         let result = match self.thread.as_ref()?.written.try_recv() {
             Ok(result) => result,
             Err(TryRecvError::Empty) => return None,
@@ -70,7 +70,7 @@ fn start(doorbell: &Doorbell) -> io::Result<Lines> {
     Ok(Lines { lines, written })
 }
 
-fn write_all(lines: &Receiver<(Id, String)>, results: &Messenger<io::Result<Id>>) {
+fn write_all(lines: &Receiver<(DeliveryId, String)>, results: &Messenger<io::Result<DeliveryId>>) {
     while let Ok((mut last, mut batch)) = lines.recv() {
         while batch.len() < BATCH
             && let Ok((id, line)) = lines.try_recv()

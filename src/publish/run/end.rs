@@ -1,11 +1,13 @@
 //! Whether and how the run ends.
 
+use std::time::Duration;
+
 use super::Run;
-use super::event::{Action, Time};
-use super::link::LinkState;
+use super::connection::ConnectionState;
+use super::event::Action;
 
 /// How long after a signal the broker may take to confirm what is on its way.
-const GRACE: Time = Time::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What the run is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub(super) enum Phase {
     /// Nothing more is sent; the fates of what is on its way are waited for, then the connection is closed.
     Ending(Cause),
     /// The connection is gone; the checkpoint is written for good.
-    KeepingPlace(Cause),
+    SyncingCheckpoint(Cause),
     Over(Cause),
 }
 
@@ -72,7 +74,7 @@ impl Run {
     pub(super) fn on_signal(&mut self, signal: i32) {
         let patience = match self.patience_ends {
             None => GRACE,
-            Some(_) => Time::ZERO,
+            Some(_) => Duration::ZERO,
         };
         let until = self.now + patience;
         self.patience_ends = Some(self.patience_ends.map_or(until, |before| before.min(until)));
@@ -80,9 +82,9 @@ impl Run {
     }
 
     /// When the fates of what is on its way are no longer waited for, while they are.
-    pub(super) fn patience_deadline(&self) -> Option<Time> {
-        let is_waiting =
-            matches!(self.phase, Phase::Ending(_)) && self.link.state != LinkState::Gone;
+    pub(super) fn patience_deadline(&self) -> Option<Duration> {
+        let is_waiting = matches!(self.phase, Phase::Ending(_))
+            && self.connection.state != ConnectionState::Gone;
         self.patience_ends.filter(|_| is_waiting)
     }
 
@@ -94,21 +96,24 @@ impl Run {
         {
             self.abandon(actions);
         }
-        match self.link.state {
-            LinkState::Connecting => self.abandon(actions),
-            LinkState::Open if self.window.open() == 0 => {
-                self.link.state = LinkState::Closing;
+        match self.connection.state {
+            ConnectionState::Connecting => self.abandon(actions),
+            ConnectionState::Open if self.window.open() == 0 => {
+                self.connection.state = ConnectionState::Closing;
                 actions.push(Action::Close);
             }
-            LinkState::Open | LinkState::CatchingUp | LinkState::Closing | LinkState::Gone => {}
+            ConnectionState::Open
+            | ConnectionState::CatchingUp
+            | ConnectionState::Closing
+            | ConnectionState::Gone => {}
         }
-        if self.link.state == LinkState::Gone
+        if self.connection.state == ConnectionState::Gone
             && let Phase::Ending(cause) = &self.phase
         {
             let cause = cause.clone();
             if self.options.has_checkpoint {
-                self.phase = Phase::KeepingPlace(cause);
-                actions.push(Action::KeepPlace);
+                self.phase = Phase::SyncingCheckpoint(cause);
+                actions.push(Action::SyncCheckpoint);
             } else {
                 self.phase = Phase::Over(cause);
             }
@@ -117,11 +122,11 @@ impl Run {
 
     /// Expects nothing more of the connection.
     pub(super) fn abandon(&mut self, actions: &mut Vec<Action>) {
-        if self.link.state == LinkState::Gone {
+        if self.connection.state == ConnectionState::Gone {
             return;
         }
         actions.push(Action::Abandon);
-        let was_closing = self.link.state == LinkState::Closing;
+        let was_closing = self.connection.state == ConnectionState::Closing;
         self.lose_connection();
         if was_closing && self.owes_close_ok() {
             self.phase = Phase::Ending(Cause::Failed(
@@ -130,8 +135,8 @@ impl Run {
         }
     }
 
-    pub(super) fn on_place_kept(&mut self) {
-        if let Phase::KeepingPlace(cause) = &self.phase {
+    pub(super) fn on_checkpoint_synced(&mut self) {
+        if let Phase::SyncingCheckpoint(cause) = &self.phase {
             self.phase = Phase::Over(cause.clone());
         }
     }
