@@ -14,10 +14,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::console::say;
 use crate::message::Message;
 use crate::reason::reason;
 use crate::status::Status;
+use crate::system::stderr::say;
 
 const HEADER: &str =
     "Seq\tStarttime\tJobRuntime\tExitval\tSignal\tRoutingKey\tMessageId\tRedelivered\n";

@@ -10,16 +10,14 @@
 //! * `republish`: copies of failed messages.
 //! * `signals`, `joblog`: signals to the tool, its log of commands.
 
-mod command;
 mod driver;
-mod environment;
 mod failure;
-mod feeder;
 mod joblog;
 mod options;
+mod process;
 mod republish;
 pub mod run;
-pub(crate) mod signals;
+mod signals;
 
 pub use failure::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
 pub use options::{
@@ -30,7 +28,7 @@ use anyhow::Context;
 
 use crate::broker::ConnectOptions;
 use crate::status::Status;
-use crate::stdout;
+use crate::system::stdout;
 use driver::Driver;
 use signals::SignalQueue;
 

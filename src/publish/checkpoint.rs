@@ -13,11 +13,11 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
-use super::digest::Digest;
+use super::input::digest::Digest;
+use super::input::reader::{Position, StartPosition};
+use super::input::records::Location;
+use super::input::survey::Survey;
 use super::options::Records;
-use super::reader::{Position, StartPosition};
-use super::records::Location;
-use super::survey::Survey;
 use crate::reason::reason;
 
 /// The size of the record, in bytes: a disk sector.

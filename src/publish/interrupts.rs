@@ -15,8 +15,8 @@ use signal_hook::flag::register_conditional_shutdown;
 use signal_hook::iterator::Signals;
 
 use crate::broker::{Cutter, Session};
-use crate::signals::hangups_are_ignored;
 use crate::status::Status;
+use crate::system::signals::hangups_are_ignored;
 
 /// How long after a signal the broker may take to confirm what is on the way.
 const GRACE: Duration = Duration::from_secs(5);

@@ -2,11 +2,11 @@
 
 use super::checkpoint::{Checkpoint, Confirmed};
 use super::input::Inputs;
+use super::input::reader::StartPosition;
+use super::input::records::{Digests, RecordMaker};
+use super::input::survey::{self, Survey};
+use super::input::template::TemplateMaker;
 use super::options::{BodySource, Confirms, PublishOptions, Records, ShowProgress};
-use super::reader::StartPosition;
-use super::records::{Digests, RecordMaker};
-use super::survey::{self, Survey};
-use super::template::TemplateMaker;
 
 /// What is to be published, from where on, and how.
 pub(super) struct Preparation {

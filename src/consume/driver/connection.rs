@@ -14,10 +14,10 @@ use crate::broker::{
     self, Arrival, ConnectOptions, Cutter, Deliveries, Error, Lifeline, QueueDeclaration, Server,
     Session, Subscription, Unsettled,
 };
-use crate::console::say;
 use crate::consume::options::{ConsumeOptions, SourceQueue};
 use crate::consume::run::{ConnectionId, Settlement, SubscriptionId, Trouble};
-use crate::doorbell::{Doorbell, Messenger};
+use crate::system::stderr::say;
+use crate::system::waker::{Waker, WakingSender};
 
 /// What the thread is to do.
 pub(super) enum Request {
@@ -82,14 +82,14 @@ impl ConnectionHandle {
         pause: Duration,
         connect: &ConnectOptions,
         options: &ConsumeOptions,
-        doorbell: &Doorbell,
+        waker: &Waker,
     ) -> io::Result<ConnectionHandle> {
         let (requests, to_do) = unbounded();
-        let (replies, heard) = Messenger::to(doorbell);
+        let (replies, heard) = WakingSender::new(waker);
         let worker = ConnectionThread {
             connect: connect.clone(),
             options: options.clone(),
-            doorbell: doorbell.clone(),
+            waker: waker.clone(),
             requests: to_do,
             replies,
         };
@@ -188,9 +188,9 @@ impl ConnectionHandle {
 struct ConnectionThread {
     connect: ConnectOptions,
     options: ConsumeOptions,
-    doorbell: Doorbell,
+    waker: Waker,
     requests: Receiver<Request>,
-    replies: Messenger<Reply>,
+    replies: WakingSender<Reply>,
 }
 
 /// How the use of a session ended.
@@ -232,7 +232,7 @@ impl ConnectionThread {
     }
 
     fn prepare(&self, session: &Session) -> broker::Result<String> {
-        session.ring_for_news(&self.doorbell);
+        session.ring_for_news(&self.waker);
         let queue = prepare_queue(session, &self.options.source)?;
         if let Some(park) = self.options.failure.parking_queue() {
             // Better now than when the first message is to go there.

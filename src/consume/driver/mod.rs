@@ -1,9 +1,8 @@
 //! The driver of a [`Run`]: waits, makes events of what has come, and carries out the actions.
 //!
-//! One thread, the loop, does that; it polls a file of signals and a doorbell that everybody else rings. It never waits for the
+//! One thread, the loop, does that; it polls a file of signals and a waker that everybody else rings. It never waits for the
 //! broker, standard output or a file: `connection`, `printer` and `republisher` are threads that may.
 
-mod children;
 mod connection;
 mod notice;
 mod printer;
@@ -17,25 +16,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::SIGCHLD;
 
-use super::command::{Launcher, StartFailure};
-use super::environment::{Telling, delivery_count};
 use super::joblog::{CommandStart, Joblog, Line};
 use super::options::{CommandWork, ConsumeOptions, SourceQueue, Work};
+use super::process::children::Children;
+use super::process::command::{Launcher, StartFailure};
+use super::process::environment::{Telling, delivery_count};
 use super::republish;
 use super::run::{
     Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork,
     Settlement, Trouble,
 };
-use super::signals::{Notice, SignalQueue};
+use super::signals::SignalQueue;
 use crate::broker::{ConnectOptions, Delivery, DeliveryCount, Server, Unsettled};
-use crate::console::say;
-use crate::doorbell::Doorbell;
 use crate::envelope;
 use crate::message::Message;
 use crate::reason::reason;
 use crate::status::Status;
-use children::Children;
+use crate::system::stderr::say;
+use crate::system::waker::Waker;
 use connection::{ConnectionHandle, Heard, Request};
 use printer::Printer;
 use republisher::{Report, Republisher};
@@ -56,7 +56,7 @@ pub(super) struct Driver {
     connect: ConnectOptions,
     signals: SignalQueue,
     /// Rung by whoever else has something for the loop.
-    doorbell: Doorbell,
+    waker: Waker,
     began: Instant,
     connection: Option<ConnectionHandle>,
     queue: String,
@@ -96,14 +96,14 @@ impl Driver {
             Joblog::open(path).with_context(|| format!("opening the job log {}", path.display()))
         };
         let joblog = options.joblog.as_ref().map(open).transpose()?;
-        let doorbell = Doorbell::new().context("opening a file to wait on")?;
+        let waker = Waker::new().context("opening a file to wait on")?;
         Ok(Driver {
-            republisher: Republisher::new(connect.clone(), &doorbell),
-            printer: Printer::new(doorbell.clone()),
+            republisher: Republisher::new(connect.clone(), &waker),
+            printer: Printer::new(waker.clone()),
             options,
             connect: connect.clone(),
             signals,
-            doorbell,
+            waker,
             began: Instant::now(),
             connection: None,
             queue: String::new(),
@@ -187,10 +187,10 @@ impl Driver {
         if let Some(failure) = self.failures.pop_front() {
             return Some(failure);
         }
-        while let Some(notice) = self.signals.next() {
-            match notice {
-                Notice::End(signal) => return Some(Event::Signal(signal)),
-                Notice::Child => self.reap(),
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                SIGCHLD => self.reap(),
+                signal => return Some(Event::Signal(signal)),
             }
         }
         if let Some(ended) = self.failures.pop_front() {
@@ -246,16 +246,16 @@ impl Driver {
         Some(Event::Broker(number, heard))
     }
 
-    /// Waits for a signal, the doorbell or the deadline. Whichever it was, what has come is found by looking.
+    /// Waits for a signal, the waker or the deadline. Whichever it was, what has come is found by looking.
     fn wait(&self, left: Option<Duration>) {
         let mut files = [
             PollFd::new(&self.signals, PollFlags::IN),
-            PollFd::new(&self.doorbell, PollFlags::IN),
+            PollFd::new(&self.waker, PollFlags::IN),
         ];
         let left = left.map(timespec);
         // It fails where a signal comes that is not kept; then there is nothing to be answered.
         if poll(&mut files, left.as_ref()).is_ok() && !files[1].revents().is_empty() {
-            self.doorbell.answer();
+            self.waker.clear();
         }
     }
 
@@ -295,7 +295,7 @@ impl Driver {
 
     fn connect(&mut self, number: u32, pause: Duration) {
         let began =
-            ConnectionHandle::begin(number, pause, &self.connect, &self.options, &self.doorbell);
+            ConnectionHandle::begin(number, pause, &self.connect, &self.options, &self.waker);
         match began {
             Ok(connection) => self.connection = Some(connection),
             Err(error) => {

@@ -11,16 +11,16 @@ use crate::broker::{
     Confirmation, ConnectOptions, DeliveryCount, Error, Numbers, Publisher, Result, Session,
     Unroutable,
 };
-use crate::console::say;
-use crate::doorbell::{Doorbell, Messenger};
 use crate::message::Message;
+use crate::system::stderr::say;
+use crate::system::waker::{Waker, WakingSender};
 
 /// The way into the thread, and back.
 pub(super) struct Republisher {
     connect: ConnectOptions,
     /// Absent until there is something to do: most workers never publish.
     tasks: Option<Sender<Task>>,
-    report_sender: Messenger<Report>,
+    report_sender: WakingSender<Report>,
     reports: Receiver<Report>,
 }
 
@@ -48,9 +48,9 @@ pub(super) enum Report {
 }
 
 impl Republisher {
-    /// The doorbell is rung for each report.
-    pub(super) fn new(connect: ConnectOptions, doorbell: &Doorbell) -> Republisher {
-        let (report_sender, reports) = Messenger::to(doorbell);
+    /// The waker is rung for each report.
+    pub(super) fn new(connect: ConnectOptions, waker: &Waker) -> Republisher {
+        let (report_sender, reports) = WakingSender::new(waker);
         Republisher {
             connect,
             tasks: None,
@@ -110,7 +110,7 @@ impl Republisher {
 struct RepublisherThread {
     connect: ConnectOptions,
     tasks: Receiver<Task>,
-    reports: Messenger<Report>,
+    reports: WakingSender<Report>,
 }
 
 impl RepublisherThread {

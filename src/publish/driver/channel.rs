@@ -6,8 +6,8 @@ use crossbeam_channel::Receiver;
 
 use crate::broker::{Answer, Answers, BlockedNotice, Error, Publisher, Template};
 use crate::message::Message;
-use crate::publish::digest::Digest;
-use crate::publish::records::Body;
+use crate::publish::input::digest::Digest;
+use crate::publish::input::records::Body;
 use crate::publish::run::FromBroker;
 
 /// A connection that messages are published on.

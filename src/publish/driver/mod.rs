@@ -21,12 +21,12 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, Select, TryRecvError};
 
 use super::checkpoint::Checkpoint;
+use super::input::reader;
 use super::interrupts::{Caught, Interrupts};
 use super::options::Confirms;
 use super::outcome::Ending;
 use super::preparation::{Extent, Preparation};
 use super::progress::Progress;
-use super::reader;
 use super::run::{
     Action, ConnectionId, Ended, Event, FromBroker, Notice, QueueIs, RecordId, Run, RunOptions,
     Tally, Trouble,

@@ -2,8 +2,8 @@
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use crate::publish::reader::{Chunk, ChunkReceiver, ReadFailure};
-use crate::publish::records::{Location, Record, RecordMaker};
+use crate::publish::input::reader::{Chunk, ChunkReceiver, ReadFailure};
+use crate::publish::input::records::{Location, Record, RecordMaker};
 use crate::reason::chain;
 
 /// The input, as far as it has been read.

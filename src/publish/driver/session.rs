@@ -6,8 +6,8 @@ use super::channel::{ChannelState, PublishChannel, fingerprint, from_broker};
 use super::record_source::Next;
 use super::{Driver, trouble};
 use crate::broker::{Answers, BlockedNotice, Error, Result, Session};
+use crate::publish::input::records;
 use crate::publish::options::Confirms;
-use crate::publish::records;
 use crate::publish::run::{Event, FromBroker, RecordInfo};
 
 /// So many records are published before it is looked what has come.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::broker::Template;
-use crate::publish::records::{Body, Location, Record};
+use crate::publish::input::records::{Body, Location, Record};
 use crate::publish::run::RecordId;
 
 /// The records from the first one on that is not confirmed.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::end::{Cause, Phase};
 use super::event::{Action, ConnectionId, FromBroker, Notice, Trouble};
+use super::phase::{Cause, Phase};
 use super::{Run, Silence};
 use crate::broker::Confirmation;
 

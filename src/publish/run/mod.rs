@@ -16,13 +16,14 @@
 //! What has been returned or rejected ends the run, whatever happens to the connection; a lost connection alone is opened
 //! again while the options allow that, and what is in doubt is sent again on it.
 //!
-//! **A run** is publishing, or ending for a [`Cause`](end::Cause): then nothing more is sent, the fate of what is on its
+//! **A run** is publishing, or ending for a [`Cause`](phase::Cause): then nothing more is sent, the fate of what is on its
 //! way is waited for, the connection is closed, and the checkpoint is written. Each of these waits has an end: see
 //! [`Run::deadline`].
 //!
 //! * `event`, `options`: what goes in and comes out.
 //! * `window`: the records and their fates.
 //! * `link`: the connection, and whether it is opened again.
+//! * `phase`: how far the run is from its end, and why it ends.
 //! * `end`: whether and how the run ends.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
@@ -30,19 +31,20 @@ mod connection;
 mod end;
 mod event;
 mod options;
+mod phase;
 mod window;
 
-pub use end::Ended;
 pub use event::{
     Action, ConnectionId, Event, FromBroker, Notice, QueueIs, RecordId, RecordInfo, Trouble,
 };
 pub use options::RunOptions;
+pub use phase::Ended;
 pub use window::Tally;
 
 use std::time::Duration;
 
 use connection::{Connection, ConnectionState};
-use end::{Cause, Phase};
+use phase::{Cause, Phase};
 use window::Window;
 
 /// So many records are sent before the driver looks what has come.
