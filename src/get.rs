@@ -10,8 +10,8 @@ use crate::broker::{
 };
 use crate::envelope;
 use crate::status::Status;
-use crate::stdout;
-use crate::termination::end_at_signals;
+use crate::system::signals::end_at_signals;
+use crate::system::stdout;
 
 /// What amqp-get was asked for.
 #[derive(Clone, Debug)]

@@ -1,17 +1,44 @@
 //! Command-line AMQP tools for shell scripts and worker containers.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! arguments ─► cli ─► options ─► core ◄─► driver ◄─► broker
+//!                                  │
+//!                                  ▼
+//!                             exit status
+//! ```
+//!
+//! A core (`consume::run`, `publish::run`) decides everything and has no I/O: it takes events and returns actions. Its driver
+//! waits for signals, commands, input and the broker, makes events of what happens, and carries out the actions. The tools that
+//! run once (`get`, `queues`) have neither: they call the broker in turn.
+//!
+//! * [`cli`]: command lines become validated options, and results become exit statuses. The only module that names clap.
+//! * [`consume`]: amqp-consume runs a command for each message.
+//! * [`publish`]: amqp-publish makes messages of its input and has them confirmed.
+//! * [`get`]: amqp-get writes messages to standard output.
+//! * [`queues`]: amqp-declare-queue and amqp-delete-queue.
+//! * [`broker`]: everything that touches the network. The only module that names amiquip.
+//! * [`message`]: a message and its properties.
+//! * [`envelope`]: a message as a line of JSON.
+//! * [`status`]: the table of exit statuses.
+//! * [`reason`]: errors in words.
+//! * [`system`]: standard output and error, signals, and what wakes a thread.
 
 pub mod broker;
 pub mod cli;
-pub mod console;
 pub mod consume;
-pub mod doorbell;
 pub mod envelope;
 pub mod get;
 pub mod message;
 pub mod publish;
 pub mod queues;
 pub mod reason;
-pub mod signals;
 pub mod status;
-pub mod stdout;
-mod termination;
+pub mod system;
+
+// The broker's name for it, until it uses the other.
+#[doc(hidden)]
+pub mod doorbell {
+    pub use crate::system::waker::Waker as Doorbell;
+}

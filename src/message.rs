@@ -16,6 +16,23 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
+impl Message {
+    /// The value of a header, if it is a whole number from 0.
+    #[must_use]
+    pub fn header_number(&self, name: &str) -> Option<u64> {
+        match *self.properties.headers.as_ref()?.get(name)? {
+            HeaderValue::Int8(value) => u64::try_from(value).ok(),
+            HeaderValue::UInt8(value) => Some(value.into()),
+            HeaderValue::Int16(value) => u64::try_from(value).ok(),
+            HeaderValue::UInt16(value) => Some(value.into()),
+            HeaderValue::Int32(value) => u64::try_from(value).ok(),
+            HeaderValue::UInt32(value) => Some(value.into()),
+            HeaderValue::Int64(value) => u64::try_from(value).ok(),
+            _ => None,
+        }
+    }
+}
+
 /// The properties of a message, each absent unless set (AMQP 0-9-1, section 1.8.1: class basic).
 ///
 /// `cluster-id`, the last one, is deprecated by the specification and carried by no tool.

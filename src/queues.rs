@@ -9,8 +9,8 @@ use crate::broker::{
 };
 use crate::message::Headers;
 use crate::status::Status;
-use crate::stdout;
-use crate::termination::end_at_signals;
+use crate::system::signals::end_at_signals;
+use crate::system::stdout;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

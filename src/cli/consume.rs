@@ -13,7 +13,7 @@ use super::duration::parse_duration;
 use super::failure::FailureArgs;
 use super::{Tool, UsageError};
 use crate::consume::{
-    self, Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Stdin, Work,
+    self, Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
 };
 use crate::queues::Binding;
 use crate::status::Status;
@@ -173,7 +173,7 @@ impl Consume {
     }
 
     /// As amqp-tools has it: a queue that is named, and nothing said about it, must exist; any other is declared.
-    fn source(&self) -> Result<Source, UsageError> {
+    fn source(&self) -> Result<SourceQueue, UsageError> {
         if self.routing_key.is_some() && self.exchange.is_none() {
             return Err(UsageError(
                 "--routing-key option requires an exchange name to be provided with --exchange"
@@ -182,8 +182,8 @@ impl Consume {
         }
         let declare = self.exchange.is_some() || self.declare || self.exclusive;
         match &self.queue {
-            Some(name) if !declare => Ok(Source::Existing(name.clone())),
-            name => Ok(Source::Declared {
+            Some(name) if !declare => Ok(SourceQueue::Existing(name.clone())),
+            name => Ok(SourceQueue::Declared {
                 name: name.clone().unwrap_or_default(),
                 exclusive: self.exclusive,
                 bindings: self.bindings(),

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::UsageError;
 use super::duration::parse_duration;
-use crate::consume::{Action, AttemptLimit, DeliveryLimit, FailurePolicy, Rule};
+use crate::consume::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
 
 const HEADING: &str = "Failure";
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -53,12 +53,12 @@ enum ActionName {
     Ack,
 }
 
-impl From<ActionName> for Action {
+impl From<ActionName> for FailureAction {
     fn from(name: ActionName) -> Self {
         match name {
-            ActionName::Requeue => Action::Requeue,
-            ActionName::Reject => Action::Reject,
-            ActionName::Ack => Action::Ack,
+            ActionName::Requeue => FailureAction::Requeue,
+            ActionName::Reject => FailureAction::Reject,
+            ActionName::Ack => FailureAction::Ack,
         }
     }
 }
@@ -75,7 +75,9 @@ impl FailureArgs {
             return Err(UsageError("--park needs the name of a queue".to_owned()));
         }
         Ok(FailurePolicy {
-            action: self.on_failure.map_or(Action::Requeue, Action::from),
+            action: self
+                .on_failure
+                .map_or(FailureAction::Requeue, FailureAction::from),
             rules: self.on_exit.clone(),
             attempts: self.max_attempts.map(|max_attempts| AttemptLimit {
                 max_attempts,
@@ -148,14 +150,14 @@ mod tests {
     #[test]
     fn rules_name_statuses_and_an_action() {
         for (text, statuses, action) in [
-            ("65=reject", vec![65..=65], Action::Reject),
-            ("64-78=requeue", vec![64..=78], Action::Requeue),
+            ("65=reject", vec![65..=65], FailureAction::Reject),
+            ("64-78=requeue", vec![64..=78], FailureAction::Requeue),
             (
                 "65,70,100-110=ack",
                 vec![65..=65, 70..=70, 100..=110],
-                Action::Ack,
+                FailureAction::Ack,
             ),
-            ("1-255=reject", vec![1..=255], Action::Reject),
+            ("1-255=reject", vec![1..=255], FailureAction::Reject),
         ] {
             assert_eq!(parse_rule(text), Ok(Rule { statuses, action }), "{text}");
         }

@@ -22,10 +22,10 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Command, FromArgMatches};
 
-use crate::console::{self, say as complain};
 use crate::reason;
 use crate::status::Status;
-use crate::stdout;
+use crate::system::stderr::{self, say as complain};
+use crate::system::stdout;
 
 pub use consume::Consume;
 pub use declare_queue::DeclareQueue;
@@ -59,7 +59,7 @@ pub fn command_line<T: Tool>() -> Command {
 /// The whole life of a tool: reads the command line, does the work, prints what went wrong.
 pub fn main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let status = try_main::<T>(arguments);
-    console::finish(PATIENCE);
+    stderr::finish(PATIENCE);
     status
 }
 

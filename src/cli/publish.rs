@@ -14,8 +14,8 @@ use super::properties::PropertyArgs;
 use super::{Tool, UsageError, complain};
 use crate::message::{Properties, TRANSIENT};
 use crate::publish::{
-    self, Address, Confirms, Ending, Input, Inputs, LineEnd, List, Outcome, PublishOptions,
-    Records, Routing, ShowProgress, Source, Terminator,
+    self, Address, BodySource, Confirms, Ending, Input, Inputs, LineEnd, List, Outcome,
+    PublishOptions, Records, Routing, ShowProgress, Terminator,
 };
 use crate::reason;
 use crate::status::Status;
@@ -212,10 +212,10 @@ impl Publish {
         }
     }
 
-    fn source(&self) -> Result<Source, UsageError> {
+    fn source(&self) -> Result<BodySource, UsageError> {
         match &self.body {
-            Some(body) => Ok(Source::Argument(body.clone().into_vec())),
-            None => Ok(Source::Inputs(self.inputs()?, self.records())),
+            Some(body) => Ok(BodySource::Argument(body.clone().into_vec())),
+            None => Ok(BodySource::Inputs(self.inputs()?, self.records())),
         }
     }
 

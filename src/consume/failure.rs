@@ -9,7 +9,7 @@ use crate::status::Status;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailurePolicy {
     /// What is done where no rule applies.
-    pub action: Action,
+    pub action: FailureAction,
     /// Rules for certain exit statuses, in the order in which they were given.
     pub rules: Vec<Rule>,
     /// How often a message may fail; `None`: for ever.
@@ -32,7 +32,7 @@ pub enum DeliveryLimit {
 
 /// What is done about a failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum FailureAction {
     /// It goes back to the queue.
     Requeue,
     /// It goes to the queue's dead-letter exchange, or nowhere if there is none.
@@ -47,7 +47,7 @@ pub struct Rule {
     /// The exit statuses.
     pub statuses: Vec<RangeInclusive<u8>>,
     /// What is done.
-    pub action: Action,
+    pub action: FailureAction,
 }
 
 /// How often a message may fail.
@@ -84,15 +84,15 @@ impl FailurePolicy {
     /// | requeue | `--max-attempts` or more | yes | parked |
     pub(super) fn fate(&self, status: Status, failures: u64) -> Fate {
         match (self.action_for(status), &self.attempts) {
-            (Action::Ack, _) => Fate::Forgotten,
-            (Action::Reject, _) => Fate::Rejected,
-            (Action::Requeue, Some(limit)) if failures >= limit.max_attempts.get() => {
+            (FailureAction::Ack, _) => Fate::Forgotten,
+            (FailureAction::Reject, _) => Fate::Rejected,
+            (FailureAction::Requeue, Some(limit)) if failures >= limit.max_attempts.get() => {
                 match &limit.park {
                     Some(queue) => Fate::Parked(queue.clone()),
                     None => Fate::Rejected,
                 }
             }
-            (Action::Requeue, _) => Fate::GoesBack,
+            (FailureAction::Requeue, _) => Fate::GoesBack,
         }
     }
 
@@ -102,7 +102,7 @@ impl FailurePolicy {
     }
 
     /// The last rule that names the status decides, else the policy's own action.
-    fn action_for(&self, status: Status) -> Action {
+    fn action_for(&self, status: Status) -> FailureAction {
         let names = |rule: &&Rule| {
             rule.statuses
                 .iter()
@@ -120,7 +120,11 @@ impl FailurePolicy {
 mod tests {
     use super::*;
 
-    fn policy(action: Action, max_attempts: Option<u64>, park: Option<&str>) -> FailurePolicy {
+    fn policy(
+        action: FailureAction,
+        max_attempts: Option<u64>,
+        park: Option<&str>,
+    ) -> FailurePolicy {
         FailurePolicy {
             action,
             rules: Vec::new(),
@@ -138,23 +142,35 @@ mod tests {
     fn every_row_of_the_table() {
         let status = Status::exited(7);
         for (action, max_attempts, park, failures, fate) in [
-            (Action::Ack, None, None, 1, Fate::Forgotten),
-            (Action::Ack, Some(2), Some("bad"), 2, Fate::Forgotten),
-            (Action::Reject, None, None, 1, Fate::Rejected),
-            (Action::Reject, Some(3), Some("bad"), 1, Fate::Rejected),
-            (Action::Requeue, None, None, u64::MAX, Fate::GoesBack),
-            (Action::Requeue, Some(3), Some("bad"), 2, Fate::GoesBack),
-            (Action::Requeue, Some(3), None, 3, Fate::Rejected),
-            (Action::Requeue, Some(3), None, 4, Fate::Rejected),
+            (FailureAction::Ack, None, None, 1, Fate::Forgotten),
+            (FailureAction::Ack, Some(2), Some("bad"), 2, Fate::Forgotten),
+            (FailureAction::Reject, None, None, 1, Fate::Rejected),
             (
-                Action::Requeue,
+                FailureAction::Reject,
+                Some(3),
+                Some("bad"),
+                1,
+                Fate::Rejected,
+            ),
+            (FailureAction::Requeue, None, None, u64::MAX, Fate::GoesBack),
+            (
+                FailureAction::Requeue,
+                Some(3),
+                Some("bad"),
+                2,
+                Fate::GoesBack,
+            ),
+            (FailureAction::Requeue, Some(3), None, 3, Fate::Rejected),
+            (FailureAction::Requeue, Some(3), None, 4, Fate::Rejected),
+            (
+                FailureAction::Requeue,
                 Some(3),
                 Some("bad"),
                 3,
                 Fate::Parked("bad".to_owned()),
             ),
             (
-                Action::Requeue,
+                FailureAction::Requeue,
                 Some(3),
                 Some("bad"),
                 4,
@@ -172,24 +188,24 @@ mod tests {
             rules: vec![
                 Rule {
                     statuses: vec![1..=100],
-                    action: Action::Reject,
+                    action: FailureAction::Reject,
                 },
                 Rule {
                     statuses: vec![3..=3, 75..=78],
-                    action: Action::Ack,
+                    action: FailureAction::Ack,
                 },
             ],
-            ..policy(Action::Requeue, None, None)
+            ..policy(FailureAction::Requeue, None, None)
         };
         for (code, action) in [
-            (1, Action::Reject),
-            (3, Action::Ack),
-            (4, Action::Reject),
-            (74, Action::Reject),
-            (75, Action::Ack),
-            (78, Action::Ack),
-            (100, Action::Reject),
-            (101, Action::Requeue),
+            (1, FailureAction::Reject),
+            (3, FailureAction::Ack),
+            (4, FailureAction::Reject),
+            (74, FailureAction::Reject),
+            (75, FailureAction::Ack),
+            (78, FailureAction::Ack),
+            (100, FailureAction::Reject),
+            (101, FailureAction::Requeue),
         ] {
             assert_eq!(policy.action_for(Status::exited(code)), action, "{code}");
         }

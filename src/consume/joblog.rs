@@ -14,17 +14,17 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::console::say;
 use crate::message::Message;
 use crate::reason::reason;
 use crate::status::Status;
+use crate::system::stderr::say;
 
 const HEADER: &str =
     "Seq\tStarttime\tJobRuntime\tExitval\tSignal\tRoutingKey\tMessageId\tRedelivered\n";
 
 /// The start of a command.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Start {
+pub(super) struct CommandStart {
     /// Counts the commands from 1.
     pub(super) sequence: u64,
     /// When, for measuring.
@@ -33,10 +33,10 @@ pub(super) struct Start {
     pub(super) at: SystemTime,
 }
 
-impl Start {
+impl CommandStart {
     /// Now.
-    pub(super) fn now(sequence: u64) -> Start {
-        Start {
+    pub(super) fn now(sequence: u64) -> CommandStart {
+        CommandStart {
             sequence,
             instant: Instant::now(),
             at: SystemTime::now(),
@@ -162,7 +162,7 @@ fn complain(error: &io::Error) {
 
 /// What the log says of a command that has ended.
 pub(super) struct Line<'a> {
-    pub(super) start: &'a Start,
+    pub(super) start: &'a CommandStart,
     pub(super) message: &'a Message,
     pub(super) redelivered: bool,
     pub(super) status: Status,

@@ -7,32 +7,30 @@
 //! * `driver`: the loop, and the threads that may wait: for the broker, for standard output, for confirms.
 //! * `options`, `failure`: what was asked for.
 //! * `command`, `feeder`, `environment`: a command is started, with the body and the message's properties.
-//! * `reissue`: copies of failed messages.
+//! * `republish`: copies of failed messages.
 //! * `signals`, `joblog`: signals to the tool, its log of commands.
 
-mod command;
 mod driver;
-mod environment;
 mod failure;
-mod feeder;
 mod joblog;
 mod options;
-mod reissue;
+mod process;
+mod republish;
 pub mod run;
-pub(crate) mod signals;
+mod signals;
 
-pub use failure::{Action, AttemptLimit, DeliveryLimit, FailurePolicy, Rule};
+pub use failure::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
 pub use options::{
-    Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, Source, Stdin, Work,
+    Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
 };
 
 use anyhow::Context;
 
 use crate::broker::ConnectOptions;
 use crate::status::Status;
-use crate::stdout;
+use crate::system::stdout;
 use driver::Driver;
-use signals::Notices;
+use signals::SignalQueue;
 
 /// Runs the command for each message, or prints it, until there is a reason to end.
 pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Result<Status> {
@@ -40,6 +38,6 @@ pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Res
         stdout::ensure_open().context("standard output")?;
     }
     // First of all: a signal that comes while we connect is to end us in order.
-    let notices = Notices::listen().context("taking note of signals")?;
-    Driver::new(options, notices, connect)?.run()
+    let signals = SignalQueue::listen().context("taking note of signals")?;
+    Driver::new(options, signals, connect)?.run()
 }

@@ -14,7 +14,7 @@ use crate::status::Status;
 #[derive(Clone, Debug)]
 pub struct ConsumeOptions {
     /// The queue.
-    pub source: Source,
+    pub source: SourceQueue,
     /// What is done with each message.
     pub work: Work,
     /// How many messages to handle; `None`: no limit.
@@ -35,7 +35,7 @@ pub struct ConsumeOptions {
 
 /// Where messages come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum SourceQueue {
     /// A queue that exists.
     Existing(String),
     /// A queue to declare, which ends with its last consumer.

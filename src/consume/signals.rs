@@ -1,30 +1,21 @@
 //! Signals to the tool, kept by the kernel until it looks. They are blocked rather than handled: a handler would have to run
 //! and to leave word for each, and the first process of a container is sent blocked signals like any other.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use signal_hook::consts::{SIGCHLD, SIGHUP};
 
-/// A signal that the tool got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Notice {
-    /// A child has ended (SIGCHLD).
-    Child,
-    /// Please end: SIGTERM, or one of those that terminals send.
-    End(i32),
-}
+use crate::system::signals::{hangups_are_ignored, ignored, is_in};
 
 /// The signals that have come; as a file, readable when there are any.
-pub(super) struct Notices(SignalFd);
+pub(super) struct SignalQueue(SignalFd);
 
-impl Notices {
+impl SignalQueue {
     /// From here on signals are kept, also from the threads that this one starts.
-    pub(super) fn listen() -> io::Result<Notices> {
+    pub(super) fn listen() -> io::Result<SignalQueue> {
         let mut signals = vec![
             Signal::SIGCHLD,
             Signal::SIGTERM,
@@ -40,20 +31,16 @@ impl Notices {
             undo_ignoring(signal)?;
         }
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        Ok(Notices(SignalFd::with_flags(&signals, flags)?))
+        Ok(SignalQueue(SignalFd::with_flags(&signals, flags)?))
     }
 
     /// The next one that has come, without waiting. One that comes often meanwhile is one.
-    pub(super) fn next(&mut self) -> Option<Notice> {
-        let signal = self.0.read_signal().ok()??.ssi_signo.cast_signed();
-        Some(match signal {
-            SIGCHLD => Notice::Child,
-            other => Notice::End(other),
-        })
+    pub(super) fn next(&mut self) -> Option<i32> {
+        Some(self.0.read_signal().ok()??.ssi_signo.cast_signed())
     }
 }
 
-impl AsFd for Notices {
+impl AsFd for SignalQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -63,11 +50,6 @@ impl AsFd for Notices {
 /// would inherit that; and where SIGCHLD is ignored, the kernel forgets how a command has ended.
 fn undo_ignoring(signal: Signal) -> io::Result<()> {
     signal_hook::flag::register(signal as i32, Arc::default()).map(drop)
-}
-
-/// Whether whoever started us said that hangups are to be ignored (nohup). A handler would undo that.
-pub(crate) fn hangups_are_ignored() -> bool {
-    ignored().is_some_and(|mask| is_in(mask, SIGHUP))
 }
 
 /// The signals that commands are to find at their defaults: all but those that whoever started us had us ignore. Rust's
@@ -94,35 +76,9 @@ fn set_without(ignored: Option<u64>) -> SigSet {
     signals
 }
 
-fn is_in(mask: u64, signal: i32) -> bool {
-    mask & (1 << (signal - 1)) != 0
-}
-
-/// The mask of the signals that we ignore; bit n - 1 is signal n.
-fn ignored() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    ignored_according_to(&status)
-}
-
-/// What a `/proc/PID/status` says of that.
-fn ignored_according_to(status: &str) -> Option<u64> {
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_mask_of_ignored_signals_is_read() {
-        let status = "Name:\tsleep\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
-        assert_eq!(ignored_according_to(status), Some(0x1001));
-        assert_eq!(ignored_according_to("Name:\tsleep\n"), None);
-        assert!(is_in(0x1001, 1) && is_in(0x1001, 13) && !is_in(0x1001, 2));
-    }
 
     #[test]
     fn commands_ignore_what_we_were_told_to_and_nothing_else() {

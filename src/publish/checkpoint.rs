@@ -13,11 +13,11 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
-use super::digest::Digest;
+use super::input::digest::Digest;
+use super::input::reader::{Position, StartPosition};
+use super::input::records::Location;
+use super::input::survey::Survey;
 use super::options::Records;
-use super::reader::{Position, Start};
-use super::records::Place;
-use super::survey::Survey;
 use crate::reason::reason;
 
 /// The size of the record, in bytes: a disk sector.
@@ -51,7 +51,7 @@ struct Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confirmed {
     /// Where it stands.
-    pub(super) start: Start,
+    pub(super) start: StartPosition,
     /// What it is.
     pub(super) digest: Digest,
 }
@@ -124,13 +124,13 @@ impl Checkpoint {
     }
 
     /// Writes down that everything up to `place` is confirmed.
-    pub(super) fn save(&mut self, place: &Place) -> Result<()> {
+    pub(super) fn save(&mut self, location: &Location) -> Result<()> {
         self.write(Some(Confirmed {
-            start: Start {
-                input: place.origin.index,
-                position: place.position,
+            start: StartPosition {
+                input: location.origin.index,
+                position: location.position,
             },
-            digest: place.digest,
+            digest: location.digest,
         }))?;
         let now = Instant::now();
         if now >= self.next_sync {
@@ -141,9 +141,9 @@ impl Checkpoint {
     }
 
     /// Writes that down for good, if anything has been confirmed in this run.
-    pub(super) fn keep(&mut self, place: Option<&Place>) -> Result<()> {
-        if let Some(place) = place {
-            self.save(place)?;
+    pub(super) fn keep(&mut self, location: Option<&Location>) -> Result<()> {
+        if let Some(location) = location {
+            self.save(location)?;
         }
         self.sync()
     }
@@ -225,15 +225,15 @@ fn found(value: &Value) -> Option<Found> {
     (value["amqp-publish checkpoint"] == VERSION).then_some(())?;
     let confirmed = match &value["confirmed"] {
         Value::Null => None,
-        place => Some(Confirmed {
-            start: Start {
-                input: place["input"].as_u64()?,
+        location => Some(Confirmed {
+            start: StartPosition {
+                input: location["input"].as_u64()?,
                 position: Position {
-                    record: place["record"].as_u64()?,
-                    offset: place["offset"].as_u64()?,
+                    record: location["record"].as_u64()?,
+                    offset: location["offset"].as_u64()?,
                 },
             },
-            digest: unhex(&place["digest"])?,
+            digest: unhex(&location["digest"])?,
         }),
     };
     Some(Found {
@@ -266,7 +266,7 @@ mod tests {
 
     fn confirmed() -> Confirmed {
         Confirmed {
-            start: Start {
+            start: StartPosition {
                 input: u64::MAX,
                 position: Position {
                     record: u64::MAX,
@@ -279,12 +279,15 @@ mod tests {
 
     #[test]
     fn every_record_fits_and_is_read_as_it_was_written() {
-        for place in [None, Some(confirmed())] {
-            let bytes = record(SUBJECT, place);
+        for location in [None, Some(confirmed())] {
+            let bytes = record(SUBJECT, location);
             assert_eq!(bytes.len(), SIZE);
             let text = String::from_utf8(bytes).unwrap();
             let found = parse(&text, Path::new("c")).unwrap();
-            assert_eq!(found.for_subject(SUBJECT, Path::new("c")).unwrap(), place);
+            assert_eq!(
+                found.for_subject(SUBJECT, Path::new("c")).unwrap(),
+                location
+            );
         }
     }
 

@@ -15,8 +15,8 @@ use signal_hook::flag::register_conditional_shutdown;
 use signal_hook::iterator::Signals;
 
 use crate::broker::{Cutter, Session};
-use crate::signals::hangups_are_ignored;
 use crate::status::Status;
+use crate::system::signals::hangups_are_ignored;
 
 /// How long after a signal the broker may take to confirm what is on the way.
 const GRACE: Duration = Duration::from_secs(5);
@@ -44,11 +44,11 @@ pub(super) struct Caught {
 /// Hears of signals, and ends the session in time even while the tool waits for the broker.
 pub(super) struct Interrupts {
     signals: Receiver<i32>,
-    shared: Arc<Shared>,
+    shared: Arc<InterruptState>,
 }
 
 /// What the thread that hears of signals and the one that heeds them have in common.
-struct Shared {
+struct InterruptState {
     session: Mutex<Option<Cutter>>,
     is_heeded: AtomicBool,
     /// See [`Caught`].
@@ -81,7 +81,7 @@ impl Interrupts {
         } = caught;
         let (heard, receiver) = unbounded();
         at_once.store(false, Ordering::SeqCst);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(InterruptState {
             session: Mutex::default(),
             is_heeded: AtomicBool::new(false),
             at_once,
@@ -130,7 +130,7 @@ impl Drop for Interrupts {
     }
 }
 
-impl Shared {
+impl InterruptState {
     fn session(&self) -> std::sync::MutexGuard<'_, Option<Cutter>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }

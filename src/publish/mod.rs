@@ -32,8 +32,6 @@
 //! * `outcome`: what came of it.
 
 mod checkpoint;
-mod chunks;
-mod digest;
 mod driver;
 mod input;
 mod interrupts;
@@ -41,22 +39,18 @@ mod options;
 mod outcome;
 mod preparation;
 mod progress;
-mod reader;
-mod records;
 // Public for the simulator alone.
 #[doc(hidden)]
 pub mod run;
 mod screen;
-mod survey;
-mod template;
 
 use std::time::Instant;
 
 #[doc(hidden)]
-pub use chunks::cut_into_records;
+pub use input::cut_into_records;
 pub use input::{Input, Inputs, List, Terminator};
 pub use options::{
-    Address, Confirms, LineEnd, PublishOptions, Records, Routing, ShowProgress, Source,
+    Address, BodySource, Confirms, LineEnd, PublishOptions, Records, Routing, ShowProgress,
 };
 pub use outcome::{Ending, Outcome};
 pub use run::Tally;

@@ -12,7 +12,7 @@ use crate::message::Properties;
 #[derive(Clone, Debug)]
 pub struct PublishOptions {
     /// Where the bodies come from.
-    pub source: Source,
+    pub source: BodySource,
     /// Where the messages go.
     pub address: Address,
     /// The properties that all messages get. They win over those of an envelope.
@@ -29,21 +29,21 @@ pub struct PublishOptions {
 
 /// Where the bodies come from.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum BodySource {
     /// The command line: one message.
     Argument(Vec<u8>),
     /// Inputs, one after the other.
     Inputs(Inputs, Records),
 }
 
-impl Source {
+impl BodySource {
     /// Whether it is known to be one message.
     #[must_use]
     pub fn is_single_message(&self) -> bool {
         match self {
-            Source::Argument(_) => true,
-            Source::Inputs(Inputs::Named(names), Records::Whole) => names.len() == 1,
-            Source::Inputs(..) => false,
+            BodySource::Argument(_) => true,
+            BodySource::Inputs(Inputs::Named(names), Records::Whole) => names.len() == 1,
+            BodySource::Inputs(..) => false,
         }
     }
 }

@@ -72,8 +72,8 @@ impl Outcome {
         };
         let noun = if count == 1 { "message" } else { "messages" };
         match (&self.first_unconfirmed, self.confirms) {
-            (Some(place), Confirms::Awaited { .. }) => {
-                format!("{count} {noun} {state}; the first unconfirmed is {place}")
+            (Some(location), Confirms::Awaited { .. }) => {
+                format!("{count} {noun} {state}; the first unconfirmed is {location}")
             }
             _ => format!("{count} {noun} {state}"),
         }

@@ -2,16 +2,16 @@
 
 use super::checkpoint::{Checkpoint, Confirmed};
 use super::input::Inputs;
-use super::options::{Confirms, PublishOptions, Records, ShowProgress, Source};
-use super::reader::Start;
-use super::records::{Digests, RecordMaker};
-use super::survey::{self, Survey};
-use super::template::TemplateMaker;
+use super::input::reader::StartPosition;
+use super::input::records::{Digests, RecordMaker};
+use super::input::survey::{self, Survey};
+use super::input::template::TemplateMaker;
+use super::options::{BodySource, Confirms, PublishOptions, Records, ShowProgress};
 
 /// What is to be published, from where on, and how.
 pub(super) struct Preparation {
-    pub(super) source: Source,
-    pub(super) start: Start,
+    pub(super) source: BodySource,
+    pub(super) start: StartPosition,
     pub(super) maker: RecordMaker,
     pub(super) confirms: Confirms,
     pub(super) checkpoint: Option<Checkpoint>,
@@ -32,22 +32,22 @@ impl Preparation {
     pub(super) fn for_options(options: PublishOptions) -> anyhow::Result<Preparation> {
         let templates = TemplateMaker::new(&options)?;
         let (source, records, resumed) = match (options.source, &options.checkpoint) {
-            (Source::Argument(body), _) => (Source::Argument(body), Records::Whole, None),
-            (Source::Inputs(inputs, records), None) => {
-                (Source::Inputs(inputs, records), records, None)
+            (BodySource::Argument(body), _) => (BodySource::Argument(body), Records::Whole, None),
+            (BodySource::Inputs(inputs, records), None) => {
+                (BodySource::Inputs(inputs, records), records, None)
             }
-            (Source::Inputs(inputs, records), Some(path)) => {
+            (BodySource::Inputs(inputs, records), Some(path)) => {
                 // They are read twice: now, to see whether the checkpoint is theirs, and then to be published.
                 let inputs = inputs.rereadable()?;
                 let survey = Survey::of(&inputs)?;
                 let opened = Checkpoint::open(path, records, &survey)?;
-                (Source::Inputs(inputs, records), records, Some(opened))
+                (BodySource::Inputs(inputs, records), records, Some(opened))
             }
         };
         let (checkpoint, confirmed) = resumed.map_or((None, None), |(checkpoint, confirmed)| {
             (Some(checkpoint), confirmed)
         });
-        let start = confirmed.map_or(Start::BEGINNING, |confirmed| confirmed.start);
+        let start = confirmed.map_or(StartPosition::BEGINNING, |confirmed| confirmed.start);
         let digests = match checkpoint {
             Some(_) => Digests::Taken,
             None => Digests::NotNeeded,
@@ -55,7 +55,7 @@ impl Preparation {
         let digest = confirmed.map(|Confirmed { digest, .. }| digest);
         Ok(Preparation {
             extent: match &source {
-                Source::Inputs(inputs, _) if options.progress.is_shown() => {
+                BodySource::Inputs(inputs, _) if options.progress.is_shown() => {
                     Extent::of(inputs, start)
                 }
                 _ => Extent::default(),
@@ -71,7 +71,7 @@ impl Preparation {
 }
 
 impl Extent {
-    fn of(inputs: &Inputs, start: Start) -> Extent {
+    fn of(inputs: &Inputs, start: StartPosition) -> Extent {
         if !inputs.are_rereadable() {
             return Extent::default();
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amqp_tools::consume::run::{
-    Arrival, Connection, Copy, FromBroker, Id, Settlement, Subscription,
+    ConnectionId, Copy, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
 };
 
 use super::scenario::BrokerKind;
@@ -45,18 +45,18 @@ pub(super) struct Message {
 /// What was written to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    Consume(Subscription),
-    Cancel(Subscription),
+    Consume(SubscriptionId),
+    Cancel(SubscriptionId),
     Prefetch(u16),
     Count,
     /// The deliveries that it covers, and why they are acknowledged if they are.
-    Settle(Settlement, Vec<(Id, Why)>),
+    Settle(Settlement, Vec<(DeliveryId, Why)>),
     Close,
 }
 
 #[derive(Clone, Debug)]
 struct Consumer {
-    subscription: Subscription,
+    subscription: SubscriptionId,
     unsettled: usize,
     is_active: bool,
 }
@@ -64,7 +64,7 @@ struct Consumer {
 #[derive(Clone, Copy, Debug)]
 struct Unsettled {
     message: usize,
-    subscription: Subscription,
+    subscription: SubscriptionId,
 }
 
 /// A settlement on its way to the queue.
@@ -77,14 +77,14 @@ struct Command {
 /// The present connection, with its one channel.
 #[derive(Clone, Debug)]
 pub(super) struct Channel {
-    pub(super) number: Connection,
+    pub(super) number: ConnectionId,
     pub(super) outgoing: VecDeque<Sent>,
     pub(super) incoming: VecDeque<FromBroker>,
     consumers: Vec<Consumer>,
     prefetch: usize,
-    unsettled: BTreeMap<Id, Unsettled>,
+    unsettled: BTreeMap<DeliveryId, Unsettled>,
     /// Deliveries that the broker took back. To settle one breaks the connection.
-    taken_back: BTreeSet<Id>,
+    taken_back: BTreeSet<DeliveryId>,
     to_leader: VecDeque<Command>,
     pub(super) is_closed: bool,
 }
@@ -96,7 +96,7 @@ pub(super) enum Processed {
     /// The broker ended the connection with an error.
     Refused,
     /// A delivery was settled that is not there.
-    UnknownTag(Id),
+    UnknownTag(DeliveryId),
 }
 
 #[derive(Debug)]
@@ -187,7 +187,7 @@ impl Broker {
     }
 
     /// A connection is made.
-    pub(super) fn open(&mut self, number: Connection, prefetch: u16) {
+    pub(super) fn open(&mut self, number: ConnectionId, prefetch: u16) {
         self.channel = Some(Channel {
             number,
             outgoing: VecDeque::new(),
@@ -228,7 +228,7 @@ impl Broker {
                     return;
                 };
                 self.delivered.push(message);
-                let id = self.delivered.len() as Id;
+                let id = self.delivered.len() as DeliveryId;
                 consumer.unsettled += 1;
                 total += 1;
                 let unsettled = Unsettled {
@@ -247,7 +247,7 @@ impl Broker {
     }
 
     /// The message of a delivery.
-    pub(super) fn message_of(&self, id: Id) -> usize {
+    pub(super) fn message_of(&self, id: DeliveryId) -> usize {
         self.delivered[usize::try_from(id).unwrap_or(usize::MAX) - 1]
     }
 
@@ -305,7 +305,7 @@ impl Broker {
         Processed::GoesOn
     }
 
-    fn cancel(&mut self, subscription: Subscription) {
+    fn cancel(&mut self, subscription: SubscriptionId) {
         // The leader answers a cancel, so everything before has come to it.
         self.lead(usize::MAX);
         let Some(channel) = &mut self.channel else {
@@ -327,7 +327,7 @@ impl Broker {
         }
     }
 
-    fn settle(&mut self, settlement: Settlement, deliveries: &[(Id, Why)]) -> Processed {
+    fn settle(&mut self, settlement: Settlement, deliveries: &[(DeliveryId, Why)]) -> Processed {
         let Some(channel) = &mut self.channel else {
             return Processed::GoesOn;
         };
@@ -517,8 +517,8 @@ impl Broker {
     }
 }
 
-fn arrival(message: &Message, is_quorum: bool) -> Arrival {
-    Arrival {
+fn arrival(message: &Message, is_quorum: bool) -> DeliveryInfo {
+    DeliveryInfo {
         redelivered: message.redelivered,
         delivery_count: (is_quorum && message.count > 0).then_some(message.count),
         attempts: message.attempts,

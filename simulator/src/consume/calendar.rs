@@ -1,29 +1,31 @@
 //! What comes, and when.
 
+use std::time::Duration;
+
 use std::collections::BTreeMap;
 
-use amqp_tools::consume::run::{Connection, Copy, Id, Time};
+use amqp_tools::consume::run::{ConnectionId, Copy, DeliveryId};
 
 /// Something that comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pending {
     /// Connecting comes to its end.
-    Connected(Connection),
+    Connected(ConnectionId),
     /// The broker processes some of what was written.
-    Process(Connection),
+    Process(ConnectionId),
     /// The driver hears the next thing that the broker sent.
-    Incoming(Connection),
+    Incoming(ConnectionId),
     /// The leader of a quorum queue takes some settlements.
-    Leader(Connection),
+    Leader(ConnectionId),
     /// The answer to connection.close is waited for no longer.
-    CloseLimit(Connection),
+    CloseLimit(ConnectionId),
     /// A command ends, if this is still the plan.
-    CommandEnds(Id, u64),
+    CommandEnds(DeliveryId, u64),
     /// Lines are written.
     Write,
     /// A copy is in its queue.
-    CopyArrives(Id, Copy),
-    CopyAnswered(Id, bool),
+    CopyArrives(DeliveryId, Copy),
+    CopyAnswered(DeliveryId, bool),
     CountsAnswered,
     RivalWorks,
 }
@@ -31,17 +33,17 @@ pub(super) enum Pending {
 /// By time, and in the order in which it was added.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calendar {
-    entries: BTreeMap<(Time, u64), Pending>,
+    entries: BTreeMap<(Duration, u64), Pending>,
     added: u64,
 }
 
 impl Calendar {
-    pub(super) fn add(&mut self, then: Time, pending: Pending) {
+    pub(super) fn add(&mut self, then: Duration, pending: Pending) {
         self.added += 1;
         self.entries.insert((then, self.added), pending);
     }
 
-    pub(super) fn next(&self) -> Option<Time> {
+    pub(super) fn next(&self) -> Option<Duration> {
         self.entries.first_key_value().map(|((then, _), _)| *then)
     }
 

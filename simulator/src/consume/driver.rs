@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amqp_tools::consume::run::{
-    Action, Copy, Event, FromBroker, Id, RunWork, Settlement, Time, ToCommand,
+    Action, Copy, DeliveryId, Event, FromBroker, RunWork, Settlement, ToCommand,
 };
 use amqp_tools::status::Status;
 
@@ -124,7 +124,7 @@ impl Simulation<'_> {
         }
     }
 
-    fn start(&mut self, id: Id, answers: &mut Vec<Event>) {
+    fn start(&mut self, id: DeliveryId, answers: &mut Vec<Event>) {
         let trouble = self.scenario.trouble;
         if self.scenario.options.work == RunWork::Print {
             if self.is_writer_broken {
@@ -184,7 +184,7 @@ impl Simulation<'_> {
     }
 
     /// The command ends so, after so long, or never.
-    pub(super) fn plan_end(&mut self, id: Id, after: Time, end: Option<(Status, i32)>) {
+    pub(super) fn plan_end(&mut self, id: DeliveryId, after: Duration, end: Option<(Status, i32)>) {
         self.plans += 1;
         let plan = self.plans;
         if let Some(command) = self.commands.get_mut(&id) {
@@ -197,7 +197,7 @@ impl Simulation<'_> {
         }
     }
 
-    fn signal_command(&mut self, id: Id, signal: ToCommand) {
+    fn signal_command(&mut self, id: DeliveryId, signal: ToCommand) {
         let Some(command) = self.commands.get_mut(&id) else {
             return;
         };
@@ -233,7 +233,7 @@ impl Simulation<'_> {
         }
     }
 
-    pub(super) fn command_ends(&mut self, id: Id, plan: u64) -> Result<(), Failure> {
+    pub(super) fn command_ends(&mut self, id: DeliveryId, plan: u64) -> Result<(), Failure> {
         let Some(command) = self.commands.get(&id).filter(|one| one.plan == plan) else {
             return Ok(());
         };
@@ -251,7 +251,7 @@ impl Simulation<'_> {
             return Ok(());
         }
         let count = self.lines.len() - self.choices.index(self.lines.len());
-        let written: Vec<Id> = self.lines.drain(..count).collect();
+        let written: Vec<DeliveryId> = self.lines.drain(..count).collect();
         if !self.lines.is_empty() {
             let then = self.now + delay(self.choices, self.scenario.trouble.command_delay);
             self.calendar.add(then, Pending::Write);
@@ -262,7 +262,7 @@ impl Simulation<'_> {
         }
     }
 
-    fn copy(&mut self, id: Id, copy: Copy) {
+    fn copy(&mut self, id: DeliveryId, copy: Copy) {
         let trouble = self.scenario.trouble;
         let then = self.now + delay(self.choices, trouble.copy_delay);
         let fails = self.choices.chance(trouble.copy_fails);
@@ -279,7 +279,7 @@ impl Simulation<'_> {
         }
     }
 
-    pub(super) fn copy_answered(&mut self, id: Id, is_done: bool) -> Result<(), Failure> {
+    pub(super) fn copy_answered(&mut self, id: DeliveryId, is_done: bool) -> Result<(), Failure> {
         let result = if is_done {
             Ok(())
         } else {

@@ -12,7 +12,7 @@ mod scenario;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use amqp_tools::consume::run::{Connection, Event, FromBroker, Id, Run, Time, Trouble};
+use amqp_tools::consume::run::{ConnectionId, DeliveryId, Event, FromBroker, Run, Trouble};
 use amqp_tools::status::Status;
 
 use crate::choices::Choices;
@@ -24,16 +24,16 @@ use oracle::Oracle;
 use scenario::{Disturbance, Last, Scenario, delay};
 
 /// How long the close of a connection waits for its answer.
-const CLOSE_LIMIT: Time = Duration::from_secs(5);
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long connecting takes at most.
-const CONNECT_LIMIT: Time = Duration::from_secs(10);
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A run that only waits gets a signal after so long.
-const PATIENCE: Time = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// How long a run may take after its commands are told to end: SIGKILL, patience twice, the close.
-const END_AFTER_SIGNAL: Time = Duration::from_secs(21);
+const END_AFTER_SIGNAL: Duration = Duration::from_secs(21);
 
 /// So many events at most at one instant, and in a run.
 const MOST_AT_ONCE: u64 = 1_000;
@@ -91,26 +91,26 @@ struct Simulation<'world> {
     reached: &'world mut Reached,
     transcript: &'world mut Transcript,
     run: Run,
-    now: Time,
+    now: Duration,
     events: u64,
     events_at_once: u64,
     calendar: Calendar,
     disturbances: VecDeque<(u64, Disturbance)>,
     broker: Broker,
     wire: Wire,
-    connection: Connection,
+    connection: ConnectionId,
     /// The broker processes nothing more on the present connection.
     is_stuck: bool,
-    commands: BTreeMap<Id, Command>,
+    commands: BTreeMap<DeliveryId, Command>,
     plans: u64,
     /// Lines to be written.
-    lines: VecDeque<Id>,
+    lines: VecDeque<DeliveryId>,
     is_writer_broken: bool,
     oracle: Oracle,
     signals: u32,
-    calm_since: Option<Time>,
-    next_signal: Option<Time>,
-    must_end_by: Option<Time>,
+    calm_since: Option<Duration>,
+    next_signal: Option<Duration>,
+    must_end_by: Option<Duration>,
 }
 
 impl<'world> Simulation<'world> {
@@ -132,7 +132,7 @@ impl<'world> Simulation<'world> {
             reached,
             transcript,
             run,
-            now: Time::ZERO,
+            now: Duration::ZERO,
             events: 0,
             events_at_once: 0,
             calendar: Calendar::default(),
@@ -200,7 +200,7 @@ impl<'world> Simulation<'world> {
             }
         };
         if is_time_first {
-            return self.tell(Event::Time);
+            return self.tell(Event::Tick);
         }
         match self.calendar.take() {
             Some(pending) => self.happen(pending),
@@ -209,7 +209,7 @@ impl<'world> Simulation<'world> {
     }
 
     /// The time passes until then, or for longer where the tool was stopped.
-    fn wake_at(&mut self, then: Time) {
+    fn wake_at(&mut self, then: Duration) {
         let mut then = then;
         if !self.is_calm() && self.choices.chance(self.scenario.trouble.oversleeps) {
             let late = delay(self.choices, 6);
@@ -348,7 +348,7 @@ impl<'world> Simulation<'world> {
     fn heal(&mut self) {
         self.is_stuck = false;
         self.broker.rival_leaves();
-        let never_end: Vec<Id> = self
+        let never_end: Vec<DeliveryId> = self
             .commands
             .iter()
             .filter(|(_, command)| command.end.is_none() && !command.is_told_to_end)
@@ -452,14 +452,14 @@ impl<'world> Simulation<'world> {
         }
     }
 
-    fn is_present(&self, number: Connection) -> bool {
+    fn is_present(&self, number: ConnectionId) -> bool {
         self.broker
             .channel
             .as_ref()
             .is_some_and(|channel| channel.number == number)
     }
 
-    fn connected(&mut self, number: Connection) -> Result<(), Failure> {
+    fn connected(&mut self, number: ConnectionId) -> Result<(), Failure> {
         if self.wire != Wire::Connecting || number != self.connection {
             return Ok(());
         }

@@ -1,9 +1,12 @@
 //! What must hold, as seen from outside of the core: by what was delivered, run, copied and settled in the model.
 
+use std::time::Duration;
+
 use amqp_tools::consume::run::{
-    Action, Connection, Copy, Event, FromBroker, Id, Notice, RunWork, Settlement, Time, ToCommand,
+    Action, ConnectionId, Copy, DeliveryId, Event, FromBroker, Notice, RunWork, Settlement,
+    ToCommand,
 };
-use amqp_tools::consume::{Acknowledgement, Action as Policy, DeliveryLimit};
+use amqp_tools::consume::{Acknowledgement, DeliveryLimit, FailureAction as Policy};
 use amqp_tools::status::Status;
 
 use super::broker::Why;
@@ -52,7 +55,7 @@ pub(super) const MARKS: &[&str] = &[
 /// A delivery that the core was told of.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
-    connection: Connection,
+    connection: ConnectionId,
     is_running: bool,
     /// How often its command ended.
     runs: u32,
@@ -72,9 +75,9 @@ pub(super) struct Record {
 #[derive(Debug, Default)]
 pub(super) struct Oracle {
     records: Vec<Record>,
-    pub(super) unanswered_copies: Vec<Id>,
+    pub(super) unanswered_copies: Vec<DeliveryId>,
     pub(super) is_counting_unanswered: bool,
-    pub(super) last_signal: Option<Time>,
+    pub(super) last_signal: Option<Duration>,
     ended_commands: u64,
     logged: u64,
     /// Commands that succeeded while their delivery was theirs.
@@ -93,7 +96,7 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    fn record(&mut self, id: Id) -> Option<&mut Record> {
+    fn record(&mut self, id: DeliveryId) -> Option<&mut Record> {
         let index = usize::try_from(id).ok()?.checked_sub(1)?;
         self.records.get_mut(index)
     }
@@ -127,7 +130,7 @@ impl Simulation<'_> {
                         .mark("a copy is confirmed when its delivery is lost");
                 }
             }
-            Event::Time
+            Event::Tick
             | Event::Signal(_)
             | Event::CommandEnded { .. }
             | Event::CountsDeliveries(_) => {}
@@ -138,7 +141,7 @@ impl Simulation<'_> {
         match event {
             FromBroker::Delivered(id, ..) => {
                 // Those that never came are records of nothing.
-                while (self.oracle.records.len() as Id) < *id - 1 {
+                while (self.oracle.records.len() as DeliveryId) < *id - 1 {
                     self.oracle.records.push(Record {
                         is_forgotten: true,
                         ..Record::default()
@@ -180,7 +183,7 @@ impl Simulation<'_> {
         }
     }
 
-    fn note_written(&mut self, last: Id) {
+    fn note_written(&mut self, last: DeliveryId) {
         let mut any_is_lost = false;
         let (connection, wire) = (self.connection, self.wire);
         let count = usize::try_from(last).unwrap_or(0);
@@ -200,7 +203,7 @@ impl Simulation<'_> {
     }
 
     /// Whether the delivery's connection is gone, as far as the driver knows.
-    fn is_lost(&mut self, id: Id) -> bool {
+    fn is_lost(&mut self, id: DeliveryId) -> bool {
         let (connection, wire) = (self.connection, self.wire);
         self.oracle
             .record(id)
@@ -208,7 +211,7 @@ impl Simulation<'_> {
     }
 
     /// A command has ended.
-    pub(super) fn note_end(&mut self, id: Id, command: &Command, status: Status) {
+    pub(super) fn note_end(&mut self, id: DeliveryId, command: &Command, status: Status) {
         let is_lost = self.is_lost(id);
         let retries = self.scenario.retries();
         self.oracle.ended_commands += 1;
@@ -257,7 +260,7 @@ impl Simulation<'_> {
     pub(super) fn judge_action(
         &mut self,
         action: &Action,
-    ) -> Result<Option<Vec<(Id, Why)>>, Failure> {
+    ) -> Result<Option<Vec<(DeliveryId, Why)>>, Failure> {
         if let Some(id) = named(action) {
             self.judge_name(id, action)?;
         }
@@ -298,7 +301,7 @@ impl Simulation<'_> {
     }
 
     /// No delivery is named that was forgotten.
-    fn judge_name(&mut self, id: Id, action: &Action) -> Result<(), Failure> {
+    fn judge_name(&mut self, id: DeliveryId, action: &Action) -> Result<(), Failure> {
         match self.oracle.record(id) {
             Some(record) if !record.is_forgotten => Ok(()),
             _ => Err(failure("a forgotten delivery is never named", action)),
@@ -347,7 +350,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn judge_start(&mut self, id: Id) -> Result<(), Failure> {
+    fn judge_start(&mut self, id: DeliveryId) -> Result<(), Failure> {
         let jobs = self.scenario.jobs();
         let is_command = self.scenario.options.work != RunWork::Print;
         if self.signals > 0 {
@@ -383,7 +386,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn judge_signal(&mut self, id: Id, signal: ToCommand) -> Result<(), Failure> {
+    fn judge_signal(&mut self, id: DeliveryId, signal: ToCommand) -> Result<(), Failure> {
         let is_running = self
             .oracle
             .record(id)
@@ -397,7 +400,7 @@ impl Simulation<'_> {
         ))
     }
 
-    fn judge_copy(&mut self, id: Id, copy: Copy) -> Result<(), Failure> {
+    fn judge_copy(&mut self, id: DeliveryId, copy: Copy) -> Result<(), Failure> {
         let message = &self.broker.messages[self.broker.message_of(id)];
         let (counted, attempts) = (message.count, message.attempts.unwrap_or(0));
         let is_untried = matches!(copy, Copy::Park(_, None));
@@ -434,7 +437,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn judge_forget(&mut self, id: Id) -> Result<(), Failure> {
+    fn judge_forget(&mut self, id: DeliveryId) -> Result<(), Failure> {
         let prints = self.scenario.options.work == RunWork::Print;
         if let Some(record) = self.oracle.record(id) {
             record.is_forgotten = true;
@@ -457,9 +460,9 @@ impl Simulation<'_> {
     /// The deliveries that a settlement covers, and for what reason each is acknowledged.
     fn judge_settlement(
         &mut self,
-        id: Id,
+        id: DeliveryId,
         settlement: Settlement,
-    ) -> Result<Vec<(Id, Why)>, Failure> {
+    ) -> Result<Vec<(DeliveryId, Why)>, Failure> {
         if self.wire != Wire::Open {
             return Err(Failure::of(
                 "only an open connection is told",
@@ -498,7 +501,12 @@ impl Simulation<'_> {
         Ok(covered)
     }
 
-    fn judge_one(&self, id: Id, record: Record, settlement: Settlement) -> Result<Why, Failure> {
+    fn judge_one(
+        &self,
+        id: DeliveryId,
+        record: Record,
+        settlement: Settlement,
+    ) -> Result<Why, Failure> {
         let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         let prints = self.scenario.options.work == RunWork::Print;
         // One that was told to end may have run too long.
@@ -693,7 +701,7 @@ impl Simulation<'_> {
     fn done_on_arrival(&self) -> u64 {
         let is_done = |(index, record): &(usize, &Record)| {
             let has_succeeded = record.is_written || record.last == Some(Status::SUCCESS);
-            let message = self.broker.message_of(*index as Id + 1);
+            let message = self.broker.message_of(*index as DeliveryId + 1);
             has_succeeded && self.broker.messages[message].gone.is_some()
         };
         let done = self.oracle.records.iter().enumerate().filter(is_done);
@@ -707,7 +715,7 @@ impl Simulation<'_> {
 }
 
 /// The delivery that an action is about.
-fn named(action: &Action) -> Option<Id> {
+fn named(action: &Action) -> Option<DeliveryId> {
     match action {
         Action::Settle(id, _)
         | Action::Start { id, .. }

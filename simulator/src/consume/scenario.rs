@@ -3,9 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use amqp_tools::consume::run::{RunOptions, RunWork, Time};
+use amqp_tools::consume::run::{RunOptions, RunWork};
 use amqp_tools::consume::{
-    Acknowledgement, Action, AttemptLimit, DeliveryLimit, FailurePolicy, Idle, Rule,
+    Acknowledgement, AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Idle, Rule,
 };
 use amqp_tools::status::Status;
 
@@ -124,7 +124,7 @@ impl Scenario {
     }
 
     /// What the options say of a failed message: the action for its status.
-    pub(super) fn action_for(&self, status: Status) -> Action {
+    pub(super) fn action_for(&self, status: Status) -> FailureAction {
         let failure = &self.options.failure;
         let names = |rule: &&Rule| {
             rule.statuses
@@ -155,7 +155,7 @@ impl Scenario {
 }
 
 /// One of the delays up to this index.
-pub(super) fn delay(choices: &mut Choices, slowest: u64) -> Time {
+pub(super) fn delay(choices: &mut Choices, slowest: u64) -> Duration {
     let index = choices.below(slowest + 1);
     Duration::from_millis(DELAYS[usize::try_from(index).unwrap_or(0)])
 }
@@ -225,16 +225,19 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
     };
     FailurePolicy {
         action: choices.one_of(&[
-            Action::Requeue,
-            Action::Requeue,
-            Action::Requeue,
-            Action::Reject,
-            Action::Ack,
+            FailureAction::Requeue,
+            FailureAction::Requeue,
+            FailureAction::Requeue,
+            FailureAction::Reject,
+            FailureAction::Ack,
         ]),
         rules: if choices.below(2) == 0 {
             Vec::new()
         } else {
-            vec![rule(65, Action::Reject), rule(66, Action::Ack)]
+            vec![
+                rule(65, FailureAction::Reject),
+                rule(66, FailureAction::Ack),
+            ]
         },
         attempts,
         delivery_limit: choices.one_of(limits),

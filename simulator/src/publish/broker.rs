@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amqp_tools::broker::{Confirmation, Numbers};
-use amqp_tools::publish::run::{FromBroker, Id};
+use amqp_tools::publish::run::{FromBroker, RecordId};
 
 use super::scenario::Scenario;
 use crate::choices::Choices;
@@ -14,7 +14,7 @@ use crate::reached::Reached;
 #[derive(Clone, Debug)]
 pub(super) struct Broker {
     /// The records that reached their queue, or that nobody wanted to have reached one.
-    pub(super) held: BTreeSet<Id>,
+    pub(super) held: BTreeSet<RecordId>,
     pub(super) queue_is_there: bool,
     pub(super) is_full: bool,
     rejects_before_returning: bool,
@@ -25,17 +25,17 @@ pub(super) struct Broker {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wire {
     /// What was published on it, in order: the first has the number 1.
-    pub(super) published: Vec<Id>,
+    pub(super) published: Vec<RecordId>,
     /// How many of them the broker has handled.
     pub(super) handled: usize,
     /// What the broker has not yet said of what it handled.
     pending: BTreeMap<u64, Verdict>,
     confirms: VecDeque<(u32, Confirmation)>,
-    returns: VecDeque<(u32, Id)>,
+    returns: VecDeque<(u32, RecordId)>,
     /// Counts confirms and returns in the order in which they were said.
     said: u32,
     /// The messages that an acknowledgement was told for while their queue had them.
-    pub(super) told_held: BTreeSet<Id>,
+    pub(super) told_held: BTreeSet<RecordId>,
     /// The numbers of messages that were handled well.
     reached_queue: BTreeSet<u64>,
     pub(super) is_deaf: bool,
@@ -95,7 +95,7 @@ impl Broker {
 }
 
 impl Wire {
-    fn say_returned(&mut self, id: Id) {
+    fn say_returned(&mut self, id: RecordId) {
         self.said += 1;
         self.returns.push_back((self.said, id));
     }
@@ -149,7 +149,7 @@ impl Wire {
         }
     }
 
-    fn id_of(&self, number: u64) -> Id {
+    fn id_of(&self, number: u64) -> RecordId {
         let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
         self.published.get(index).copied().unwrap_or_default()
     }
@@ -196,7 +196,7 @@ impl Wire {
 }
 
 /// The record with this number.
-pub(super) fn planned(scenario: &Scenario, id: Id) -> &super::scenario::Planned {
+pub(super) fn planned(scenario: &Scenario, id: RecordId) -> &super::scenario::Planned {
     let index = usize::try_from(id - 1).unwrap_or(usize::MAX);
     &scenario.records[index]
 }

@@ -1,6 +1,6 @@
 //! What the driver does: tells the core, carries out what it says, and tells it what failed.
 
-use amqp_tools::publish::run::{Action, Event, FromBroker, Id};
+use amqp_tools::publish::run::{Action, Event, FromBroker, RecordId};
 
 use super::broker::{self, Wire};
 use super::{CLOSE_LIMIT, Link, Simulation};
@@ -91,20 +91,20 @@ impl Simulation<'_> {
                 self.reached.mark("the queue is asked for");
                 self.question = Some(*id);
             }
-            Action::SavePlace(id) => {
+            Action::SaveCheckpoint(id) => {
                 if self.write_checkpoint(*id) {
                     self.reached.mark("the place is saved while publishing");
                 } else {
                     self.reached.mark("a checkpoint fails while publishing");
-                    answers.push(Event::CannotSavePlace("the disk is full".to_owned()));
+                    answers.push(Event::CannotSaveCheckpoint("the disk is full".to_owned()));
                 }
             }
-            Action::KeepPlace => {
+            Action::SyncCheckpoint => {
                 let answer = if self.write_checkpoint(self.run.first_unconfirmed() - 1) {
-                    Event::PlaceKept
+                    Event::CheckpointSynced
                 } else {
                     self.reached.mark("a checkpoint fails at the end");
-                    Event::CannotSavePlace("the disk is full".to_owned())
+                    Event::CannotSaveCheckpoint("the disk is full".to_owned())
                 };
                 answers.push(answer);
             }
@@ -113,7 +113,7 @@ impl Simulation<'_> {
     }
 
     /// False: it cannot be written.
-    pub(super) fn write_checkpoint(&mut self, id: Id) -> bool {
+    pub(super) fn write_checkpoint(&mut self, id: RecordId) -> bool {
         if self.choices.chance(self.scenario.trouble.checkpoint_fails) {
             self.oracle.is_checkpoint_broken = true;
             return false;
@@ -122,9 +122,9 @@ impl Simulation<'_> {
         true
     }
 
-    pub(super) fn publish(&mut self, id: Id) {
+    pub(super) fn publish(&mut self, id: RecordId) {
         let told = broker::planned(&self.scenario, id).told;
-        let is_alike = |other: &Id| {
+        let is_alike = |other: &RecordId| {
             *other != id
                 && broker::planned(&self.scenario, *other).told.fingerprint == told.fingerprint
         };

@@ -13,7 +13,7 @@ mod trouble;
 
 use std::time::Duration;
 
-use amqp_tools::publish::run::{Connection, Id, Run, Time};
+use amqp_tools::publish::run::{ConnectionId, RecordId, Run};
 
 use crate::choices::Choices;
 use crate::reached::Reached;
@@ -29,13 +29,13 @@ const SURPRISING_STEPS: u32 = 80;
 const CALM_STEPS: u32 = 400;
 
 /// How long the close of a connection waits for its answer.
-const CLOSE_LIMIT: Time = Duration::from_secs(5);
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A run that only waits gets a signal after so long.
-const PATIENCE: Time = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// How long a run may take after its last signal: the grace, the close, and nothing else.
-const END_AFTER_SIGNAL: Time = Duration::from_secs(11);
+const END_AFTER_SIGNAL: Duration = Duration::from_secs(11);
 
 const SIGTERM: i32 = 15;
 
@@ -114,7 +114,7 @@ enum Link {
     /// Everything was published, and the broker owes the answer to a question.
     CatchingUp(Wire),
     /// The broker owes the answer to connection.close since then.
-    Closing(Wire, Time),
+    Closing(Wire, Duration),
 }
 
 impl Link {
@@ -139,18 +139,18 @@ struct Simulation<'world> {
     reached: &'world mut Reached,
     transcript: &'world mut Transcript,
     run: Run,
-    now: Time,
+    now: Duration,
     events: u64,
     broker: Broker,
     link: Link,
-    connection: Connection,
+    connection: ConnectionId,
     /// What was sent comes to nothing: the connection has ended, and the core is not told yet.
     is_draining: bool,
-    question: Option<Id>,
+    question: Option<RecordId>,
     oracle: Oracle,
-    last_signal: Option<Time>,
+    last_signal: Option<Duration>,
     /// How much later than it was due the core was woken since the last signal: the tool was stopped meanwhile.
-    overslept: Time,
+    overslept: Duration,
     is_calm: bool,
     was_sent_again: bool,
     breaks: u32,
@@ -186,7 +186,7 @@ impl<'world> Simulation<'world> {
             reached,
             transcript,
             run,
-            now: Time::ZERO,
+            now: Duration::ZERO,
             events: 0,
             link: Link::Connecting,
             connection: 1,
@@ -194,7 +194,7 @@ impl<'world> Simulation<'world> {
             question: None,
             oracle: Oracle::default(),
             last_signal: None,
-            overslept: Time::ZERO,
+            overslept: Duration::ZERO,
             is_calm: false,
             was_sent_again: false,
             breaks: 0,
@@ -257,7 +257,7 @@ impl<'world> Simulation<'world> {
     }
 
     /// Nothing happens by itself any more: the time passes, or a signal comes.
-    fn wait_calmly(&mut self, began: Time) -> Result<(), Failure> {
+    fn wait_calmly(&mut self, began: Duration) -> Result<(), Failure> {
         let is_over = self.now >= began + PATIENCE;
         match (self.next_time(), self.last_signal) {
             (Some(time), Some(_)) => self.let_time_pass_until(time),
@@ -288,7 +288,7 @@ impl<'world> Simulation<'world> {
     }
 
     /// When something comes to pass by the time alone.
-    fn next_time(&self) -> Option<Time> {
+    fn next_time(&self) -> Option<Duration> {
         let close = match &self.link {
             Link::Closing(_, since) => Some(*since + CLOSE_LIMIT),
             _ => None,

@@ -1,6 +1,6 @@
 //! What must hold, seen from outside the core.
 
-use amqp_tools::publish::run::{Action, Ended, Id, Run};
+use amqp_tools::publish::run::{Action, Ended, RecordId, Run};
 
 use super::broker::{Broker, Wire, planned};
 use super::scenario::{InputEnd, Scenario};
@@ -13,12 +13,12 @@ const BYTES_IN_FLIGHT: usize = 16 << 20;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Oracle {
     /// The records that an acknowledgement was told for while their queue had them.
-    told_held: std::collections::BTreeSet<Id>,
-    published: std::collections::BTreeSet<Id>,
+    told_held: std::collections::BTreeSet<RecordId>,
+    published: std::collections::BTreeSet<RecordId>,
     /// A message was told to have been returned or rejected.
     pub(super) is_refused: bool,
     pub(super) signals: u32,
-    pub(super) checkpoint: Id,
+    pub(super) checkpoint: RecordId,
     pub(super) is_checkpoint_broken: bool,
     /// How many records the core was given.
     pub(super) read: u64,
@@ -57,14 +57,14 @@ impl Oracle {
             Action::Connect(..) if self.is_refused => {
                 return fail("nothing is sent again after a refusal", String::new());
             }
-            Action::SavePlace(id) => Self::judge_place(*id, broker)?,
-            Action::KeepPlace => Self::judge_place(run.first_unconfirmed() - 1, broker)?,
+            Action::SaveCheckpoint(id) => Self::judge_place(*id, broker)?,
+            Action::SyncCheckpoint => Self::judge_place(run.first_unconfirmed() - 1, broker)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn judge_place(id: Id, broker: &Broker) -> Verdict {
+    fn judge_place(id: RecordId, broker: &Broker) -> Verdict {
         match (1..=id).find(|id| !broker.held.contains(id)) {
             Some(missing) => fail(
                 "the checkpoint is never beyond what the queue has",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use amqp_tools::publish::run::{Record, RunOptions};
+use amqp_tools::publish::run::{RecordInfo, RunOptions};
 
 use crate::choices::Choices;
 
@@ -26,7 +26,7 @@ pub(super) struct Scenario {
 /// A record to be published.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Planned {
-    pub(super) told: Record,
+    pub(super) told: RecordInfo,
     /// Whether there is a queue for it as long as the queue is there.
     pub(super) has_queue: bool,
 }
@@ -113,7 +113,7 @@ impl Planned {
         let body = if choices.chance(20) { 0 } else { number + 1 };
         let fingerprint = body * 2 + u64::from(has_queue);
         Planned {
-            told: Record {
+            told: RecordInfo {
                 length: choices.one_of(&[1, 1, 1, 1, 9 * MIB, 17 * MIB]),
                 input_length: 1,
                 fingerprint: (!choices.chance(10)).then_some(fingerprint),

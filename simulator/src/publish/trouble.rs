@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amqp_tools::publish::run::{Event, FromBroker, Time, Trouble};
+use amqp_tools::publish::run::{Event, FromBroker, Trouble};
 
 use super::broker::Wire;
 use super::{CLOSE_LIMIT, Link, SIGTERM, Simulation};
@@ -58,7 +58,7 @@ impl Simulation<'_> {
     pub(super) fn signal(&mut self) -> Result<(), Failure> {
         self.oracle.signals += 1;
         self.last_signal = Some(self.now);
-        self.overslept = Time::ZERO;
+        self.overslept = Duration::ZERO;
         let is_on_the_way = self.run.in_doubt() > 0;
         self.reached.mark(match &self.link {
             _ if self.oracle.signals > 1 => "a second signal",
@@ -126,7 +126,7 @@ impl Simulation<'_> {
         self.let_time_pass_until(time)
     }
 
-    pub(super) fn let_time_pass_until(&mut self, time: Time) -> Result<(), Failure> {
+    pub(super) fn let_time_pass_until(&mut self, time: Duration) -> Result<(), Failure> {
         if let Some(due) = self.next_time() {
             self.overslept += time.saturating_sub(due.max(self.now));
         }
@@ -137,6 +137,6 @@ impl Simulation<'_> {
             self.link = Link::None;
             return self.lose("the close was not answered", true);
         }
-        self.tell(Event::Time)
+        self.tell(Event::Tick)
     }
 }

@@ -1,7 +1,7 @@
 //! A connection to the broker, used by a thread of its own: amiquip's calls wait for their answers, and the loop must hear of
 //! signals and commands meanwhile.
 //!
-//! The loop sends [`Order`]s and gets [`Answer`]s; what subscriptions bring it reads itself.
+//! The loop sends [`Request`]s and gets [`Reply`]s; what subscriptions bring it reads itself.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,17 +12,17 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::broker::{
     self, Arrival, ConnectOptions, Cutter, Deliveries, Error, Lifeline, QueueDeclaration, Server,
-    Session, Subscription as Subscribed, Unsettled,
+    Session, Subscription, Unsettled,
 };
-use crate::console::say;
-use crate::consume::options::{ConsumeOptions, Source};
-use crate::consume::run::{Connection as Number, Settlement, Subscription, Trouble};
-use crate::doorbell::{Doorbell, Messenger};
+use crate::consume::options::{ConsumeOptions, SourceQueue};
+use crate::consume::run::{ConnectionId, Settlement, SubscriptionId, Trouble};
+use crate::system::stderr::say;
+use crate::system::waker::{Waker, WakingSender};
 
 /// What the thread is to do.
-pub(super) enum Order {
-    Subscribe(Subscription),
-    Unsubscribe(Subscription),
+pub(super) enum Request {
+    Subscribe(SubscriptionId),
+    Unsubscribe(SubscriptionId),
     Prefetch(u16),
     CountReady,
     Settle(Unsettled, Settlement),
@@ -32,10 +32,10 @@ pub(super) enum Order {
 }
 
 /// What it has to tell.
-pub(super) enum Answer {
+pub(super) enum Reply {
     Connected(Opened),
-    Subscribed(Subscription, Deliveries),
-    Unsubscribed(Subscription),
+    Subscribed(SubscriptionId, Deliveries),
+    Unsubscribed(SubscriptionId),
     Ready(u32),
     Closed,
     Lost(Trouble),
@@ -53,64 +53,64 @@ pub(super) struct Opened {
 /// What the loop hears.
 pub(super) enum Heard {
     Connected(Opened),
-    Subscribed(Subscription),
-    Unsubscribed(Subscription),
-    Delivered(Subscription, Box<broker::Delivery>),
-    Cancelled(Subscription),
+    Subscribed(SubscriptionId),
+    Unsubscribed(SubscriptionId),
+    Delivered(SubscriptionId, Box<broker::Delivery>),
+    Cancelled(SubscriptionId),
     Ready(u32),
     Closed,
     Lost(Trouble),
 }
 
 /// The loop's end of a connection.
-pub(super) struct Connection {
-    pub(super) number: Number,
-    orders: Sender<Order>,
-    answers: Receiver<Answer>,
-    sources: BTreeMap<Subscription, Deliveries>,
+pub(super) struct ConnectionHandle {
+    pub(super) number: ConnectionId,
+    requests: Sender<Request>,
+    replies: Receiver<Reply>,
+    sources: BTreeMap<SubscriptionId, Deliveries>,
     lifeline: Option<Lifeline>,
     cutter: Option<Cutter>,
     has_asked_why: bool,
     /// The answer behind what must be heard first.
-    next_answer: Option<Answer>,
+    next_reply: Option<Reply>,
 }
 
-impl Connection {
+impl ConnectionHandle {
     /// Begins to connect, after a pause.
     pub(super) fn begin(
-        number: Number,
+        number: ConnectionId,
         pause: Duration,
         connect: &ConnectOptions,
         options: &ConsumeOptions,
-        doorbell: &Doorbell,
-    ) -> io::Result<Connection> {
-        let (orders, to_do) = unbounded();
-        let (answers, heard) = Messenger::to(doorbell);
-        let worker = Worker {
+        waker: &Waker,
+    ) -> io::Result<ConnectionHandle> {
+        let (requests, to_do) = unbounded();
+        let (replies, heard) = WakingSender::new(waker);
+        let worker = ConnectionThread {
             connect: connect.clone(),
             options: options.clone(),
-            doorbell: doorbell.clone(),
-            orders: to_do,
-            answers,
+            waker: waker.clone(),
+            requests: to_do,
+            replies,
         };
         thread::Builder::new()
             .name("broker".to_owned())
             .spawn(move || worker.work(pause))?;
-        Ok(Connection {
+        Ok(ConnectionHandle {
             number,
-            orders,
-            answers: heard,
+            requests,
+            replies: heard,
             sources: BTreeMap::new(),
             lifeline: None,
             cutter: None,
             has_asked_why: false,
-            next_answer: None,
+            next_reply: None,
         })
     }
 
-    pub(super) fn order(&self, order: Order) {
+    pub(super) fn request(&self, request: Request) {
         // If the thread has ended, it has said why.
-        let _ = self.orders.send(order);
+        let _ = self.requests.send(request);
     }
 
     /// Ends the connection at once, whatever its thread waits for.
@@ -122,30 +122,30 @@ impl Connection {
 
     /// The next thing that has come, without waiting.
     pub(super) fn next(&mut self) -> Option<Heard> {
-        if self.next_answer.is_none() {
-            self.next_answer = self.answers.try_recv().ok();
+        if self.next_reply.is_none() {
+            self.next_reply = self.replies.try_recv().ok();
         }
         // What a subscription brought came before the answer to its cancel.
         if let Some(heard) = self.next_arrival() {
             return Some(heard);
         }
-        match self.next_answer.take()? {
-            Answer::Connected(mut opened) => {
+        match self.next_reply.take()? {
+            Reply::Connected(mut opened) => {
                 self.cutter = Some(opened.cutter.clone());
                 self.lifeline = opened.lifeline.take();
                 Some(Heard::Connected(opened))
             }
-            Answer::Subscribed(number, deliveries) => {
+            Reply::Subscribed(number, deliveries) => {
                 self.sources.insert(number, deliveries);
                 Some(Heard::Subscribed(number))
             }
-            Answer::Unsubscribed(number) => {
+            Reply::Unsubscribed(number) => {
                 self.sources.remove(&number);
                 Some(Heard::Unsubscribed(number))
             }
-            Answer::Ready(count) => Some(Heard::Ready(count)),
-            Answer::Closed => Some(Heard::Closed),
-            Answer::Lost(trouble) => Some(Heard::Lost(trouble)),
+            Reply::Ready(count) => Some(Heard::Ready(count)),
+            Reply::Closed => Some(Heard::Closed),
+            Reply::Lost(trouble) => Some(Heard::Lost(trouble)),
         }
     }
 
@@ -178,61 +178,61 @@ impl Connection {
             && !self.has_asked_why
         {
             self.has_asked_why = true;
-            self.order(Order::Explain(error));
+            self.request(Request::Explain(error));
         }
         None
     }
 }
 
 /// The thread.
-struct Worker {
+struct ConnectionThread {
     connect: ConnectOptions,
     options: ConsumeOptions,
-    doorbell: Doorbell,
-    orders: Receiver<Order>,
-    answers: Messenger<Answer>,
+    waker: Waker,
+    requests: Receiver<Request>,
+    replies: WakingSender<Reply>,
 }
 
 /// How the use of a session ended.
-enum End {
+enum SessionEnd {
     Close,
     Abandoned,
     Broken(Error),
 }
 
-impl Worker {
+impl ConnectionThread {
     fn work(&self, pause: Duration) {
         thread::sleep(pause);
         match Session::open_with_prefetch(&self.connect, self.options.prefetch) {
             Ok(session) => self.use_session(session),
-            Err(error) => self.tell(Answer::Lost(trouble(&error))),
+            Err(error) => self.tell(Reply::Lost(trouble(&error))),
         }
     }
 
-    fn tell(&self, answer: Answer) {
+    fn tell(&self, reply: Reply) {
         // If the loop has gone on, nobody wants to know.
-        let _ = self.answers.send(answer);
+        let _ = self.replies.send(reply);
     }
 
     fn use_session(&self, session: Session) {
         let prepared = self.prepare(&session);
-        let end = prepared.map_or_else(End::Broken, |queue| self.obey(&session, &queue));
+        let end = prepared.map_or_else(SessionEnd::Broken, |queue| self.obey(&session, &queue));
         match end {
-            End::Abandoned => {}
-            End::Close => match session.close() {
-                Ok(()) => self.tell(Answer::Closed),
-                Err(error) => self.tell(Answer::Lost(trouble(&error))),
+            SessionEnd::Abandoned => {}
+            SessionEnd::Close => match session.close() {
+                Ok(()) => self.tell(Reply::Closed),
+                Err(error) => self.tell(Reply::Lost(trouble(&error))),
             },
-            End::Broken(Error::Lost { context, .. }) => {
+            SessionEnd::Broken(Error::Lost { context, .. }) => {
                 let error = session.autopsy(context);
-                self.tell(Answer::Lost(trouble(&error)));
+                self.tell(Reply::Lost(trouble(&error)));
             }
-            End::Broken(error) => self.tell(Answer::Lost(trouble(&error))),
+            SessionEnd::Broken(error) => self.tell(Reply::Lost(trouble(&error))),
         }
     }
 
     fn prepare(&self, session: &Session) -> broker::Result<String> {
-        session.ring_for_news(&self.doorbell);
+        session.ring_for_news(&self.waker);
         let queue = prepare_queue(session, &self.options.source)?;
         if let Some(park) = self.options.failure.parking_queue() {
             // Better now than when the first message is to go there.
@@ -241,7 +241,7 @@ impl Worker {
         if self.options.limit == Some(0) {
             session.look_at_queue(&queue)?;
         }
-        self.tell(Answer::Connected(Opened {
+        self.tell(Reply::Connected(Opened {
             queue: queue.clone(),
             server: session.server(),
             lifeline: Some(session.lifeline()?),
@@ -250,44 +250,44 @@ impl Worker {
         Ok(queue)
     }
 
-    fn obey(&self, session: &Session, queue: &str) -> End {
+    fn obey(&self, session: &Session, queue: &str) -> SessionEnd {
         let mut subscriptions = BTreeMap::new();
-        for order in &self.orders {
-            let result = match order {
-                Order::Close => return End::Close,
-                Order::Explain(error) => Err(error.unwrap_or_else(broken)),
-                order => self.carry_out(order, session, queue, &mut subscriptions),
+        for request in &self.requests {
+            let result = match request {
+                Request::Close => return SessionEnd::Close,
+                Request::Explain(error) => Err(error.unwrap_or_else(broken)),
+                request => self.carry_out(request, session, queue, &mut subscriptions),
             };
             if let Err(error) = result {
-                return End::Broken(error);
+                return SessionEnd::Broken(error);
             }
         }
-        End::Abandoned
+        SessionEnd::Abandoned
     }
 
     fn carry_out<'session>(
         &self,
-        order: Order,
+        request: Request,
         session: &'session Session,
         queue: &str,
-        subscriptions: &mut BTreeMap<Subscription, Subscribed<'session>>,
+        subscriptions: &mut BTreeMap<SubscriptionId, Subscription<'session>>,
     ) -> broker::Result<()> {
-        match order {
-            Order::Subscribe(number) => {
+        match request {
+            Request::Subscribe(number) => {
                 let subscribed = session.subscribe(queue)?;
-                self.tell(Answer::Subscribed(number, subscribed.deliveries()));
+                self.tell(Reply::Subscribed(number, subscribed.deliveries()));
                 subscriptions.insert(number, subscribed);
             }
-            Order::Unsubscribe(number) => {
+            Request::Unsubscribe(number) => {
                 if let Some(subscribed) = subscriptions.remove(&number) {
                     subscribed.cancel()?;
                 }
-                self.tell(Answer::Unsubscribed(number));
+                self.tell(Reply::Unsubscribed(number));
             }
-            Order::Prefetch(count) => session.set_prefetch(count)?,
-            Order::CountReady => self.tell(Answer::Ready(session.look_at_queue(queue)?.messages)),
-            Order::Settle(unsettled, settlement) => settle(session, unsettled, settlement)?,
-            Order::Close | Order::Explain(_) => {}
+            Request::Prefetch(count) => session.set_prefetch(count)?,
+            Request::CountReady => self.tell(Reply::Ready(session.look_at_queue(queue)?.messages)),
+            Request::Settle(unsettled, settlement) => settle(session, unsettled, settlement)?,
+            Request::Close | Request::Explain(_) => {}
         }
         Ok(())
     }
@@ -305,10 +305,10 @@ fn settle(session: &Session, unsettled: Unsettled, settlement: Settlement) -> br
 }
 
 /// The queue's name, once it stands as asked.
-fn prepare_queue(session: &Session, source: &Source) -> broker::Result<String> {
+fn prepare_queue(session: &Session, source: &SourceQueue) -> broker::Result<String> {
     let (name, exclusive, bindings) = match source {
-        Source::Existing(name) => return Ok(name.clone()),
-        Source::Declared {
+        SourceQueue::Existing(name) => return Ok(name.clone()),
+        SourceQueue::Declared {
             name,
             exclusive,
             bindings,

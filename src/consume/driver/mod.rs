@@ -1,9 +1,8 @@
 //! The driver of a [`Run`]: waits, makes events of what has come, and carries out the actions.
 //!
-//! One thread, the loop, does that; it polls a file of signals and a doorbell that everybody else rings. It never waits for the
+//! One thread, the loop, does that; it polls a file of signals and a waker that everybody else rings. It never waits for the
 //! broker, standard output or a file: `connection`, `printer` and `republisher` are threads that may.
 
-mod children;
 mod connection;
 mod notice;
 mod printer;
@@ -17,25 +16,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::SIGCHLD;
 
-use super::command::{Launcher, StartFailure};
-use super::environment::{Telling, delivery_count};
-use super::joblog::{Joblog, Line, Start};
-use super::options::{CommandWork, ConsumeOptions, Source, Work};
-use super::reissue;
+use super::joblog::{CommandStart, Joblog, Line};
+use super::options::{CommandWork, ConsumeOptions, SourceQueue, Work};
+use super::process::children::Children;
+use super::process::command::{Launcher, StartFailure};
+use super::process::environment::{Telling, delivery_count};
+use super::republish;
 use super::run::{
-    Action, Arrival, Copy, Event, FromBroker, Id, Run, RunOptions, RunWork, Settlement, Trouble,
+    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork,
+    Settlement, Trouble,
 };
-use super::signals::{Notice, Notices};
+use super::signals::SignalQueue;
 use crate::broker::{ConnectOptions, Delivery, DeliveryCount, Server, Unsettled};
-use crate::console::say;
-use crate::doorbell::Doorbell;
 use crate::envelope;
 use crate::message::Message;
 use crate::reason::reason;
 use crate::status::Status;
-use children::Children;
-use connection::{Connection, Heard, Order};
+use crate::system::stderr::say;
+use crate::system::waker::Waker;
+use connection::{ConnectionHandle, Heard, Request};
 use printer::Printer;
 use republisher::{Report, Republisher};
 
@@ -53,14 +54,14 @@ const HASHED: usize = 4096;
 pub(super) struct Driver {
     options: ConsumeOptions,
     connect: ConnectOptions,
-    signals: Notices,
+    signals: SignalQueue,
     /// Rung by whoever else has something for the loop.
-    doorbell: Doorbell,
+    waker: Waker,
     began: Instant,
-    connection: Option<Connection>,
+    connection: Option<ConnectionHandle>,
     queue: String,
-    deliveries: BTreeMap<Id, InHand>,
-    latest: Id,
+    deliveries: BTreeMap<DeliveryId, OpenDelivery>,
+    latest: DeliveryId,
     children: Children,
     commands_started: u64,
     /// Absent until there is a command to start.
@@ -73,7 +74,7 @@ pub(super) struct Driver {
 }
 
 /// A delivery that the core has not forgotten.
-struct InHand {
+struct OpenDelivery {
     message: Message,
     /// Shared with whoever feeds it to a command.
     body: Arc<Vec<u8>>,
@@ -82,27 +83,27 @@ struct InHand {
     /// The right to settle it, until that is used.
     unsettled: Option<Unsettled>,
     /// When its command was started the last time.
-    start: Option<Start>,
+    start: Option<CommandStart>,
 }
 
 impl Driver {
     pub(super) fn new(
         options: ConsumeOptions,
-        signals: Notices,
+        signals: SignalQueue,
         connect: &ConnectOptions,
     ) -> anyhow::Result<Driver> {
         let open = |path: &std::path::PathBuf| {
             Joblog::open(path).with_context(|| format!("opening the job log {}", path.display()))
         };
         let joblog = options.joblog.as_ref().map(open).transpose()?;
-        let doorbell = Doorbell::new().context("opening a file to wait on")?;
+        let waker = Waker::new().context("opening a file to wait on")?;
         Ok(Driver {
-            republisher: Republisher::new(connect.clone(), &doorbell),
-            printer: Printer::new(doorbell.clone()),
+            republisher: Republisher::new(connect.clone(), &waker),
+            printer: Printer::new(waker.clone()),
             options,
             connect: connect.clone(),
             signals,
-            doorbell,
+            waker,
             began: Instant::now(),
             connection: None,
             queue: String::new(),
@@ -163,7 +164,7 @@ impl Driver {
             idle: options.idle,
             grace: options.grace,
             reconnect: !self.connect.retry.is_zero(),
-            queue_ends_with_consumer: matches!(options.source, Source::Declared { .. }),
+            queue_ends_with_consumer: matches!(options.source, SourceQueue::Declared { .. }),
         }
     }
 
@@ -175,7 +176,7 @@ impl Driver {
             }
             let left = deadline.map(|deadline| deadline.saturating_sub(self.began.elapsed()));
             if left.is_some_and(|left| left.is_zero()) {
-                return Event::Time;
+                return Event::Tick;
             }
             self.wait(left);
         }
@@ -186,10 +187,10 @@ impl Driver {
         if let Some(failure) = self.failures.pop_front() {
             return Some(failure);
         }
-        while let Some(notice) = self.signals.next() {
-            match notice {
-                Notice::End(signal) => return Some(Event::Signal(signal)),
-                Notice::Child => self.reap(),
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                SIGCHLD => self.reap(),
+                signal => return Some(Event::Signal(signal)),
             }
         }
         if let Some(ended) = self.failures.pop_front() {
@@ -236,24 +237,25 @@ impl Driver {
             Heard::Lost(trouble) => FromBroker::Lost(trouble),
             Heard::Delivered(subscription, delivery) => {
                 self.latest += 1;
-                let arrival = arrival(&delivery);
-                self.deliveries.insert(self.latest, InHand::new(*delivery));
-                FromBroker::Delivered(self.latest, subscription, arrival)
+                let info = info(&delivery);
+                self.deliveries
+                    .insert(self.latest, OpenDelivery::new(*delivery));
+                FromBroker::Delivered(self.latest, subscription, info)
             }
         };
         Some(Event::Broker(number, heard))
     }
 
-    /// Waits for a signal, the doorbell or the deadline. Whichever it was, what has come is found by looking.
+    /// Waits for a signal, the waker or the deadline. Whichever it was, what has come is found by looking.
     fn wait(&self, left: Option<Duration>) {
         let mut files = [
             PollFd::new(&self.signals, PollFlags::IN),
-            PollFd::new(&self.doorbell, PollFlags::IN),
+            PollFd::new(&self.waker, PollFlags::IN),
         ];
         let left = left.map(timespec);
         // It fails where a signal comes that is not kept; then there is nothing to be answered.
         if poll(&mut files, left.as_ref()).is_ok() && !files[1].revents().is_empty() {
-            self.doorbell.answer();
+            self.waker.clear();
         }
     }
 
@@ -267,11 +269,11 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Connect(number, pause) => self.connect(number, pause),
-            Action::Subscribe(subscription) => self.order(Order::Subscribe(subscription)),
-            Action::Unsubscribe(subscription) => self.order(Order::Unsubscribe(subscription)),
-            Action::Prefetch(count) => self.order(Order::Prefetch(count)),
-            Action::CountReady => self.order(Order::CountReady),
-            Action::Close => self.order(Order::Close),
+            Action::Subscribe(subscription) => self.request(Request::Subscribe(subscription)),
+            Action::Unsubscribe(subscription) => self.request(Request::Unsubscribe(subscription)),
+            Action::Prefetch(count) => self.request(Request::Prefetch(count)),
+            Action::CountReady => self.request(Request::CountReady),
+            Action::Close => self.request(Request::Close),
             Action::Settle(id, settlement) => self.settle(id, settlement),
             Action::Abandon => {
                 if let Some(connection) = self.connection.take() {
@@ -292,7 +294,8 @@ impl Driver {
     }
 
     fn connect(&mut self, number: u32, pause: Duration) {
-        let began = Connection::begin(number, pause, &self.connect, &self.options, &self.doorbell);
+        let began =
+            ConnectionHandle::begin(number, pause, &self.connect, &self.options, &self.waker);
         match began {
             Ok(connection) => self.connection = Some(connection),
             Err(error) => {
@@ -306,23 +309,23 @@ impl Driver {
         }
     }
 
-    fn order(&self, order: Order) {
+    fn request(&self, request: Request) {
         if let Some(connection) = &self.connection {
-            connection.order(order);
+            connection.request(request);
         }
     }
 
-    fn settle(&mut self, id: Id, settlement: Settlement) {
+    fn settle(&mut self, id: DeliveryId, settlement: Settlement) {
         let unsettled = self
             .deliveries
             .get_mut(&id)
-            .and_then(|in_hand| in_hand.unsettled.take());
+            .and_then(|delivery| delivery.unsettled.take());
         if let Some(unsettled) = unsettled {
-            self.order(Order::Settle(unsettled, settlement));
+            self.request(Request::Settle(unsettled, settlement));
         }
     }
 
-    fn start(&mut self, id: Id, attempt: u64) {
+    fn start(&mut self, id: DeliveryId, attempt: u64) {
         let started = match &self.options.work {
             Work::Print => self.print(id),
             Work::Command(work) => {
@@ -335,30 +338,35 @@ impl Driver {
         }
     }
 
-    fn print(&mut self, id: Id) -> Result<(), Event> {
-        let Some(in_hand) = self.deliveries.get_mut(&id) else {
+    fn print(&mut self, id: DeliveryId) -> Result<(), Event> {
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
             return Ok(());
         };
-        let line = in_hand.line();
+        let line = delivery.line();
         self.printer
             .print(id, line)
             .map_err(|error| Event::CannotWrite(format!("starting a thread: {}", reason(&error))))
     }
 
-    fn start_command(&mut self, id: Id, attempt: u64, work: &CommandWork) -> Result<(), Event> {
-        let Some(in_hand) = self.deliveries.get_mut(&id) else {
+    fn start_command(
+        &mut self,
+        id: DeliveryId,
+        attempt: u64,
+        work: &CommandWork,
+    ) -> Result<(), Event> {
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
             return Ok(());
         };
         let environment = Telling {
             queue: &self.queue,
-            message: &in_hand.message,
-            redelivered: in_hand.redelivered,
-            tag: in_hand.tag,
+            message: &delivery.message,
+            redelivered: delivery.redelivered,
+            tag: delivery.tag,
             attempt,
         }
         .variables();
         self.commands_started += 1;
-        in_hand.start = Some(Start::now(self.commands_started));
+        delivery.start = Some(CommandStart::now(self.commands_started));
         let launcher = match &mut self.launcher {
             Some(launcher) => launcher,
             none => none.insert(
@@ -367,35 +375,37 @@ impl Driver {
             ),
         };
         let started = launcher
-            .start(&environment, &in_hand.body)
+            .start(&environment, &delivery.body)
             .map_err(|failure| cannot_start(id, work, &failure))?;
         self.children.add(id, started);
         Ok(())
     }
 
-    fn copy(&mut self, id: Id, copy: Copy) {
-        let Some(in_hand) = self.deliveries.get(&id) else {
+    fn copy(&mut self, id: DeliveryId, copy: Copy) {
+        let Some(delivery) = self.deliveries.get(&id) else {
             return;
         };
         let message = Message {
-            body: in_hand.body.to_vec(),
-            ..in_hand.message.clone()
+            body: delivery.body.to_vec(),
+            ..delivery.message.clone()
         };
         let park = self.options.failure.parking_queue().unwrap_or_default();
         let message = match copy {
-            Copy::Attempt(attempts) => reissue::for_another_attempt(message, &self.queue, attempts),
-            Copy::Renew(attempts) => reissue::unchanged(message, &self.queue, attempts),
-            Copy::Park(attempts, status) => reissue::for_parking(message, park, attempts, status),
+            Copy::Attempt(attempts) => {
+                republish::for_another_attempt(message, &self.queue, attempts)
+            }
+            Copy::Renew(attempts) => republish::unchanged(message, &self.queue, attempts),
+            Copy::Park(attempts, status) => republish::for_parking(message, park, attempts, status),
         };
         self.republisher.publish(id, Box::new(message));
     }
 
-    fn log(&mut self, id: Id, status: Status, signal: i32) {
+    fn log(&mut self, id: DeliveryId, status: Status, signal: i32) {
         if let Some(joblog) = &mut self.joblog
-            && let Some(in_hand) = self.deliveries.get(&id)
-            && let Some(start) = &in_hand.start
+            && let Some(delivery) = self.deliveries.get(&id)
+            && let Some(start) = &delivery.start
         {
-            let (message, redelivered) = (&in_hand.message, in_hand.redelivered);
+            let (message, redelivered) = (&delivery.message, delivery.redelivered);
             joblog.record(&Line {
                 start,
                 message,
@@ -407,10 +417,10 @@ impl Driver {
     }
 }
 
-impl InHand {
-    fn new(delivery: Delivery) -> InHand {
+impl OpenDelivery {
+    fn new(delivery: Delivery) -> OpenDelivery {
         let mut message = delivery.message;
-        InHand {
+        OpenDelivery {
             body: Arc::new(std::mem::take(&mut message.body)),
             message,
             redelivered: delivery.redelivered,
@@ -430,20 +440,20 @@ impl InHand {
 }
 
 /// What the core needs to know about a delivery.
-fn arrival(delivery: &Delivery) -> Arrival {
+fn info(delivery: &Delivery) -> DeliveryInfo {
     let message = &delivery.message;
     let mut hasher = DefaultHasher::new();
     message.body.len().hash(&mut hasher);
     message.body[..message.body.len().min(HASHED)].hash(&mut hasher);
     message.properties.message_id.hash(&mut hasher);
     let headers = message.properties.headers.as_ref();
-    Arrival {
+    DeliveryInfo {
         redelivered: delivery.redelivered,
         delivery_count: delivery_count(message),
-        attempts: reissue::counted_attempts(message),
+        attempts: republish::counted_attempts(message),
         dead_lettered: headers.is_some_and(|headers| headers.contains_key("x-death")),
         size: message.body.len(),
-        can_be_copied: reissue::can_be_copied(message),
+        can_be_copied: republish::can_be_copied(message),
         digest: hasher.finish(),
     }
 }
@@ -467,7 +477,7 @@ fn reported(report: Report) -> Event {
     }
 }
 
-fn cannot_start(id: Id, work: &CommandWork, failure: &StartFailure) -> Event {
+fn cannot_start(id: DeliveryId, work: &CommandWork, failure: &StartFailure) -> Event {
     let (status, reason) = match failure {
         StartFailure::Command(error) => {
             let status = match error.kind() {

@@ -6,36 +6,36 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use crate::consume::run::Id;
-use crate::doorbell::{Doorbell, Messenger};
+use crate::consume::run::DeliveryId;
+use crate::system::waker::{Waker, WakingSender};
 
 /// How many bytes are written at once, at least, while there are lines.
 const BATCH: usize = 64 * 1024;
 
 /// The thread, once there is something to write.
 pub(super) struct Printer {
-    doorbell: Doorbell,
+    waker: Waker,
     thread: Option<Lines>,
 }
 
 struct Lines {
-    lines: Sender<(Id, String)>,
-    written: Receiver<io::Result<Id>>,
+    lines: Sender<(DeliveryId, String)>,
+    written: Receiver<io::Result<DeliveryId>>,
 }
 
 impl Printer {
-    pub(super) fn new(doorbell: Doorbell) -> Printer {
+    pub(super) fn new(waker: Waker) -> Printer {
         Printer {
-            doorbell,
+            waker,
             thread: None,
         }
     }
 
     /// Has a line written.
-    pub(super) fn print(&mut self, id: Id, line: String) -> io::Result<()> {
+    pub(super) fn print(&mut self, id: DeliveryId, line: String) -> io::Result<()> {
         let thread = match &self.thread {
             Some(thread) => thread,
-            None => self.thread.insert(start(&self.doorbell)?),
+            None => self.thread.insert(start(&self.waker)?),
         };
         // If the thread has ended, it has said why.
         let _ = thread.lines.send((id, line));
@@ -43,7 +43,7 @@ impl Printer {
     }
 
     /// The last delivery whose line was written, or why none can be, without waiting.
-    pub(super) fn next_result(&mut self) -> Option<io::Result<Id>> {
+    pub(super) fn next_result(&mut self) -> Option<io::Result<DeliveryId>> {
         let result = match self.thread.as_ref()?.written.try_recv() {
             Ok(result) => result,
             Err(TryRecvError::Empty) => return None,
@@ -61,16 +61,19 @@ impl Printer {
     }
 }
 
-fn start(doorbell: &Doorbell) -> io::Result<Lines> {
+fn start(waker: &Waker) -> io::Result<Lines> {
     let (lines, to_write) = unbounded();
-    let (results, written) = Messenger::to(doorbell);
+    let (results, written) = WakingSender::new(waker);
     thread::Builder::new()
         .name("stdout".to_owned())
         .spawn(move || write_all(&to_write, &results))?;
     Ok(Lines { lines, written })
 }
 
-fn write_all(lines: &Receiver<(Id, String)>, results: &Messenger<io::Result<Id>>) {
+fn write_all(
+    lines: &Receiver<(DeliveryId, String)>,
+    results: &WakingSender<io::Result<DeliveryId>>,
+) {
     while let Ok((mut last, mut batch)) = lines.recv() {
         while batch.len() < BATCH
             && let Ok((id, line)) = lines.try_recv()

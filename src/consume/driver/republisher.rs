@@ -11,20 +11,20 @@ use crate::broker::{
     Confirmation, ConnectOptions, DeliveryCount, Error, Numbers, Publisher, Result, Session,
     Unroutable,
 };
-use crate::console::say;
-use crate::doorbell::{Doorbell, Messenger};
 use crate::message::Message;
+use crate::system::stderr::say;
+use crate::system::waker::{Waker, WakingSender};
 
 /// The way into the thread, and back.
 pub(super) struct Republisher {
     connect: ConnectOptions,
     /// Absent until there is something to do: most workers never publish.
-    orders: Option<Sender<Order>>,
-    report_sender: Messenger<Report>,
+    tasks: Option<Sender<Task>>,
+    report_sender: WakingSender<Report>,
     reports: Receiver<Report>,
 }
 
-enum Order {
+enum Task {
     Publish(Copy),
     Learn(String),
 }
@@ -48,12 +48,12 @@ pub(super) enum Report {
 }
 
 impl Republisher {
-    /// The doorbell is rung for each report.
-    pub(super) fn new(connect: ConnectOptions, doorbell: &Doorbell) -> Republisher {
-        let (report_sender, reports) = Messenger::to(doorbell);
+    /// The waker is rung for each report.
+    pub(super) fn new(connect: ConnectOptions, waker: &Waker) -> Republisher {
+        let (report_sender, reports) = WakingSender::new(waker);
         Republisher {
             connect,
-            orders: None,
+            tasks: None,
             report_sender,
             reports,
         }
@@ -66,35 +66,35 @@ impl Republisher {
 
     /// Has a message published to the queue that its routing key names.
     pub(super) fn publish(&mut self, id: u64, message: Box<Message>) {
-        self.order(Order::Publish(Copy { id, message }));
+        self.task(Task::Publish(Copy { id, message }));
     }
 
     /// Has it found out whether a queue counts deliveries.
     pub(super) fn learn_delivery_count(&mut self, queue: &str) {
-        self.order(Order::Learn(queue.to_owned()));
+        self.task(Task::Learn(queue.to_owned()));
     }
 
-    fn order(&mut self, order: Order) {
-        if self.orders.is_none() {
-            self.orders = self.start_thread();
+    fn task(&mut self, task: Task) {
+        if self.tasks.is_none() {
+            self.tasks = self.start_thread();
         }
-        let undelivered = match &self.orders {
-            Some(orders) => orders.send(order).err().map(|unsent| unsent.0),
-            None => Some(order),
+        let undelivered = match &self.tasks {
+            Some(tasks) => tasks.send(task).err().map(|unsent| unsent.0),
+            None => Some(task),
         };
-        if let Some(order) = undelivered {
-            let _ = self.report_sender.send(match order {
-                Order::Publish(copy) => failed(&copy, "no thread to publish it"),
-                Order::Learn(_) => Report::Learned(DeliveryCount::Unknown),
+        if let Some(task) = undelivered {
+            let _ = self.report_sender.send(match task {
+                Task::Publish(copy) => failed(&copy, "no thread to publish it"),
+                Task::Learn(_) => Report::Learned(DeliveryCount::Unknown),
             });
         }
     }
 
-    fn start_thread(&self) -> Option<Sender<Order>> {
-        let (sender, orders) = unbounded();
-        let worker = Worker {
+    fn start_thread(&self) -> Option<Sender<Task>> {
+        let (sender, tasks) = unbounded();
+        let worker = RepublisherThread {
             connect: self.connect.clone(),
-            orders,
+            tasks,
             reports: self.report_sender.clone(),
         };
         thread::Builder::new()
@@ -107,13 +107,13 @@ impl Republisher {
 }
 
 /// The thread.
-struct Worker {
+struct RepublisherThread {
     connect: ConnectOptions,
-    orders: Receiver<Order>,
-    reports: Messenger<Report>,
+    tasks: Receiver<Task>,
+    reports: WakingSender<Report>,
 }
 
-impl Worker {
+impl RepublisherThread {
     fn work(&self) {
         let mut copies = Vec::new();
         while self.collect(&mut copies) {
@@ -127,13 +127,13 @@ impl Worker {
     /// Waits until there are copies and takes all there are. False if there never will be.
     fn collect(&self, copies: &mut Vec<Copy>) -> bool {
         while copies.is_empty() {
-            let Ok(first) = self.orders.recv() else {
+            let Ok(first) = self.tasks.recv() else {
                 return false;
             };
-            for order in std::iter::once(first).chain(self.orders.try_iter()) {
-                match order {
-                    Order::Publish(copy) => copies.push(copy),
-                    Order::Learn(queue) => self.learn(&queue),
+            for task in std::iter::once(first).chain(self.tasks.try_iter()) {
+                match task {
+                    Task::Publish(copy) => copies.push(copy),
+                    Task::Learn(queue) => self.learn(&queue),
                 }
             }
         }

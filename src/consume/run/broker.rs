@@ -1,18 +1,20 @@
 //! What comes from the broker, and when it is subscribed to.
 
+use std::time::Duration;
+
+use super::connection::{ConnectionState, Question, SubscriptionState, Uncertain};
 use super::event::{
-    Action, Arrival, FromBroker, Id, Notice, Settlement, Subscription, Time, Trouble,
+    Action, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId, Trouble,
 };
-use super::link::{LinkState, Question, SubscriptionState, Uncertain};
-use super::message::{Claim, Delivery, Message, Place};
+use super::message::{Delivery, DeliveryState, MessageInHand, MessageState};
 use super::phase::{Cause, Phase};
 use super::{Run, RunWork};
 
 /// The least time between two connections.
-const BREATHER: Time = Time::from_secs(1);
+const BREATHER: Duration = Duration::from_secs(1);
 
 /// How long a queue may have messages and deliver none.
-const LONGEST_WITHHOLDING: Time = Time::from_secs(5);
+const LONGEST_WITHHOLDING: Duration = Duration::from_secs(5);
 
 /// With a count and `--retry`, what is not certain is made so after that many messages, so that a break leaves few in doubt.
 const CERTAIN_EVERY: u64 = 1000;
@@ -24,80 +26,80 @@ impl Run {
                 delivery_limit,
                 prefetch_of_channel,
             } => {
-                self.link.state = LinkState::Open;
-                self.link.delivery_limit = delivery_limit;
-                self.link.prefetch_of_channel = prefetch_of_channel;
-                self.link.prefetch = self.options.prefetch;
+                self.connection.state = ConnectionState::Open;
+                self.connection.delivery_limit = delivery_limit;
+                self.connection.prefetch_of_channel = prefetch_of_channel;
+                self.connection.prefetch = self.options.prefetch;
                 self.quiet_since = self.now;
             }
             FromBroker::Lost(trouble) => self.on_lost(trouble),
             FromBroker::Subscribed(subscription) => {
-                self.link.subscribed(subscription);
-                let is_fruitless_so_far = self.in_hand.values().any(Message::is_held);
-                self.link.fruitless_since = is_fruitless_so_far.then_some(self.now);
+                self.connection.subscribed(subscription);
+                let is_fruitless_so_far = self.in_hand.values().any(MessageInHand::is_held);
+                self.connection.fruitless_since = is_fruitless_so_far.then_some(self.now);
             }
             FromBroker::Unsubscribed(subscription) => self.on_unsubscribed(subscription),
             FromBroker::CancelledByBroker(subscription) => self.on_cancelled(subscription),
-            FromBroker::Delivered(id, subscription, arrival) => {
-                self.on_delivered(id, subscription, arrival);
+            FromBroker::Delivered(id, subscription, info) => {
+                self.on_delivered(id, subscription, info);
             }
             FromBroker::Ready(count) => self.on_ready(count),
             FromBroker::Closed => self.on_closed(),
         }
     }
 
-    fn on_delivered(&mut self, id: Id, subscription: Subscription, arrival: Arrival) {
-        if !self.link.is_open() {
+    fn on_delivered(&mut self, id: DeliveryId, subscription: SubscriptionId, info: DeliveryInfo) {
+        if !self.connection.is_open() {
             return self.act(Action::Forget(id)); // it comes back when the connection is closed
         }
-        self.link.delivered();
+        self.connection.delivered();
         self.quiet_since = self.now;
         self.withholding_since = None;
-        if arrival.redelivered || arrival.attempts.is_some() {
+        if info.redelivered || info.attempts.is_some() {
             self.given_back.pop_front();
         }
-        if arrival.delivery_count.is_some() {
+        if info.delivery_count.is_some() {
             self.on_counts_deliveries(Some(true));
         }
         let delivery = Delivery {
-            connection: self.link.number,
+            connection: self.connection.number,
             subscription,
-            arrival,
+            info,
         };
         let is_wanted = self.phase.is_consuming() && self.may_begin_another();
-        let place = is_wanted.then(|| self.place_on_arrival(&delivery));
-        match place.flatten() {
-            Some(place) => self.take_in_hand(id, delivery, place),
+        let state = is_wanted.then(|| self.state_on_arrival(&delivery));
+        match state.flatten() {
+            Some(state) => self.take_in_hand(id, delivery, state),
             None => drop(self.waiting.insert(id, delivery)),
         }
     }
 
-    fn on_unsubscribed(&mut self, subscription: Subscription) {
-        let Some((certain, silent)) = self.link.unsubscribed(subscription) else {
+    fn on_unsubscribed(&mut self, subscription: SubscriptionId) {
+        let Some((certain, silent)) = self.connection.unsubscribed(subscription) else {
             return;
         };
         self.succeeded += certain.successes;
         let may_be_empty = silent && self.phase.is_consuming() && self.drains() && self.is_idle();
-        if may_be_empty && self.link.question.is_none() {
+        if may_be_empty && self.connection.question.is_none() {
             self.ask(Question::IsItEmpty);
         }
     }
 
     fn ask(&mut self, question: Question) {
-        self.link.question = Some(question);
+        self.connection.question = Some(question);
         self.act(Action::CountReady);
     }
 
     fn on_ready(&mut self, count: u32) {
         let count = count.saturating_sub(self.counted_though_handed_over());
-        match self.link.question.take() {
+        match self.connection.question.take() {
             Some(Question::IsItEmpty) if self.phase.is_consuming() && self.is_idle() => {
                 self.on_silent_queue(count);
             }
             Some(Question::DoesItWithhold)
-                if self.phase.is_consuming() && self.link.fruitless_since.is_some() =>
+                if self.phase.is_consuming() && self.connection.fruitless_since.is_some() =>
             {
-                self.link.fruitless_since = Some(self.now);
+                self.connection.fruitless_since = Some(self.now);
                 if count > 0 {
                     self.say(Notice::GivingBackHeld);
                     self.give_back_held();
@@ -113,7 +115,7 @@ impl Run {
             .in_hand
             .values()
             .filter(|message| message.is_unsettled());
-        let count = if self.link.prefetch_of_channel {
+        let count = if self.connection.prefetch_of_channel {
             unsettled.count()
         } else {
             0
@@ -139,10 +141,10 @@ impl Run {
 
     /// The connection is gone, or could not be had.
     fn on_lost(&mut self, trouble: Trouble) {
-        let was_closing = self.link.state == LinkState::Closing;
-        let doubtful = self.link.uncertain;
+        let was_closing = self.connection.state == ConnectionState::Closing;
+        let doubtful = self.connection.uncertain;
         let nothing_to_prove = doubtful.messages() == 0;
-        self.leave_link();
+        self.leave_connection();
         if was_closing && nothing_to_prove && !matches!(self.phase, Phase::Consuming) {
             return; // All that was to be certain is.
         }
@@ -156,11 +158,11 @@ impl Run {
             self.phase = Phase::Consuming;
             self.connect_anew(BREATHER);
         } else if self.phase.lies_in_the_work() {
-            self.phase = Phase::Draining(Cause::Trouble(trouble.reason));
+            self.phase = Phase::Draining(Cause::Failed(trouble.reason));
             self.stop_commands();
         } else {
             self.say(Notice::AlsoFailed(trouble.reason));
-            if matches!(self.phase, Phase::Draining(Cause::Trouble(_))) {
+            if matches!(self.phase, Phase::Draining(Cause::Failed(_))) {
                 self.stop_commands();
             }
         }
@@ -175,59 +177,61 @@ impl Run {
         }
     }
 
-    pub(super) fn connect_anew(&mut self, pause: Time) {
-        self.link = self.link.next();
-        self.act(Action::Connect(self.link.number, pause));
+    pub(super) fn connect_anew(&mut self, pause: Duration) {
+        self.connection = self.connection.next();
+        self.act(Action::Connect(self.connection.number, pause));
     }
 
     /// There is no connection any more, and none of its deliveries is ours.
-    pub(super) fn leave_link(&mut self) {
-        self.link.state = LinkState::Gone;
-        self.link.subscriptions.clear();
-        self.link.question = None;
-        self.link.fruitless_since = None;
+    pub(super) fn leave_connection(&mut self) {
+        self.connection.state = ConnectionState::Gone;
+        self.connection.subscriptions.clear();
+        self.connection.question = None;
+        self.connection.fruitless_since = None;
         let waiting = std::mem::take(&mut self.waiting);
         for id in waiting.into_keys() {
             self.act(Action::Forget(id));
         }
-        let ids: Vec<Id> = self.in_hand.keys().copied().collect();
+        let ids: Vec<DeliveryId> = self.in_hand.keys().copied().collect();
         for id in ids {
-            self.lose_claim(id);
+            self.lose_delivery(id);
         }
     }
 
-    fn lose_claim(&mut self, id: Id) {
+    fn lose_delivery(&mut self, id: DeliveryId) {
         let Some(message) = self.in_hand.get_mut(&id) else {
             return;
         };
-        match (message.claim, &message.place) {
-            (Claim::Lost, _) => {}
-            (Claim::Acknowledged(command), _) if self.link.is_certain(command) => {
-                message.claim = Claim::Acknowledged(0);
+        match (message.delivery_state, &message.state) {
+            (DeliveryState::Lost, _) => {}
+            (DeliveryState::Acknowledged(command), _) if self.connection.is_certain(command) => {
+                message.delivery_state = DeliveryState::Acknowledged(0);
             }
-            (Claim::Acknowledged(_), place) => {
+            (DeliveryState::Acknowledged(_), state) => {
                 // The broker may deliver it again.
-                let is_working = matches!(place, Place::Working(_));
-                message.claim = Claim::Lost;
+                let is_working = matches!(state, MessageState::Working(_));
+                message.delivery_state = DeliveryState::Lost;
                 self.in_doubt += 1;
                 self.say(Notice::InDoubt(1));
                 if !is_working {
                     self.forget(id);
                 }
             }
-            (Claim::Unsettled, Place::Working(_)) => message.claim = Claim::Lost,
-            (Claim::Unsettled, _) => self.forget(id),
+            (DeliveryState::Unsettled, MessageState::Working(_)) => {
+                message.delivery_state = DeliveryState::Lost
+            }
+            (DeliveryState::Unsettled, _) => self.forget(id),
         }
     }
 
     /// The broker ended a subscription: the queue is gone, or (RabbitMQ 4.3) it took back a delivery that was not settled in
     /// time. What is said on that channel about such a delivery would break the connection, so another one is made.
-    fn on_cancelled(&mut self, subscription: Subscription) {
-        let number = |(number, _): &(Subscription, SubscriptionState)| *number == subscription;
-        if !self.link.subscriptions.iter().any(number) {
+    fn on_cancelled(&mut self, subscription: SubscriptionId) {
+        let number = |(number, _): &(SubscriptionId, SubscriptionState)| *number == subscription;
+        if !self.connection.subscriptions.iter().any(number) {
             return;
         }
-        self.link.subscriptions.retain(|entry| !number(entry));
+        self.connection.subscriptions.retain(|entry| !number(entry));
         let mut reason =
             "basic.cancel: the broker cancelled the consumer: the queue is gone".to_owned();
         if self.has_unsettled() {
@@ -237,7 +241,7 @@ impl Run {
             // Nothing may be said about the deliveries of this connection, but what was said is to become certain.
             self.say(Notice::ConnectingAnew(reason));
             self.phase = Phase::Consuming;
-            self.leave_link();
+            self.leave_connection();
             self.close();
         } else {
             self.fail(reason);
@@ -245,25 +249,25 @@ impl Run {
     }
 
     pub(super) fn close(&mut self) {
-        self.link.state = LinkState::Closing;
+        self.connection.state = ConnectionState::Closing;
         self.act(Action::Close);
     }
 
     fn has_unsettled(&self) -> bool {
-        !self.waiting.is_empty() || self.in_hand.values().any(Message::is_unsettled)
+        !self.waiting.is_empty() || self.in_hand.values().any(MessageInHand::is_unsettled)
     }
 
     /// The answer to closing the connection makes the first 32 commands certain.
     fn on_closed(&mut self) {
-        let sent = self.link.uncertain;
+        let sent = self.connection.uncertain;
         if self.fits_a_close(sent) {
             self.succeeded += sent.successes;
-            self.link.uncertain = Uncertain::default();
+            self.connection.uncertain = Uncertain::default();
         }
-        self.leave_link();
-        self.give_up_uncertain(self.link.uncertain);
+        self.leave_connection();
+        self.give_up_uncertain(self.connection.uncertain);
         if self.phase.is_consuming() {
-            self.connect_anew(Time::ZERO);
+            self.connect_anew(Duration::ZERO);
         }
     }
 
@@ -276,24 +280,27 @@ impl Run {
     /// Subscribes, cancels, or waits: whatever the state asks for.
     pub(super) fn steer_subscriptions(&mut self) {
         // After basic.consume nothing may be said until its answer has come.
-        if !self.link.is_open() || self.link.is_subscribing() || self.link.question.is_some() {
+        if !self.connection.is_open()
+            || self.connection.is_subscribing()
+            || self.connection.question.is_some()
+        {
             return;
         }
         let wants_messages =
             self.phase.is_consuming() && self.may_begin_another() && self.options.limit != Some(0);
         if !wants_messages {
-            while let Some(subscription) = self.link.oldest_active() {
+            while let Some(subscription) = self.connection.oldest_active() {
                 self.cancel(subscription);
             }
             return;
         }
-        match self.link.active_count() {
-            0 if self.link.subscriptions.is_empty() => self.subscribe(),
+        match self.connection.active_count() {
+            0 if self.connection.subscriptions.is_empty() => self.subscribe(),
             // One change at a time.
-            1 if self.link.subscriptions.len() == 1 && self.wants_renewal() => self.renew(),
+            1 if self.connection.subscriptions.len() == 1 && self.wants_renewal() => self.renew(),
             0 | 1 => {}
             _ => {
-                if let Some(oldest) = self.link.oldest_active() {
+                if let Some(oldest) = self.connection.oldest_active() {
                     self.cancel(oldest);
                 }
             }
@@ -303,30 +310,30 @@ impl Run {
     fn renew(&mut self) {
         if self.options.queue_ends_with_consumer {
             self.subscribe(); // the old one is cancelled when the answer has come
-        } else if let Some(subscription) = self.link.oldest_active() {
+        } else if let Some(subscription) = self.connection.oldest_active() {
             self.cancel(subscription);
         }
     }
 
     pub(super) fn subscribe(&mut self) {
-        self.link.latest += 1;
-        let subscription = self.link.latest;
-        self.link
+        self.connection.latest += 1;
+        let subscription = self.connection.latest;
+        self.connection
             .subscriptions
             .push((subscription, SubscriptionState::Asked));
         self.act(Action::Subscribe(subscription));
     }
 
-    pub(super) fn cancel(&mut self, subscription: Subscription) {
+    pub(super) fn cancel(&mut self, subscription: SubscriptionId) {
         let has_credit = self.has_credit(subscription);
-        self.link.cancel(subscription, has_credit);
+        self.connection.cancel(subscription, has_credit);
         self.act(Action::Unsubscribe(subscription));
     }
 
     /// Whether the subscription may bring another message.
-    fn has_credit(&self, subscription: Subscription) -> bool {
+    fn has_credit(&self, subscription: SubscriptionId) -> bool {
         let costs = |delivery: &&Delivery| {
-            self.link.prefetch_of_channel || delivery.subscription == subscription
+            self.connection.prefetch_of_channel || delivery.subscription == subscription
         };
         let in_hand = self
             .in_hand
@@ -338,13 +345,13 @@ impl Run {
             .chain(in_hand.map(|message| &message.delivery))
             .filter(costs)
             .count();
-        unsettled < usize::from(self.link.prefetch)
+        unsettled < usize::from(self.connection.prefetch)
     }
 
     /// Whether another subscription would do what this one does not.
     fn wants_renewal(&mut self) -> bool {
         if self.is_starved() {
-            if !self.link.prefetch_of_channel {
+            if !self.connection.prefetch_of_channel {
                 return true;
             }
             self.raise_prefetch();
@@ -352,7 +359,7 @@ impl Run {
         let is_long = self.options.limit.is_some()
             && self.options.reconnect
             && !self.options.queue_ends_with_consumer;
-        let must_become_certain = is_long && self.link.uncertain.messages() >= CERTAIN_EVERY;
+        let must_become_certain = is_long && self.connection.uncertain.messages() >= CERTAIN_EVERY;
         let may_be_empty = self.drains() && self.is_idle();
         must_become_certain || may_be_empty
     }
@@ -367,8 +374,8 @@ impl Run {
         let wanted = u16::try_from(resting)
             .unwrap_or(u16::MAX)
             .saturating_add(self.options.prefetch);
-        if wanted > self.link.prefetch {
-            self.link.prefetch = wanted;
+        if wanted > self.connection.prefetch {
+            self.connection.prefetch = wanted;
             self.act(Action::Prefetch(wanted));
         }
     }
@@ -386,11 +393,12 @@ impl Run {
                 .in_hand
                 .values()
                 .any(|message| !message.is_working() && self.costs_credit(message))
-            && unsettled.count() >= usize::from(self.link.prefetch)
+            && unsettled.count() >= usize::from(self.connection.prefetch)
     }
 
-    fn costs_credit(&self, message: &Message) -> bool {
-        self.link.prefetch_of_channel || message.delivery.subscription == self.link.latest
+    fn costs_credit(&self, message: &MessageInHand) -> bool {
+        self.connection.prefetch_of_channel
+            || message.delivery.subscription == self.connection.latest
     }
 
     /// Gives back, untried, what is waiting. Only after the answer to basic.cancel, since the broker would deliver it again.
@@ -399,18 +407,18 @@ impl Run {
         let Some((&last, _)) = waiting.last_key_value() else {
             return;
         };
-        self.link.given_back();
+        self.connection.given_back();
         let others = self
             .in_hand
             .iter()
             .any(|(id, message)| *id < last && message.is_unsettled());
         if others {
-            self.link.send(waiting.len() as u64);
+            self.connection.send(waiting.len() as u64);
             for id in waiting.keys() {
                 self.act(Action::Settle(*id, Settlement::Return));
             }
         } else {
-            self.link.send(spanned(waiting.values()));
+            self.connection.send(spanned(waiting.values()));
             self.act(Action::Settle(last, Settlement::ReturnUpTo));
         }
         for id in waiting.into_keys() {
@@ -420,9 +428,13 @@ impl Run {
 
     /// Lines that are written are acknowledged together, where nothing older is unsettled.
     /// What was acknowledged on arrival is not acknowledged again.
-    pub(super) fn acknowledge_up_to(&mut self, ids: &[Id]) {
-        let is_unsettled = |id: &&Id| self.in_hand.get(id).is_some_and(Message::is_unsettled);
-        let ids: Vec<Id> = ids.iter().filter(is_unsettled).copied().collect();
+    pub(super) fn acknowledge_up_to(&mut self, ids: &[DeliveryId]) {
+        let is_unsettled = |id: &&DeliveryId| {
+            self.in_hand
+                .get(id)
+                .is_some_and(MessageInHand::is_unsettled)
+        };
+        let ids: Vec<DeliveryId> = ids.iter().filter(is_unsettled).copied().collect();
         let Some(&last) = ids.last() else {
             return;
         };
@@ -442,7 +454,7 @@ impl Run {
             .range(..=last)
             .filter(|(_, message)| message.is_unsettled())
             .map(|(_, message)| &message.delivery);
-        self.link.send(spanned(acknowledged));
+        self.connection.send(spanned(acknowledged));
         self.act(Action::Settle(last, Settlement::AckUpTo));
     }
 
@@ -458,7 +470,7 @@ impl Run {
 
 /// How many commands to the queue one settlement with `multiple` is: one for each subscription that it spans.
 fn spanned<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> u64 {
-    let mut subscriptions: Vec<Subscription> =
+    let mut subscriptions: Vec<SubscriptionId> =
         deliveries.map(|delivery| delivery.subscription).collect();
     subscriptions.dedup();
     subscriptions.len() as u64

@@ -1,30 +1,32 @@
 //! Whether the run ends, what is still to be done then, and the exit status.
 
+use std::time::Duration;
+
 use super::Run;
-use super::event::{Action, Copy, Id, Notice, Settlement, Time};
+use super::connection::ConnectionState;
+use super::event::{Action, Copy, DeliveryId, Notice, Settlement};
 use super::exit_status::{Account, exit_status};
-use super::link::LinkState;
-use super::message::{Claim, Place};
+use super::message::{DeliveryState, MessageState};
 use super::phase::{Cause, Phase};
 use crate::status::Status;
 
 /// How long nothing must come before the queue is asked whether it is empty.
-const LULL: Time = Time::from_millis(50);
+const LULL: Duration = Duration::from_millis(50);
 
 /// The same where failed messages were given back. A busy queue takes its time to deliver them again, and says meanwhile that it
 /// is empty.
-const LULL_AFTER_GIVING_BACK: Time = Time::from_secs(5);
+const LULL_AFTER_GIVING_BACK: Duration = Duration::from_secs(5);
 
 /// How long the broker may owe an answer when a signal has asked to end and no command runs.
-const PATIENCE: Time = Time::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long lines may take to be written after a signal.
-const TIME_TO_WRITE: Time = Time::from_secs(1);
+const TIME_TO_WRITE: Duration = Duration::from_secs(1);
 
 impl Run {
     /// Sees whether it is time to end for a reason that lies in the work.
     pub(super) fn decide_to_end(&mut self) {
-        if !self.phase.is_consuming() || !self.link.is_open() {
+        if !self.phase.is_consuming() || !self.connection.is_open() {
             return;
         }
         let is_counted = !self.may_begin_another() && !self.works_on_ours();
@@ -34,7 +36,7 @@ impl Run {
         }
         if is_counted || is_stuck {
             self.phase = Phase::Draining(Cause::Counted);
-        } else if !self.drains() && self.link.active_count() > 0 && self.is_idle() {
+        } else if !self.drains() && self.connection.active_count() > 0 && self.is_idle() {
             self.end_idle();
         }
     }
@@ -48,34 +50,36 @@ impl Run {
     }
 
     fn works_on_ours(&self) -> bool {
-        let ours = |message: &super::Message| message.is_working() && message.claim != Claim::Lost;
+        let ours = |message: &super::MessageInHand| {
+            message.is_working() && message.delivery_state != DeliveryState::Lost
+        };
         self.in_hand.values().any(ours)
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.link.is_open() && self.idle_at().is_some_and(|at| at <= self.now)
+        self.connection.is_open() && self.idle_at().is_some_and(|at| at <= self.now)
     }
 
     /// When there will have been nothing to do for long enough, if nothing comes until then.
-    fn idle_at(&self) -> Option<Time> {
+    fn idle_at(&self) -> Option<Duration> {
         let idle = self.options.idle?;
-        let will_be_done = |place: &Place| match place {
-            Place::Working(_)
-            | Place::Resting(_)
-            | Place::Postponed(_)
-            | Place::Undecided(_)
-            | Place::Copying(..) => true,
+        let will_be_done = |state: &MessageState| match state {
+            MessageState::Working(_)
+            | MessageState::Resting(_)
+            | MessageState::Postponed(_)
+            | MessageState::Undecided(_)
+            | MessageState::Copying(..) => true,
             // With a count, failed messages are held to the end; where no attempts are counted, they may never be done.
-            Place::Held(..) => {
+            MessageState::Held(..) => {
                 self.options.limit.is_none() && self.options.failure.attempts.is_some()
             }
-            Place::Refused(..) => false,
+            MessageState::Refused(..) => false,
         };
         let is_busy = !self.waiting.is_empty()
             || self
                 .in_hand
                 .values()
-                .any(|message| will_be_done(&message.place));
+                .any(|message| will_be_done(&message.state));
         (!is_busy).then(|| {
             let lull = if self.given_back.is_empty() {
                 LULL
@@ -87,11 +91,11 @@ impl Run {
     }
 
     /// The same, where the run would do something about it now.
-    pub(super) fn idle_deadline(&self) -> Option<Time> {
-        let listens = self.link.active_count() > 0
-            && self.link.active_count() == self.link.subscriptions.len();
+    pub(super) fn idle_deadline(&self) -> Option<Duration> {
+        let listens = self.connection.active_count() > 0
+            && self.connection.active_count() == self.connection.subscriptions.len();
         self.idle_at()
-            .filter(|_| listens && self.link.question.is_none())
+            .filter(|_| listens && self.connection.question.is_none())
     }
 
     /// The tool is asked to end: at first it lets commands finish, then it tells them to, then it kills them.
@@ -115,7 +119,7 @@ impl Run {
         }
     }
 
-    fn grace(&self) -> Option<Time> {
+    fn grace(&self) -> Option<Duration> {
         match self.options.grace {
             grace if !self.prints() => grace,
             grace => Some(grace.unwrap_or(TIME_TO_WRITE).min(TIME_TO_WRITE)),
@@ -125,7 +129,7 @@ impl Run {
     /// Something came up that the run cannot go on after. What it has begun it brings to an end.
     pub(super) fn fail(&mut self, reason: String) {
         if self.phase.lies_in_the_work() {
-            self.phase = Phase::Draining(Cause::Trouble(reason));
+            self.phase = Phase::Draining(Cause::Failed(reason));
         } else {
             self.say(Notice::AlsoFailed(reason)); // the first reason says more
         }
@@ -151,16 +155,21 @@ impl Run {
     }
 
     /// When answers that are owed are no longer waited for.
-    pub(super) fn patience_deadline(&self) -> Option<Time> {
+    pub(super) fn patience_deadline(&self) -> Option<Duration> {
         self.patience_ends
-            .filter(|_| self.link.state != LinkState::Gone && !self.is_working())
+            .filter(|_| self.connection.state != ConnectionState::Gone && !self.is_working())
     }
 
     /// Copies are given up first, then the connection.
     fn lose_patience(&mut self) {
         self.patience_ends = self.now.checked_add(PATIENCE);
-        let pending = self.all(|place| matches!(place, Place::Undecided(_) | Place::Copying(..)));
-        if pending.is_empty() || !self.link.is_open() {
+        let pending = self.all(|state| {
+            matches!(
+                state,
+                MessageState::Undecided(_) | MessageState::Copying(..)
+            )
+        });
+        if pending.is_empty() || !self.connection.is_open() {
             self.abandon();
         }
         for id in pending {
@@ -170,24 +179,26 @@ impl Run {
 
     /// Waits for the connection no longer.
     pub(super) fn abandon(&mut self) {
-        if self.link.state == LinkState::Gone {
+        if self.connection.state == ConnectionState::Gone {
             return;
         }
         self.act(Action::Abandon);
-        let doubtful = self.link.uncertain;
-        self.leave_link();
+        let doubtful = self.connection.uncertain;
+        self.leave_connection();
         self.give_up_uncertain(doubtful);
     }
 
     /// Takes no more messages, gives back those that are not worked on, and closes the connection when all is settled.
     pub(super) fn wind_up(&mut self) {
-        for id in self.all(|place| matches!(place, Place::Resting(_) | Place::Postponed(_))) {
+        for id in
+            self.all(|state| matches!(state, MessageState::Resting(_) | MessageState::Postponed(_)))
+        {
             self.give_up(id);
         }
-        match self.link.state {
-            LinkState::Connecting => self.abandon(),
-            LinkState::Open => self.wind_up_connection(),
-            LinkState::Closing | LinkState::Gone => {}
+        match self.connection.state {
+            ConnectionState::Connecting => self.abandon(),
+            ConnectionState::Open => self.wind_up_connection(),
+            ConnectionState::Closing | ConnectionState::Gone => {}
         }
         if self.signals > 0 && self.patience_ends.is_none() && !self.is_working() {
             self.patience_ends = self.now.checked_add(PATIENCE);
@@ -197,23 +208,29 @@ impl Run {
     fn wind_up_connection(&mut self) {
         let has_nothing = self.in_hand.is_empty()
             && self.waiting.is_empty()
-            && self.link.uncertain.messages() == 0;
-        if self.signals > 0 && self.link.is_subscribing() && has_nothing {
+            && self.connection.uncertain.messages() == 0;
+        if self.signals > 0 && self.connection.is_subscribing() && has_nothing {
             return self.abandon(); // there is nothing that the answer could prove
         }
-        if self.link.subscriptions.is_empty() {
+        if self.connection.subscriptions.is_empty() {
             self.give_back_waiting();
         }
         if self.works_on_ours() {
             return;
         }
         self.give_back_at_end();
-        let is_settled =
-            self.waiting.is_empty() && !self.in_hand.values().any(super::Message::is_unsettled);
-        if !is_settled || !self.link.subscriptions.is_empty() || self.link.question.is_some() {
+        let is_settled = self.waiting.is_empty()
+            && !self
+                .in_hand
+                .values()
+                .any(super::MessageInHand::is_unsettled);
+        if !is_settled
+            || !self.connection.subscriptions.is_empty()
+            || self.connection.question.is_some()
+        {
             return;
         }
-        if self.fits_a_close(self.link.uncertain) {
+        if self.fits_a_close(self.connection.uncertain) {
             self.close();
         } else {
             // What is too much for a close becomes certain by the answer to another cancel.
@@ -224,7 +241,7 @@ impl Run {
 
     /// Gives back what is held. When commands were told to end, nothing more is waited for.
     fn give_back_at_end(&mut self) {
-        let held = self.all(|place| matches!(place, Place::Held(..)));
+        let held = self.all(|state| matches!(state, MessageState::Held(..)));
         for id in held {
             self.note_unfinished(id);
             if self.phase.is_stopping() {
@@ -232,11 +249,16 @@ impl Run {
             }
         }
         self.give_back_held();
-        for id in self.all(|place| matches!(place, Place::Refused(..))) {
+        for id in self.all(|state| matches!(state, MessageState::Refused(..))) {
             self.requeue_at_end(id);
         }
         if self.phase.is_stopping() {
-            for id in self.all(|place| matches!(place, Place::Undecided(_) | Place::Copying(..))) {
+            for id in self.all(|state| {
+                matches!(
+                    state,
+                    MessageState::Undecided(_) | MessageState::Copying(..)
+                )
+            }) {
                 self.requeue_at_end(id);
             }
         }
@@ -244,12 +266,12 @@ impl Run {
 
     /// A message goes back as it is. Where a copy may have been made, it may then be there twice. One that was not tried must
     /// not come closer to the queue's delivery limit.
-    fn requeue_at_end(&mut self, id: Id) {
+    fn requeue_at_end(&mut self, id: DeliveryId) {
         self.note_unfinished(id);
-        let was_tried = match self.in_hand.get(&id).map(|message| &message.place) {
-            Some(Place::Copying(_, origin) | Place::Refused(_, _, origin)) => {
-                origin.status.is_some()
-            }
+        let was_tried = match self.in_hand.get(&id).map(|message| &message.state) {
+            Some(
+                MessageState::Copying(_, copy_state) | MessageState::Refused(_, _, copy_state),
+            ) => copy_state.status.is_some(),
             _ => true,
         };
         let settlement = if was_tried {
@@ -261,13 +283,13 @@ impl Run {
         self.forget(id);
     }
 
-    fn note_unfinished(&mut self, id: Id) {
-        let status = match self.in_hand.get(&id).map(|message| &message.place) {
-            Some(Place::Held(_, _, status) | Place::Undecided(status)) => *status,
-            Some(Place::Copying(Copy::Renew(_), _)) => return,
-            Some(Place::Copying(_, origin) | Place::Refused(_, _, origin)) => {
-                origin.status.unwrap_or(Status::FAILURE)
-            }
+    fn note_unfinished(&mut self, id: DeliveryId) {
+        let status = match self.in_hand.get(&id).map(|message| &message.state) {
+            Some(MessageState::Held(_, _, status) | MessageState::Undecided(status)) => *status,
+            Some(MessageState::Copying(Copy::Renew(_), _)) => return,
+            Some(
+                MessageState::Copying(_, copy_state) | MessageState::Refused(_, _, copy_state),
+            ) => copy_state.status.unwrap_or(Status::FAILURE),
             _ => return,
         };
         self.unfinished.get_or_insert(status);
@@ -281,7 +303,7 @@ impl Run {
             failed: self.failed,
             first_failure: self.first_failure,
             unfinished: self.unfinished,
-            is_uncertain: self.link.uncertain.messages() > 0,
+            is_uncertain: self.connection.uncertain.messages() > 0,
             was_in_doubt: self.in_doubt > 0,
             status_if_unused: self
                 .options

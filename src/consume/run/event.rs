@@ -4,31 +4,28 @@ use std::time::Duration;
 
 use crate::status::Status;
 
-/// The time since the run began.
-pub type Time = Duration;
-
 /// A delivery, as core and driver call it. Ids rise in the order of arrival and are never used twice.
-pub type Id = u64;
+pub type DeliveryId = u64;
 
 /// A connection's number. What comes late from an earlier connection is known by it.
-pub type Connection = u32;
+pub type ConnectionId = u32;
 
 /// A subscription's number, never used twice in a run.
-pub type Subscription = u32;
+pub type SubscriptionId = u32;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The driver woke up, and nothing else.
-    Time,
+    Tick,
     /// A signal that asks the tool to end.
     Signal(i32),
     /// The broker, or the way to it. What comes from another connection than the present one counts for nothing.
-    Broker(Connection, FromBroker),
+    Broker(ConnectionId, FromBroker),
     /// A command ended.
     CommandEnded {
         /// The delivery that it ran for.
-        id: Id,
+        id: DeliveryId,
         /// Its exit status as the shell says it, 128 + n for signal n.
         status: Status,
         /// The signal that ended it, or 0.
@@ -37,18 +34,18 @@ pub enum Event {
     /// A command could not be started.
     CannotStart {
         /// The delivery that it was to run for.
-        id: Id,
+        id: DeliveryId,
         /// 127, 126, or the status of a failure of the machine.
         status: Status,
         /// Why.
         reason: String,
     },
     /// The lines of this delivery and of all earlier ones are written.
-    Written(Id),
+    Written(DeliveryId),
     /// Standard output takes no more lines.
     CannotWrite(String),
     /// A copy was confirmed and routed, or the reason why not.
-    Copied(Id, Result<(), String>),
+    Copied(DeliveryId, Result<(), String>),
     /// Whether the queue counts deliveries; `None`: the broker does not say.
     CountsDeliveries(Option<bool>),
 }
@@ -66,13 +63,13 @@ pub enum FromBroker {
     /// There is no connection, or no more.
     Lost(Trouble),
     /// basic.consume-ok.
-    Subscribed(Subscription),
+    Subscribed(SubscriptionId),
     /// basic.cancel-ok; everything that the subscription brought was told before.
-    Unsubscribed(Subscription),
+    Unsubscribed(SubscriptionId),
     /// basic.cancel by the broker.
-    CancelledByBroker(Subscription),
+    CancelledByBroker(SubscriptionId),
     /// A delivery.
-    Delivered(Id, Subscription, Arrival),
+    Delivered(DeliveryId, SubscriptionId, DeliveryInfo),
     /// How many messages are ready, by a passive declare. 0 proves nothing.
     Ready(u32),
     /// connection.close-ok.
@@ -90,7 +87,7 @@ pub struct Trouble {
 
 /// What the core needs to know about a delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Arrival {
+pub struct DeliveryInfo {
     /// The broker says that it may have delivered the message before.
     pub redelivered: bool,
     /// `x-delivery-count`, where the queue counts.
@@ -111,17 +108,17 @@ pub struct Arrival {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Connect, after this pause, and prepare the queue. Answered by `Connected` or `Lost`.
-    Connect(Connection, Duration),
+    Connect(ConnectionId, Duration),
     /// basic.consume. Answered by `Subscribed` or `Lost`.
-    Subscribe(Subscription),
+    Subscribe(SubscriptionId),
     /// basic.cancel. Answered by `Unsubscribed` or `Lost`.
-    Unsubscribe(Subscription),
+    Unsubscribe(SubscriptionId),
     /// basic.qos, where it counts for the channel.
     Prefetch(u16),
     /// A passive declare of the queue. Answered by `Ready` or `Lost`.
     CountReady,
     /// basic.ack, basic.nack or basic.reject.
-    Settle(Id, Settlement),
+    Settle(DeliveryId, Settlement),
     /// connection.close. Answered by `Closed` or `Lost`, within the broker room's limit for it.
     Close,
     /// Cut the connection, or give up connecting. Nothing of that connection is told any more.
@@ -130,22 +127,22 @@ pub enum Action {
     /// or `CannotWrite`.
     Start {
         /// The delivery.
-        id: Id,
+        id: DeliveryId,
         /// Which attempt at the message this is, from 1.
         attempt: u64,
     },
     /// Send a signal to a command's process group.
-    Signal(Id, ToCommand),
+    Signal(DeliveryId, ToCommand),
     /// Write no more lines.
     StopWriting,
     /// Publish a copy, confirmed, on a connection of its own. Answered by `Copied`.
-    Copy(Id, Copy),
+    Copy(DeliveryId, Copy),
     /// Find out whether the queue counts deliveries. Answered by `CountsDeliveries`.
     AskWhetherDeliveriesAreCounted,
     /// Write the job log's line about a command that ended.
-    Log(Id, Status, i32),
+    Log(DeliveryId, Status, i32),
     /// The delivery is never mentioned again.
-    Forget(Id),
+    Forget(DeliveryId),
     /// Tell the person at the terminal.
     Say(Notice),
 }

@@ -42,7 +42,7 @@ pub(super) struct Account<'a> {
 pub(super) fn exit_status(account: &Account) -> Status {
     let uncertain = account.is_uncertain.then_some(Status::FAILURE);
     match *account.cause {
-        Cause::Trouble(_) => Status::FAILURE,
+        Cause::Failed(_) => Status::FAILURE,
         Cause::CannotStart(status) => status,
         Cause::Counted => account
             .first_failure

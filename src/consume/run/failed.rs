@@ -1,14 +1,16 @@
 //! What becomes of a message whose command failed, and of one that comes with too many failures behind it.
 
-use super::event::{Action, Copy, Id, Notice, Settlement, Time};
-use super::message::{Claim, Delivery, Origin, Place, WayBack};
+use std::time::Duration;
+
+use super::event::{Action, Copy, DeliveryId, Notice, Settlement};
+use super::message::{CopyState, Delivery, DeliveryState, MessageState, WayBack};
 use super::{Answer, Run};
 use crate::consume::failure::{DeliveryLimit, Fate};
 use crate::consume::options::Acknowledgement;
 use crate::status::Status;
 
-const SHORTEST_PAUSE: Time = Time::from_secs(1);
-const LONGEST_PAUSE: Time = Time::from_secs(60);
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How many messages are held at most, and how many bytes of those that are to be copied.
 const MOST_HELD: usize = 1000;
@@ -22,24 +24,24 @@ const MEMORY: usize = 1000;
 pub(super) struct Rejected {
     digest: u64,
     times: u32,
-    at: Time,
+    at: Duration,
 }
 
 impl Run {
     /// A command failed, and is not run again on this delivery.
-    pub(super) fn on_failed(&mut self, id: Id, status: Status) {
+    pub(super) fn on_failed(&mut self, id: DeliveryId, status: Status) {
         self.count_failure(status);
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let Some(message) = self.in_hand.get(&id) else {
             return;
         };
         let delivery = message.delivery;
-        if message.claim != Claim::Unsettled {
+        if message.delivery_state != DeliveryState::Unsettled {
             self.forget(id);
         } else if let Some(counts) = self.counts_deliveries_of(&delivery) {
             self.decide(id, delivery, status, counts);
         } else {
-            self.put(id, Place::Undecided(status));
+            self.put(id, MessageState::Undecided(status));
         }
     }
 
@@ -57,7 +59,7 @@ impl Run {
         match self.counts_deliveries {
             Answer::Known(counts) => Some(counts),
             // A failure that was counted in a header is counted there again, whatever the queue does.
-            _ if delivery.arrival.attempts.is_some() => Some(Some(false)),
+            _ if delivery.info.attempts.is_some() => Some(Some(false)),
             Answer::Asked => None,
             Answer::NotAsked => {
                 self.counts_deliveries = Answer::Asked;
@@ -72,17 +74,17 @@ impl Run {
             return;
         }
         self.counts_deliveries = Answer::Known(counts);
-        for id in self.all(|place| matches!(place, Place::Undecided(_))) {
+        for id in self.all(|state| matches!(state, MessageState::Undecided(_))) {
             let Some(message) = self.in_hand.get(&id) else {
                 continue;
             };
-            if let Place::Undecided(status) = message.place {
+            if let MessageState::Undecided(status) = message.state {
                 self.decide(id, message.delivery, status, counts);
             }
         }
     }
 
-    fn decide(&mut self, id: Id, delivery: Delivery, status: Status, counts: Option<bool>) {
+    fn decide(&mut self, id: DeliveryId, delivery: Delivery, status: Status, counts: Option<bool>) {
         let failures = delivery.earlier_failures(counts).saturating_add(1);
         match self.options.failure.fate(status, failures) {
             Fate::GoesBack if self.must_be_counted_here(&delivery, counts) => {
@@ -91,7 +93,7 @@ impl Run {
             Fate::GoesBack => self.hold(id, delivery, WayBack::Requeued, status),
             Fate::Parked(_) => self.copy(id, Copy::Park(failures, Some(status)), Some(status)),
             Fate::Rejected => {
-                self.remember_rejected(delivery.arrival.digest);
+                self.remember_rejected(delivery.info.digest);
                 self.finish_failed(id, Settlement::Reject);
             }
             Fate::Forgotten => self.finish_failed(id, Settlement::Ack),
@@ -101,27 +103,27 @@ impl Run {
     /// Whether another attempt must be counted in a header. Where it is unknown whether the queue counts, the first redelivery
     /// tells.
     fn must_be_counted_here(&self, delivery: &Delivery, counts: Option<bool>) -> bool {
-        let arrival = &delivery.arrival;
+        let info = &delivery.info;
         let is_uncounted = match counts {
             Some(counts) => !counts,
-            None => arrival.redelivered || arrival.attempts.is_some(),
+            None => info.redelivered || info.attempts.is_some(),
         };
         self.options.failure.attempts.is_some() && is_uncounted
     }
 
     /// A failed message leaves the queue.
-    fn finish_failed(&mut self, id: Id, settlement: Settlement) {
+    fn finish_failed(&mut self, id: DeliveryId, settlement: Settlement) {
         self.settle(id, settlement);
-        self.link.uncertain.failures += 1;
+        self.connection.uncertain.failures += 1;
         self.forget(id);
     }
 
-    fn hold(&mut self, id: Id, delivery: Delivery, way: WayBack, status: Status) {
-        let arrival = &delivery.arrival;
-        let is_counted = arrival.delivery_count.is_some()
-            || arrival.attempts.is_some()
+    fn hold(&mut self, id: DeliveryId, delivery: Delivery, way: WayBack, status: Status) {
+        let info = &delivery.info;
+        let is_counted = info.delivery_count.is_some()
+            || info.attempts.is_some()
             || self.options.failure.attempts.is_some();
-        let failures = if is_counted || !arrival.redelivered {
+        let failures = if is_counted || !info.redelivered {
             u32::try_from(delivery.counted_failures())
                 .unwrap_or(u32::MAX)
                 .saturating_add(1)
@@ -134,15 +136,15 @@ impl Run {
             .limit
             .is_none()
             .then(|| self.now.saturating_add(pause_after(failures)));
-        self.put(id, Place::Held(until, way, status));
+        self.put(id, MessageState::Held(until, way, status));
     }
 
     /// Whether no more may fail before some have gone back.
     pub(super) fn holds_too_many(&self) -> bool {
         let held = || self.in_hand.values().filter(|message| message.is_held());
-        let bytes = |message: &super::Message| match message.place {
-            Place::Held(_, WayBack::Copied(_), _) | Place::Refused(..) => {
-                message.delivery.arrival.size
+        let bytes = |message: &super::MessageInHand| match message.state {
+            MessageState::Held(_, WayBack::Copied(_), _) | MessageState::Refused(..) => {
+                message.delivery.info.size
             }
             _ => 0,
         };
@@ -152,16 +154,16 @@ impl Run {
     /// Gives back what has been held for long enough, and tries refused copies again.
     pub(super) fn give_back_due(&mut self) {
         let now = self.now;
-        let is_due = |due: &Option<Time>| due.is_some_and(|due| due <= now);
-        for id in self.all(|place| matches!(place, Place::Held(due, ..) if is_due(due))) {
+        let is_due = |due: &Option<Duration>| due.is_some_and(|due| due <= now);
+        for id in self.all(|state| matches!(state, MessageState::Held(due, ..) if is_due(due))) {
             self.give_back(id);
         }
-        for id in self.all(|place| matches!(place, Place::Refused(due, ..) if is_due(due))) {
-            if let Some(Place::Refused(_, copy, origin)) =
-                self.in_hand.get(&id).map(|message| &message.place)
+        for id in self.all(|state| matches!(state, MessageState::Refused(due, ..) if is_due(due))) {
+            if let Some(MessageState::Refused(_, copy, copy_state)) =
+                self.in_hand.get(&id).map(|message| &message.state)
             {
-                let (copy, origin) = (*copy, *origin);
-                self.put(id, Place::Copying(copy, origin));
+                let (copy, copy_state) = (*copy, *copy_state);
+                self.put(id, MessageState::Copying(copy, copy_state));
                 self.act(Action::Copy(id, copy));
             }
         }
@@ -169,13 +171,14 @@ impl Run {
 
     /// Gives back all that is held only because it failed.
     pub(super) fn give_back_held(&mut self) {
-        for id in self.all(|place| matches!(place, Place::Held(..))) {
+        for id in self.all(|state| matches!(state, MessageState::Held(..))) {
             self.give_back(id);
         }
     }
 
-    fn give_back(&mut self, id: Id) {
-        let Some(Place::Held(_, way, status)) = self.in_hand.get(&id).map(|message| &message.place)
+    fn give_back(&mut self, id: DeliveryId) {
+        let Some(MessageState::Held(_, way, status)) =
+            self.in_hand.get(&id).map(|message| &message.state)
         else {
             return;
         };
@@ -200,66 +203,73 @@ impl Run {
         }
     }
 
-    fn copy(&mut self, id: Id, copy: Copy, status: Option<Status>) {
-        let place = self.copying(id, copy, status);
-        if let Place::Copying(copy, _) = place {
+    fn copy(&mut self, id: DeliveryId, copy: Copy, status: Option<Status>) {
+        let state = self.copying(id, copy, status);
+        if let MessageState::Copying(copy, _) = state {
             self.act(Action::Copy(id, copy));
             // The copy may be delivered before it is known to be confirmed.
             if let (Copy::Attempt(_), Some(status)) = (copy, status) {
                 self.remember_given_back(status);
             }
         }
-        self.put(id, place);
+        self.put(id, state);
     }
 
     /// The place of a message that is to be copied.
-    fn copying(&mut self, id: Id, copy: Copy, status: Option<Status>) -> Place {
-        let origin = Origin {
+    fn copying(&mut self, id: DeliveryId, copy: Copy, status: Option<Status>) -> MessageState {
+        let copy_state = CopyState {
             status,
             refusals: 0,
         };
         let can_be = self
             .in_hand
             .get(&id)
-            .is_some_and(|message| message.delivery.arrival.can_be_copied);
+            .is_some_and(|message| message.delivery.info.can_be_copied);
         if can_be {
-            return Place::Copying(copy, origin);
+            return MessageState::Copying(copy, copy_state);
         }
         self.say(Notice::CannotCopy);
-        self.refused_first(origin);
-        Place::Refused(None, copy, origin)
+        self.refused_first(copy_state);
+        MessageState::Refused(None, copy, copy_state)
     }
 
     /// A message that is held because it cannot be copied counts as one that failed.
-    fn refused_first(&mut self, origin: Origin) {
-        if origin.status.is_none() && origin.refusals == 0 {
+    fn refused_first(&mut self, copy_state: CopyState) {
+        if copy_state.status.is_none() && copy_state.refusals == 0 {
             self.count_failure(Status::FAILURE);
         }
     }
 
-    pub(super) fn on_copied(&mut self, id: Id, result: Result<(), String>) {
-        let Some(Place::Copying(copy, origin)) =
-            self.in_hand.get(&id).map(|message| &message.place)
+    pub(super) fn on_copied(&mut self, id: DeliveryId, result: Result<(), String>) {
+        let Some(MessageState::Copying(copy, copy_state)) =
+            self.in_hand.get(&id).map(|message| &message.state)
         else {
             return;
         };
-        let (copy, origin) = (*copy, *origin);
+        let (copy, copy_state) = (*copy, *copy_state);
         self.quiet_since = self.now;
         if let Err(reason) = result {
             self.say(Notice::CopyRefused(reason));
-            self.refused_first(origin);
-            let refusals = origin.refusals.saturating_add(1);
+            self.refused_first(copy_state);
+            let refusals = copy_state.refusals.saturating_add(1);
             let again = self.now.saturating_add(pause_after(refusals));
             self.put(
                 id,
-                Place::Refused(Some(again), copy, Origin { refusals, ..origin }),
+                MessageState::Refused(
+                    Some(again),
+                    copy,
+                    CopyState {
+                        refusals,
+                        ..copy_state
+                    },
+                ),
             );
             return;
         }
         if !matches!(copy, Copy::Park(..)) {
-            self.link.given_back();
+            self.connection.given_back();
         }
-        if let (Copy::Park(..), Some(_)) = (copy, origin.status) {
+        if let (Copy::Park(..), Some(_)) = (copy, copy_state.status) {
             return self.finish_failed(id, Settlement::Ack);
         }
         self.settle(id, Settlement::Ack);
@@ -267,7 +277,7 @@ impl Run {
     }
 
     /// Where a message goes before anything else is done about it; `None`: it waits for its turn.
-    pub(super) fn place_on_arrival(&mut self, delivery: &Delivery) -> Option<Place> {
+    pub(super) fn state_on_arrival(&mut self, delivery: &Delivery) -> Option<MessageState> {
         if self.options.acknowledgement == Acknowledgement::OnArrival {
             return None;
         }
@@ -275,26 +285,26 @@ impl Run {
             .parks_on_arrival(delivery)
             .or_else(|| self.renews_on_arrival(delivery));
         if let Some(copy) = copy {
-            let origin = self.origin_on_arrival(copy);
-            if delivery.arrival.can_be_copied {
-                return Some(Place::Copying(copy, origin));
+            let copy_state = self.copy_state_on_arrival(copy);
+            if delivery.info.can_be_copied {
+                return Some(MessageState::Copying(copy, copy_state));
             }
             self.say(Notice::CannotCopy);
-            self.refused_first(origin);
-            return Some(Place::Refused(None, copy, origin));
+            self.refused_first(copy_state);
+            return Some(MessageState::Refused(None, copy, copy_state));
         }
         let due = self.postponed_until(delivery)?;
         self.say(Notice::RejectedCameBack);
-        Some(Place::Postponed(due))
+        Some(MessageState::Postponed(due))
     }
 
     /// A message that is parked without being run is handled, and counts as one that failed.
-    fn origin_on_arrival(&mut self, copy: Copy) -> Origin {
+    fn copy_state_on_arrival(&mut self, copy: Copy) -> CopyState {
         let status = matches!(copy, Copy::Park(..)).then_some(Status::FAILURE);
         if let Some(status) = status {
             self.count_failure(status);
         }
-        Origin {
+        CopyState {
             status,
             refusals: 0,
         }
@@ -316,9 +326,9 @@ impl Run {
         let limit = match self.options.failure.delivery_limit {
             DeliveryLimit::Off => None,
             DeliveryLimit::Of(limit) => Some(limit.get()),
-            DeliveryLimit::Default => self.link.delivery_limit,
+            DeliveryLimit::Default => self.connection.delivery_limit,
         }?;
-        let count = delivery.arrival.delivery_count?;
+        let count = delivery.info.delivery_count?;
         let threshold = (limit - limit / 4 - u64::from(limit % 4 != 0)).max(1);
         if count < threshold {
             return None;
@@ -335,7 +345,7 @@ impl Run {
             .iter()
             .position(|rejected| rejected.digest == digest);
         let times = earlier
-            .and_then(|place| self.rejected.remove(place))
+            .and_then(|index| self.rejected.remove(index))
             .map_or(0, |rejected| rejected.times);
         if self.rejected.len() >= MEMORY {
             self.rejected.pop_front();
@@ -348,22 +358,22 @@ impl Run {
     }
 
     /// A message that was rejected and comes back is not run again at once.
-    fn postponed_until(&self, delivery: &Delivery) -> Option<Time> {
-        let arrival = &delivery.arrival;
-        if !arrival.redelivered && !arrival.dead_lettered {
+    fn postponed_until(&self, delivery: &Delivery) -> Option<Duration> {
+        let info = &delivery.info;
+        if !info.redelivered && !info.dead_lettered {
             return None;
         }
         let rejected = self
             .rejected
             .iter()
-            .find(|rejected| rejected.digest == arrival.digest)?;
+            .find(|rejected| rejected.digest == info.digest)?;
         let due = rejected.at.saturating_add(pause_after(rejected.times));
         (due > self.now).then_some(due)
     }
 }
 
 /// The pause after so many failures: one second, doubled with each, a minute at most.
-fn pause_after(failures: u32) -> Time {
+fn pause_after(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(6);
     SHORTEST_PAUSE
         .saturating_mul(1 << doublings)

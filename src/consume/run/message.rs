@@ -1,32 +1,34 @@
 //! Where a message is that the run has in hand, and the command that runs for it.
 
-use super::event::{Arrival, Connection, Copy, Subscription, Time};
+use std::time::Duration;
+
+use super::event::{ConnectionId, Copy, DeliveryInfo, SubscriptionId};
 use crate::status::Status;
 
 /// How long a command has from SIGTERM to SIGKILL.
-const PATIENCE: Time = Time::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A message in hand: its turn has come, or something was decided about it on arrival.
 #[derive(Clone, Debug)]
-pub(super) struct Message {
+pub(super) struct MessageInHand {
     pub(super) delivery: Delivery,
-    pub(super) claim: Claim,
+    pub(super) delivery_state: DeliveryState,
     /// How often its command was run on this delivery.
     pub(super) runs: u32,
-    pub(super) place: Place,
+    pub(super) state: MessageState,
 }
 
 /// A delivery as it came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivery {
-    pub(super) connection: Connection,
-    pub(super) subscription: Subscription,
-    pub(super) arrival: Arrival,
+    pub(super) connection: ConnectionId,
+    pub(super) subscription: SubscriptionId,
+    pub(super) info: DeliveryInfo,
 }
 
 /// What the broker expects of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum DeliveryState {
     /// That the delivery is settled.
     Unsettled,
     /// Nothing: it was acknowledged on arrival, by this command of its connection. 0: that is certain.
@@ -37,26 +39,26 @@ pub(super) enum Claim {
 
 /// Where a message is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum MessageState {
     /// Its command runs, or its line is being written.
     Working(Job),
     /// Its command failed, keeps its job, and is run again then.
-    Resting(Time),
+    Resting(Duration),
     /// It was rejected, came back at once, and is begun then at the earliest.
-    Postponed(Time),
+    Postponed(Duration),
     /// It failed; what becomes of it depends on whether the queue counts deliveries, which is being asked.
     Undecided(Status),
     /// It failed and goes back: then, or at the end.
-    Held(Option<Time>, WayBack, Status),
+    Held(Option<Duration>, WayBack, Status),
     /// A copy is on its way and not confirmed.
-    Copying(Copy, Origin),
+    Copying(Copy, CopyState),
     /// The copy was refused. It is tried again then, or never.
-    Refused(Option<Time>, Copy, Origin),
+    Refused(Option<Duration>, Copy, CopyState),
 }
 
 /// What a copy follows from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(super) struct CopyState {
     /// What the command ended with; `None`: the message was not run.
     pub(super) status: Option<Status>,
     /// How often a copy was refused.
@@ -76,11 +78,11 @@ pub(super) enum WayBack {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
     /// It runs, until then at most.
-    Running(Option<Time>),
+    Running(Option<Duration>),
     /// A signal of the terminal was passed on; whether the command ends by that is up to it.
-    Signalled(Option<Time>),
+    Signalled(Option<Duration>),
     /// It was sent SIGTERM; SIGKILL follows then.
-    Stopping(StopReason, Time),
+    Stopping(StopReason, Duration),
     /// It was sent SIGKILL.
     Killed(StopReason),
 }
@@ -105,40 +107,46 @@ pub(super) enum Verdict {
     Interrupted,
 }
 
-impl Message {
+impl MessageInHand {
     /// Whether it occupies a job.
     pub(super) fn is_working(&self) -> bool {
-        matches!(self.place, Place::Working(_) | Place::Resting(_))
+        matches!(
+            self.state,
+            MessageState::Working(_) | MessageState::Resting(_)
+        )
     }
 
     /// Whether it failed and only waits to go back.
     pub(super) fn is_held(&self) -> bool {
-        matches!(self.place, Place::Held(..) | Place::Refused(..))
+        matches!(
+            self.state,
+            MessageState::Held(..) | MessageState::Refused(..)
+        )
     }
 
     pub(super) fn is_unsettled(&self) -> bool {
-        self.claim == Claim::Unsettled
+        self.delivery_state == DeliveryState::Unsettled
     }
 }
 
 impl Delivery {
     /// How often the message failed before, as far as it was counted: in a header or by the queue.
     pub(super) fn counted_failures(&self) -> u64 {
-        let counted = self.arrival.attempts.unwrap_or(0);
-        counted.saturating_add(self.arrival.delivery_count.unwrap_or(0))
+        let counted = self.info.attempts.unwrap_or(0);
+        counted.saturating_add(self.info.delivery_count.unwrap_or(0))
     }
 
     /// How often the message failed before. Where nobody counts, an earlier delivery is taken for a failure.
     pub(super) fn earlier_failures(&self, queue_counts: Option<bool>) -> u64 {
-        let is_guessed = self.arrival.delivery_count.is_none() && queue_counts.is_none();
-        let guess = u64::from(is_guessed && self.arrival.redelivered);
+        let is_guessed = self.info.delivery_count.is_none() && queue_counts.is_none();
+        let guess = u64::from(is_guessed && self.info.redelivered);
         self.counted_failures().saturating_add(guess)
     }
 }
 
 impl Job {
     /// When something is to be done about it.
-    pub(super) fn deadline(self) -> Option<Time> {
+    pub(super) fn deadline(self) -> Option<Duration> {
         match self {
             Job::Running(deadline) | Job::Signalled(deadline) => deadline,
             Job::Stopping(_, kill_at) => Some(kill_at),
@@ -147,7 +155,7 @@ impl Job {
     }
 
     /// After SIGTERM.
-    pub(super) fn stopped(reason: StopReason, now: Time) -> Job {
+    pub(super) fn stopped(reason: StopReason, now: Duration) -> Job {
         Job::Stopping(reason, now.saturating_add(PATIENCE))
     }
 

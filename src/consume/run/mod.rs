@@ -1,10 +1,10 @@
 //! The run: a core without I/O that decides what becomes of every message, of the connection, and of the tool.
 //!
 //! [`Run::on`] takes an [`Event`] and the time and returns [`Action`]s. The core has no clock, no file and no thread; bodies,
-//! children and unsettled deliveries lie in the driver, under an [`Id`].
+//! children and unsettled deliveries lie in the driver, under an [`DeliveryId`].
 //!
 //! **A message** is either waiting (delivered, nothing was done about it) or in hand, in one of the places of
-//! [`Place`](message::Place):
+//! [`MessageState`](message::MessageState):
 //!
 //! ```text
 //! delivered ─► waiting ─► Working ─► succeeded: acknowledged
@@ -21,7 +21,7 @@
 //!                                       Refused ─► requeued at the end
 //! ```
 //!
-//! A settled message leaves the core. Until its settlement is certain it is one of [`Uncertain`](link::Uncertain); when the
+//! A settled message leaves the core. Until its settlement is certain it is one of [`Uncertain`](connection::Uncertain); when the
 //! connection is lost before, it is in doubt, and counts as not done.
 //!
 //! **A run** is consuming, draining (running commands end by themselves) or stopping (they were told to end); see
@@ -38,40 +38,42 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod broker;
+mod connection;
 mod end;
 mod event;
 mod exit_status;
 mod failed;
-mod link;
 mod message;
 mod options;
 mod phase;
 mod work;
 
 pub use event::{
-    Action, Arrival, Connection, Copy, Event, FromBroker, Id, Notice, Settlement, Subscription,
-    Time, ToCommand, Trouble,
+    Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Notice, Settlement,
+    SubscriptionId, ToCommand, Trouble,
 };
 pub use options::{RunOptions, RunWork};
+
+use std::time::Duration;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::status::Status;
-use link::Link;
-use message::{Delivery, Message};
+use connection::Connection;
+use message::{Delivery, MessageInHand};
 use phase::Phase;
 
 /// The state of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
     options: RunOptions,
-    now: Time,
+    now: Duration,
     phase: Phase,
-    link: Link,
+    connection: Connection,
     /// Delivered, and nothing was done about them.
-    waiting: BTreeMap<Id, Delivery>,
+    waiting: BTreeMap<DeliveryId, Delivery>,
     /// All others that are not settled.
-    in_hand: BTreeMap<Id, Message>,
+    in_hand: BTreeMap<DeliveryId, MessageInHand>,
     /// Whether the queue counts deliveries.
     counts_deliveries: Answer<Option<bool>>,
     /// How many succeeded, certainly.
@@ -90,13 +92,13 @@ pub struct Run {
     unfinished: Option<Status>,
     renewed_any: bool,
     /// Since when nothing has come or run.
-    quiet_since: Time,
+    quiet_since: Duration,
     /// Since when the queue has had messages and delivered none.
-    withholding_since: Option<Time>,
+    withholding_since: Option<Duration>,
     signals: u32,
-    grace_ends: Option<Time>,
+    grace_ends: Option<Duration>,
     /// When answers that the broker owes are no longer waited for, since a signal asked to end.
-    patience_ends: Option<Time>,
+    patience_ends: Option<Duration>,
     actions: Vec<Action>,
 }
 
@@ -123,9 +125,9 @@ impl Run {
     pub fn begin(options: RunOptions) -> (Run, Vec<Action>) {
         let mut run = Run {
             options,
-            now: Time::ZERO,
+            now: Duration::ZERO,
             phase: Phase::Consuming,
-            link: Link::first(),
+            connection: Connection::first(),
             waiting: BTreeMap::new(),
             in_hand: BTreeMap::new(),
             counts_deliveries: Answer::NotAsked,
@@ -138,21 +140,21 @@ impl Run {
             rejected: VecDeque::new(),
             unfinished: None,
             renewed_any: false,
-            quiet_since: Time::ZERO,
+            quiet_since: Duration::ZERO,
             withholding_since: None,
             signals: 0,
             grace_ends: None,
             patience_ends: None,
             actions: Vec::new(),
         };
-        run.act(Action::Connect(run.link.number, Time::ZERO));
+        run.act(Action::Connect(run.connection.number, Duration::ZERO));
         let actions = std::mem::take(&mut run.actions);
         (run, actions)
     }
 
     /// Takes in what happened and says what is to be done. `now` never goes back.
     #[must_use]
-    pub fn on(&mut self, event: Event, now: Time) -> Vec<Action> {
+    pub fn on(&mut self, event: Event, now: Duration) -> Vec<Action> {
         self.now = now;
         self.take_in(event);
         self.enforce_deadlines();
@@ -167,18 +169,18 @@ impl Run {
         std::mem::take(&mut self.actions)
     }
 
-    /// When [`Event::Time`] is due, if nothing else happens before.
+    /// When [`Event::Tick`] is due, if nothing else happens before.
     #[must_use]
-    pub fn deadline(&self) -> Option<Time> {
+    pub fn deadline(&self) -> Option<Duration> {
         let commands = self
             .in_hand
             .values()
-            .filter_map(|message| match message.place {
-                message::Place::Working(job) => job.deadline(),
+            .filter_map(|message| match message.state {
+                message::MessageState::Working(job) => job.deadline(),
                 _ => None,
             });
         let ends = [self.grace_ends, self.patience_deadline()];
-        let works = self.phase.is_consuming() && self.link.is_open();
+        let works = self.phase.is_consuming() && self.connection.is_open();
         let work = works.then(|| self.work_deadlines().into_iter().flatten());
         let all = commands
             .chain(ends.into_iter().flatten())
@@ -189,10 +191,11 @@ impl Run {
     /// How the run ended, once it has.
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
-        let is_over = self.link.state == link::LinkState::Gone && !self.is_working();
+        let is_over =
+            self.connection.state == connection::ConnectionState::Gone && !self.is_working();
         let cause = self.phase.cause().filter(|_| is_over)?;
         let trouble = match cause {
-            phase::Cause::Trouble(reason) => Some(reason.clone()),
+            phase::Cause::Failed(reason) => Some(reason.clone()),
             _ => None,
         };
         Some(Ended {
@@ -204,7 +207,7 @@ impl Run {
     /// Whether the run needs its messages' lines no more: no command runs and no line is written.
     #[must_use]
     pub fn is_working(&self) -> bool {
-        self.in_hand.values().any(Message::is_working)
+        self.in_hand.values().any(MessageInHand::is_working)
     }
 
     fn take_in(&mut self, event: Event) {
@@ -214,7 +217,7 @@ impl Run {
                 self.on_broker(event);
             }
             Event::Broker(_, FromBroker::Delivered(id, ..)) => self.act(Action::Forget(id)),
-            Event::Time | Event::Broker(..) => {}
+            Event::Tick | Event::Broker(..) => {}
             Event::CommandEnded { id, status, signal } => self.on_command_ended(id, status, signal),
             Event::CannotStart { id, status, reason } => self.on_cannot_start(id, status, reason),
             Event::Written(id) => self.on_written(id),
@@ -224,8 +227,9 @@ impl Run {
         }
     }
 
-    fn is_present(&self, connection: Connection) -> bool {
-        connection == self.link.number && self.link.state != link::LinkState::Gone
+    fn is_present(&self, connection: ConnectionId) -> bool {
+        connection == self.connection.number
+            && self.connection.state != connection::ConnectionState::Gone
     }
 
     fn act(&mut self, action: Action) {
@@ -237,38 +241,38 @@ impl Run {
     }
 
     /// Takes a message out of the run.
-    fn forget(&mut self, id: Id) {
+    fn forget(&mut self, id: DeliveryId) {
         self.in_hand.remove(&id);
         self.act(Action::Forget(id));
     }
 
     /// Tells the broker about one delivery, if it still expects that.
-    fn settle(&mut self, id: Id, settlement: Settlement) {
+    fn settle(&mut self, id: DeliveryId, settlement: Settlement) {
         let Some(message) = self.in_hand.get(&id) else {
             return;
         };
         if message.is_unsettled() && self.may_settle() {
             if settlement != Settlement::Ack {
-                self.link.given_back();
+                self.connection.given_back();
             }
-            self.link.send(1);
+            self.connection.send(1);
             self.act(Action::Settle(id, settlement));
         }
     }
 
     fn may_settle(&self) -> bool {
-        self.link.is_open()
+        self.connection.is_open()
     }
 
     /// What must hold between two events.
     fn check(&self) {
         debug_assert!(self.waiting.keys().all(|id| !self.in_hand.contains_key(id)));
-        let old = |delivery: &Delivery| delivery.connection != self.link.number;
+        let old = |delivery: &Delivery| delivery.connection != self.connection.number;
         debug_assert!(
             !self.waiting.values().any(old),
             "waiting for an answer on a connection that is gone"
         );
-        let unsettled = |message: &&Message| message.is_unsettled();
+        let unsettled = |message: &&MessageInHand| message.is_unsettled();
         debug_assert!(
             !self
                 .in_hand
@@ -276,11 +280,12 @@ impl Run {
                 .filter(unsettled)
                 .any(|message| old(&message.delivery))
         );
-        debug_assert!(self.link.state != link::LinkState::Gone || self.waiting.is_empty());
-        let jobs = self
-            .in_hand
-            .values()
-            .filter(|message| message.is_working() && message.claim != message::Claim::Lost);
+        debug_assert!(
+            self.connection.state != connection::ConnectionState::Gone || self.waiting.is_empty()
+        );
+        let jobs = self.in_hand.values().filter(|message| {
+            message.is_working() && message.delivery_state != message::DeliveryState::Lost
+        });
         debug_assert!(jobs.count() <= self.options.jobs());
     }
 }

@@ -26,7 +26,7 @@ pub(super) enum Cause {
     /// A command could not be started.
     CannotStart(Status),
     /// The broker, or the reader of the output, lets the run go on no longer.
-    Trouble(String),
+    Failed(String),
 }
 
 impl Cause {

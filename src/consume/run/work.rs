@@ -1,15 +1,19 @@
 //! Messages are begun as jobs become free, and commands end.
 
-use super::event::{Action, Id, Notice, Settlement, Time, ToCommand};
-use super::link::Question;
-use super::message::{Claim, Delivery, Job, Message, Place, StopReason, Verdict};
+use std::time::Duration;
+
+use super::connection::Question;
+use super::event::{Action, DeliveryId, Notice, Settlement, ToCommand};
+use super::message::{
+    Delivery, DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict,
+};
 use super::phase::{Cause, Phase};
 use super::{Answer, Run};
 use crate::consume::options::Acknowledgement;
 use crate::status::Status;
 
 /// How long a queue may deliver nothing while failed messages are held to the end.
-const LONGEST_FRUITLESS: Time = Time::from_secs(5);
+const LONGEST_FRUITLESS: Duration = Duration::from_secs(5);
 
 impl Run {
     /// Begins what can be begun and gives back what is due.
@@ -17,61 +21,65 @@ impl Run {
         self.give_back_due();
         self.begin_rested();
         while self.has_free_job() && self.may_begin_another() {
-            let postponed =
-                self.first(|place| matches!(place, Place::Postponed(due) if *due <= self.now));
+            let postponed = self
+                .first(|state| matches!(state, MessageState::Postponed(due) if *due <= self.now));
             if let Some(id) = postponed {
                 self.begin_in_hand(id);
             } else if let Some((id, delivery)) = self.waiting.pop_first() {
-                self.take_in_hand(id, delivery, Place::Postponed(self.now));
+                self.take_in_hand(id, delivery, MessageState::Postponed(self.now));
                 self.begin_in_hand(id);
             } else {
                 break;
             }
         }
-        if !self.may_begin_another() && self.link.is_open() && self.link.subscriptions.is_empty() {
+        if !self.may_begin_another()
+            && self.connection.is_open()
+            && self.connection.subscriptions.is_empty()
+        {
             self.give_back_waiting();
         }
         if self.withholds_at().is_some_and(|at| at <= self.now) {
-            self.link.question = Some(Question::DoesItWithhold);
+            self.connection.question = Some(Question::DoesItWithhold);
             self.act(Action::CountReady);
         }
     }
 
-    fn first(&self, is_it: impl Fn(&Place) -> bool) -> Option<Id> {
+    fn first(&self, is_it: impl Fn(&MessageState) -> bool) -> Option<DeliveryId> {
         self.in_hand
             .iter()
-            .find(|(_, message)| is_it(&message.place))
+            .find(|(_, message)| is_it(&message.state))
             .map(|(id, _)| *id)
     }
 
     /// All messages in such a place.
-    pub(super) fn all(&self, is_it: impl Fn(&Place) -> bool) -> Vec<Id> {
+    pub(super) fn all(&self, is_it: impl Fn(&MessageState) -> bool) -> Vec<DeliveryId> {
         self.in_hand
             .iter()
-            .filter(|(_, message)| is_it(&message.place))
+            .filter(|(_, message)| is_it(&message.state))
             .map(|(id, _)| *id)
             .collect()
     }
 
     /// A delivery is not waiting any more.
-    pub(super) fn take_in_hand(&mut self, id: Id, delivery: Delivery, place: Place) {
-        if let Place::Copying(copy, _) = place {
+    pub(super) fn take_in_hand(&mut self, id: DeliveryId, delivery: Delivery, state: MessageState) {
+        if let MessageState::Copying(copy, _) = state {
             self.act(Action::Copy(id, copy));
         }
-        let message = Message {
+        let message = MessageInHand {
             delivery,
-            claim: Claim::Unsettled,
+            delivery_state: DeliveryState::Unsettled,
             runs: 0,
-            place,
+            state,
         };
         self.in_hand.insert(id, message);
     }
 
-    fn begin_in_hand(&mut self, id: Id) {
+    fn begin_in_hand(&mut self, id: DeliveryId) {
         if self.options.acknowledgement == Acknowledgement::OnArrival {
             self.settle(id, Settlement::Ack);
             if let Some(message) = self.in_hand.get_mut(&id) {
-                message.claim = Claim::Acknowledged(self.link.latest_command());
+                message.delivery_state =
+                    DeliveryState::Acknowledged(self.connection.latest_command());
             }
         }
         self.start(id);
@@ -79,12 +87,12 @@ impl Run {
 
     fn begin_rested(&mut self) {
         let now = self.now;
-        for id in self.all(|place| matches!(place, Place::Resting(due) if *due <= now)) {
+        for id in self.all(|state| matches!(state, MessageState::Resting(due) if *due <= now)) {
             self.start(id);
         }
     }
 
-    fn start(&mut self, id: Id) {
+    fn start(&mut self, id: DeliveryId) {
         let deadline = self
             .options
             .timeout()
@@ -96,7 +104,7 @@ impl Run {
         let Some(message) = self.in_hand.get_mut(&id) else {
             return;
         };
-        message.place = Place::Working(Job::Running(deadline));
+        message.state = MessageState::Working(Job::Running(deadline));
         let attempt = message.delivery.earlier_failures(counts) + u64::from(message.runs) + 1;
         self.act(Action::Start { id, attempt });
     }
@@ -111,28 +119,30 @@ impl Run {
 
     /// How many messages count towards the limit: done, failed, or being worked on.
     fn begun(&self) -> u64 {
-        let ours = |message: &&Message| message.is_working() && message.claim != Claim::Lost;
+        let ours = |message: &&MessageInHand| {
+            message.is_working() && message.delivery_state != DeliveryState::Lost
+        };
         let working = self.in_hand.values().filter(ours).count();
-        self.succeeded + self.failed + self.link.uncertain.successes + working as u64
+        self.succeeded + self.failed + self.connection.uncertain.successes + working as u64
     }
 
     pub(super) fn may_begin_another(&self) -> bool {
         self.options.limit.is_none_or(|limit| self.begun() < limit)
     }
 
-    pub(super) fn on_command_ended(&mut self, id: Id, status: Status, signal: i32) {
+    pub(super) fn on_command_ended(&mut self, id: DeliveryId, status: Status, signal: i32) {
         self.quiet_since = self.now;
         let Some(message) = self.in_hand.get_mut(&id) else {
             return;
         };
-        let Place::Working(job) = message.place else {
+        let MessageState::Working(job) = message.state else {
             return;
         };
         message.runs += 1;
-        let (runs, claim) = (message.runs, message.claim);
+        let (runs, delivery_state) = (message.runs, message.delivery_state);
         let (verdict, status) = job.verdict(status);
         self.act(Action::Log(id, status, signal));
-        if claim == Claim::Lost {
+        if delivery_state == DeliveryState::Lost {
             self.say(Notice::ResultDropped(status));
             self.forget(id);
             return;
@@ -142,41 +152,43 @@ impl Run {
             Verdict::Interrupted => self.give_up(id),
             Verdict::Failed(status) => match self.options.retry_pause(runs) {
                 Some(pause) if self.phase.lies_in_the_work() => {
-                    self.put(id, Place::Resting(self.now.saturating_add(pause)));
+                    self.put(id, MessageState::Resting(self.now.saturating_add(pause)));
                 }
                 _ => self.on_failed(id, status),
             },
         }
     }
 
-    pub(super) fn put(&mut self, id: Id, place: Place) {
+    pub(super) fn put(&mut self, id: DeliveryId, state: MessageState) {
         if let Some(message) = self.in_hand.get_mut(&id) {
-            message.place = place;
+            message.state = state;
         }
     }
 
-    fn succeed(&mut self, id: Id) {
+    fn succeed(&mut self, id: DeliveryId) {
         self.failures_in_a_row = 0;
         self.settle(id, Settlement::Ack);
         self.count_success(id);
     }
 
-    fn count_success(&mut self, id: Id) {
-        match self.in_hand.get(&id).map(|message| message.claim) {
-            Some(Claim::Acknowledged(command)) if self.link.is_certain(command) => {
+    fn count_success(&mut self, id: DeliveryId) {
+        match self.in_hand.get(&id).map(|message| message.delivery_state) {
+            Some(DeliveryState::Acknowledged(command)) if self.connection.is_certain(command) => {
                 self.succeeded += 1;
             }
-            Some(Claim::Unsettled | Claim::Acknowledged(_)) => {
-                self.link.uncertain.successes += 1;
+            Some(DeliveryState::Unsettled | DeliveryState::Acknowledged(_)) => {
+                self.connection.uncertain.successes += 1;
             }
-            Some(Claim::Lost) | None => {}
+            Some(DeliveryState::Lost) | None => {}
         }
         self.forget(id);
     }
 
     /// Gives a message back that was not tried to the end.
-    pub(super) fn give_up(&mut self, id: Id) {
-        let is_gone = |message: &Message| matches!(message.claim, Claim::Acknowledged(_));
+    pub(super) fn give_up(&mut self, id: DeliveryId) {
+        let is_gone = |message: &MessageInHand| {
+            matches!(message.delivery_state, DeliveryState::Acknowledged(_))
+        };
         if self.in_hand.get(&id).is_some_and(is_gone) {
             self.say(Notice::LostUnacknowledged);
         }
@@ -185,7 +197,7 @@ impl Run {
     }
 
     /// No message can be blamed for that: every other would fail so.
-    pub(super) fn on_cannot_start(&mut self, id: Id, status: Status, reason: String) {
+    pub(super) fn on_cannot_start(&mut self, id: DeliveryId, status: Status, reason: String) {
         self.quiet_since = self.now;
         self.act(Action::Log(id, status, 0));
         self.say(Notice::CannotStart(reason));
@@ -195,21 +207,23 @@ impl Run {
         }
     }
 
-    pub(super) fn on_written(&mut self, last: Id) {
+    pub(super) fn on_written(&mut self, last: DeliveryId) {
         self.quiet_since = self.now;
-        let is_written = |(id, message): &(&Id, &Message)| **id <= last && message.is_working();
-        let written: Vec<Id> = self
+        let is_written =
+            |(id, message): &(&DeliveryId, &MessageInHand)| **id <= last && message.is_working();
+        let written: Vec<DeliveryId> = self
             .in_hand
             .iter()
             .filter(is_written)
             .map(|(id, _)| *id)
             .collect();
-        let is_lost = |id: &Id| {
+        let is_lost = |id: &DeliveryId| {
             self.in_hand
                 .get(id)
-                .is_some_and(|message| message.claim == Claim::Lost)
+                .is_some_and(|message| message.delivery_state == DeliveryState::Lost)
         };
-        let (others, ours): (Vec<Id>, Vec<Id>) = written.into_iter().partition(is_lost);
+        let (others, ours): (Vec<DeliveryId>, Vec<DeliveryId>) =
+            written.into_iter().partition(is_lost);
         if !others.is_empty() {
             self.say(Notice::WrittenTwice);
         }
@@ -225,35 +239,35 @@ impl Run {
         self.fail(format!(
             "writing the message to standard output (it stays in the queue): {reason}"
         ));
-        for id in self.all(|place| matches!(place, Place::Working(_))) {
+        for id in self.all(|state| matches!(state, MessageState::Working(_))) {
             self.give_up(id);
         }
     }
 
     /// When the queue has withheld messages for too long, perhaps because failed ones are held.
-    pub(super) fn withholds_at(&self) -> Option<Time> {
+    pub(super) fn withholds_at(&self) -> Option<Duration> {
         let since = self
-            .link
+            .connection
             .fruitless_since
             .filter(|_| self.options.limit.is_some())?;
-        let waits = self.link.active_count() > 0
-            && !self.link.is_subscribing()
-            && self.link.question.is_none()
+        let waits = self.connection.active_count() > 0
+            && !self.connection.is_subscribing()
+            && self.connection.question.is_none()
             && self.waiting.is_empty();
         let holds = self
             .in_hand
             .values()
-            .any(|message| matches!(message.place, Place::Held(..)));
+            .any(|message| matches!(message.state, MessageState::Held(..)));
         (waits && holds && !self.is_working()).then(|| since + LONGEST_FRUITLESS)
     }
 
     /// Ends commands that have run too long, and kills those that did not listen.
     pub(super) fn enforce_job_deadlines(&mut self) {
         let now = self.now;
-        let due = |place: &Place| matches!(place, Place::Working(job) if job.deadline().is_some_and(|due| due <= now));
+        let due = |state: &MessageState| matches!(state, MessageState::Working(job) if job.deadline().is_some_and(|due| due <= now));
         for id in self.all(due) {
-            let Some(Message {
-                place: Place::Working(job),
+            let Some(MessageInHand {
+                state: MessageState::Working(job),
                 ..
             }) = self.in_hand.get(&id)
             else {
@@ -267,13 +281,13 @@ impl Run {
         }
     }
 
-    fn terminate(&mut self, id: Id, reason: StopReason) {
-        self.put(id, Place::Working(Job::stopped(reason, self.now)));
+    fn terminate(&mut self, id: DeliveryId, reason: StopReason) {
+        self.put(id, MessageState::Working(Job::stopped(reason, self.now)));
         self.act(Action::Signal(id, ToCommand::Terminate));
     }
 
-    fn kill(&mut self, id: Id, job: Job) {
-        self.put(id, Place::Working(job.killed()));
+    fn kill(&mut self, id: DeliveryId, job: Job) {
+        self.put(id, MessageState::Working(job.killed()));
         self.act(Action::Signal(id, ToCommand::Kill));
     }
 
@@ -281,13 +295,16 @@ impl Run {
     pub(super) fn terminate_all(&mut self) {
         if self.prints() {
             self.act(Action::StopWriting);
-            for id in self.all(|place| matches!(place, Place::Working(_))) {
+            for id in self.all(|state| matches!(state, MessageState::Working(_))) {
                 self.give_up(id);
             }
         }
-        for id in
-            self.all(|place| matches!(place, Place::Working(Job::Running(_) | Job::Signalled(_))))
-        {
+        for id in self.all(|state| {
+            matches!(
+                state,
+                MessageState::Working(Job::Running(_) | Job::Signalled(_))
+            )
+        }) {
             self.terminate(id, StopReason::Interrupted);
         }
     }
@@ -306,26 +323,26 @@ impl Run {
         for (id, job) in self.jobs() {
             self.act(Action::Signal(id, ToCommand::Pass(signal)));
             if let Job::Running(deadline) = job {
-                self.put(id, Place::Working(Job::Signalled(deadline)));
+                self.put(id, MessageState::Working(Job::Signalled(deadline)));
             }
         }
     }
 
-    fn jobs(&self) -> Vec<(Id, Job)> {
-        let job = |(id, message): (&Id, &Message)| match message.place {
-            Place::Working(job) => Some((*id, job)),
+    fn jobs(&self) -> Vec<(DeliveryId, Job)> {
+        let job = |(id, message): (&DeliveryId, &MessageInHand)| match message.state {
+            MessageState::Working(job) => Some((*id, job)),
             _ => None,
         };
         self.in_hand.iter().filter_map(job).collect()
     }
 
     /// What is due for messages while there is work to be done.
-    pub(super) fn work_deadlines(&self) -> [Option<Time>; 3] {
+    pub(super) fn work_deadlines(&self) -> [Option<Duration>; 3] {
         let may_begin = self.has_free_job() && self.may_begin_another();
-        let of_message = |message: &Message| match message.place {
-            Place::Resting(due) => Some(due),
-            Place::Postponed(due) => may_begin.then_some(due),
-            Place::Held(due, ..) | Place::Refused(due, ..) => due,
+        let of_message = |message: &MessageInHand| match message.state {
+            MessageState::Resting(due) => Some(due),
+            MessageState::Postponed(due) => may_begin.then_some(due),
+            MessageState::Held(due, ..) | MessageState::Refused(due, ..) => due,
             _ => None,
         };
         let messages = self.in_hand.values().filter_map(of_message).min();

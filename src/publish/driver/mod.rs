@@ -8,12 +8,12 @@
 //! * `opening`, `wire`, `talk`: a connection from its beginning to its end.
 //! * `question`: whether a queue is there.
 
-mod input;
-mod kept;
+mod channel;
 mod opening;
-mod question;
-mod talk;
-mod wire;
+mod queue_check;
+mod record_source;
+mod session;
+mod unconfirmed;
 
 use std::time::{Duration, Instant};
 
@@ -21,22 +21,22 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, Select, TryRecvError};
 
 use super::checkpoint::Checkpoint;
+use super::input::reader;
 use super::interrupts::{Caught, Interrupts};
 use super::options::Confirms;
 use super::outcome::Ending;
 use super::preparation::{Extent, Preparation};
 use super::progress::Progress;
-use super::reader;
 use super::run::{
-    Action, Connection, Ended, Event, FromBroker, Id, Notice, QueueIs, Run, RunOptions, Tally,
-    Time, Trouble,
+    Action, ConnectionId, Ended, Event, FromBroker, Notice, QueueIs, RecordId, Run, RunOptions,
+    Tally, Trouble,
 };
 use crate::broker::{ConnectOptions, Error};
 use crate::reason::chain;
-use input::Input;
-use kept::Kept;
+use channel::{ChannelState, PublishChannel, from_broker};
 use opening::Opening;
-use wire::{Fate, Wire, from_broker};
+use record_source::RecordSource;
+use unconfirmed::UnconfirmedRecords;
 
 /// How far it came.
 #[derive(Debug, Default)]
@@ -59,23 +59,23 @@ struct Driver<'options> {
     run: Run,
     began: Instant,
     /// When it was last looked at the clock.
-    now: Time,
+    now: Duration,
     /// What the core wants done. Empty but while it is being done.
     actions: Vec<Action>,
     /// What actions led to and the core is to be told.
     answers: Vec<Event>,
-    kept: Kept,
+    unconfirmed: UnconfirmedRecords,
     may_send_again: bool,
     confirms: Confirms,
-    input: Input,
+    input: RecordSource,
     checkpoint: Option<Checkpoint>,
     progress: Progress,
     interrupts: Interrupts,
     connect: &'options ConnectOptions,
     opening: Option<Opening>,
     /// The number of the present connection, or of the one that is being opened.
-    connection: Connection,
-    question: Option<(Id, Receiver<QueueIs>)>,
+    connection: ConnectionId,
+    queue_check: Option<(RecordId, Receiver<QueueIs>)>,
 }
 
 impl<'options> Driver<'options> {
@@ -113,20 +113,20 @@ impl<'options> Driver<'options> {
         Ok(Driver {
             run,
             began,
-            now: Time::ZERO,
+            now: Duration::ZERO,
             actions,
             answers: Vec::new(),
-            kept: Kept::new(),
+            unconfirmed: UnconfirmedRecords::new(),
             may_send_again: options.may_send_again(),
             confirms: preparation.confirms,
-            input: Input::new(preparation.maker, chunks),
+            input: RecordSource::new(preparation.maker, chunks),
             checkpoint: preparation.checkpoint,
             progress: Progress::begin(preparation.progress, bytes, bytes_before),
             interrupts,
             connect,
             connection: opening.as_ref().map_or(0, |opening| opening.connection),
             opening,
-            question: None,
+            queue_check: None,
         })
     }
 
@@ -145,11 +145,11 @@ impl<'options> Driver<'options> {
             }
         };
         self.show_progress();
-        let unread = || self.input.next_place();
-        let first_unconfirmed = self.kept.first_place().cloned().or_else(unread);
+        let unread = || self.input.next_location();
+        let first_unconfirmed = self.unconfirmed.first_location().cloned().or_else(unread);
         let published = Published {
             tally: self.run.tally(),
-            first_unconfirmed: first_unconfirmed.map(|place| place.to_string()),
+            first_unconfirmed: first_unconfirmed.map(|location| location.to_string()),
         };
         let ending = match ended {
             Ended::Complete => Ending::Complete,
@@ -195,19 +195,19 @@ impl<'options> Driver<'options> {
     }
 
     /// Takes in what comes neither from the broker nor from the input. False: nothing has come.
-    fn hear_others(&mut self, mut wire: Option<&mut Wire<'_>>) -> bool {
+    fn hear_others(&mut self, mut channel: Option<&mut PublishChannel<'_>>) -> bool {
         self.look_at_clock();
         let mut has_heard = false;
         while let Some(signal) = self.interrupts.next() {
-            self.tell(Event::Signal(signal), wire.as_deref_mut());
+            self.tell(Event::Signal(signal), channel.as_deref_mut());
             has_heard = true;
         }
-        if let Some((id, answers)) = &self.question {
+        if let Some((id, answers)) = &self.queue_check {
             let (id, answer) = (*id, answers.try_recv());
             if answer != Err(TryRecvError::Empty) {
-                self.question = None;
+                self.queue_check = None;
                 let answer = answer.unwrap_or(QueueIs::NotKnownToBeGone);
-                self.tell(Event::Queue(id, answer), wire.as_deref_mut());
+                self.tell(Event::Queue(id, answer), channel.as_deref_mut());
                 has_heard = true;
             }
         }
@@ -216,7 +216,7 @@ impl<'options> Driver<'options> {
             .deadline()
             .is_some_and(|deadline| deadline <= self.now)
         {
-            self.tell(Event::Time, wire);
+            self.tell(Event::Tick, channel);
             has_heard = true;
         }
         has_heard
@@ -225,7 +225,7 @@ impl<'options> Driver<'options> {
     /// Waits until one of these is ready, or a signal, an answer or the time for something has come.
     fn wait<'wait>(&'wait self, mut select: Select<'wait>) {
         select.recv(self.interrupts.signals());
-        if let Some((_, answers)) = &self.question {
+        if let Some((_, answers)) = &self.queue_check {
             select.recv(answers);
         }
         match self.run.deadline() {
@@ -239,47 +239,47 @@ impl<'options> Driver<'options> {
         }
     }
 
-    fn tell_broker(&mut self, event: FromBroker, wire: Option<&mut Wire<'_>>) {
-        self.tell(Event::Broker(self.connection, event), wire);
+    fn tell_broker(&mut self, event: FromBroker, channel: Option<&mut PublishChannel<'_>>) {
+        self.tell(Event::Broker(self.connection, event), channel);
     }
 
     /// Tells the core, does what it says, and tells it what came of that.
-    fn tell(&mut self, event: Event, mut wire: Option<&mut Wire<'_>>) {
+    fn tell(&mut self, event: Event, mut channel: Option<&mut PublishChannel<'_>>) {
         self.run.on(event, self.now, &mut self.actions);
         if !self.actions.is_empty() {
             let mut actions = std::mem::take(&mut self.actions);
             for action in actions.drain(..) {
-                self.carry_out(action, wire.as_deref_mut());
+                self.carry_out(action, channel.as_deref_mut());
             }
             self.actions = actions;
         }
-        self.kept.forget_before(self.run.first_unconfirmed());
+        self.unconfirmed.forget_before(self.run.first_unconfirmed());
         if self.answers.is_empty() {
             return;
         }
         for answer in std::mem::take(&mut self.answers) {
-            self.tell(answer, wire.as_deref_mut());
+            self.tell(answer, channel.as_deref_mut());
         }
     }
 
-    fn carry_out(&mut self, action: Action, wire: Option<&mut Wire<'_>>) {
-        match (action, wire) {
+    fn carry_out(&mut self, action: Action, channel: Option<&mut PublishChannel<'_>>) {
+        match (action, channel) {
             (Action::Connect(connection, pause), _) => self.open(connection, pause),
-            (Action::Publish(id), Some(wire)) => self.publish(id, wire),
-            (Action::CatchUp, Some(wire)) => self.catch_up(wire),
-            (Action::Close, Some(wire)) => wire.fate = Fate::Closed,
-            (Action::Abandon, Some(wire)) => wire.fate = Fate::Cut,
+            (Action::Publish(id), Some(channel)) => self.publish(id, channel),
+            (Action::CatchUp, Some(channel)) => self.catch_up(channel),
+            (Action::Close, Some(channel)) => channel.state = ChannelState::Close,
+            (Action::Abandon, Some(channel)) => channel.state = ChannelState::Cut,
             // The connection has just been lost, which the core is told next.
             (Action::Publish(_) | Action::CatchUp | Action::Close, None) => {}
             (Action::Abandon, None) => self.opening = None,
             (Action::AskForQueue(id), _) => self.ask_for_queue(id),
-            (Action::SavePlace(id), _) => self.save_place(id),
-            (Action::KeepPlace, _) => self.keep_place(),
+            (Action::SaveCheckpoint(id), _) => self.save_checkpoint(id),
+            (Action::SyncCheckpoint, _) => self.sync_checkpoint(),
             (Action::Say(notice), _) => self.say(&notice),
         }
     }
 
-    fn open(&mut self, connection: Connection, pause: Duration) {
+    fn open(&mut self, connection: ConnectionId, pause: Duration) {
         self.connection = connection;
         match Opening::start(self.connect, connection, pause) {
             Ok(opening) => self.opening = Some(opening),
@@ -291,12 +291,12 @@ impl<'options> Driver<'options> {
         }
     }
 
-    fn publish(&mut self, id: Id, wire: &mut Wire<'_>) {
-        let Some(record) = self.kept.get_mut(id) else {
+    fn publish(&mut self, id: RecordId, channel: &mut PublishChannel<'_>) {
+        let Some(record) = self.unconfirmed.get_mut(id) else {
             return;
         };
         if let Some(body) = &record.body {
-            wire.publish(&record.template, body);
+            channel.publish(&record.template, body);
         }
         if !self.may_send_again {
             record.body = None;
@@ -304,9 +304,9 @@ impl<'options> Driver<'options> {
     }
 
     /// What came back is told before; the broker has returned it by then.
-    fn catch_up(&mut self, wire: &mut Wire<'_>) {
-        let answered = wire.publisher.catch_up();
-        while let Ok(Some(event)) = wire.answers.try_next() {
+    fn catch_up(&mut self, channel: &mut PublishChannel<'_>) {
+        let answered = channel.publisher.catch_up();
+        while let Ok(Some(event)) = channel.answers.try_next() {
             let event = Event::Broker(self.connection, from_broker(event));
             self.answers.push(event);
         }
@@ -315,40 +315,42 @@ impl<'options> Driver<'options> {
                 let caught_up = Event::Broker(self.connection, FromBroker::CaughtUp);
                 self.answers.push(caught_up);
             }
-            Err(error) => wire.has_broken(error),
+            Err(error) => channel.has_broken(error),
         }
     }
 
-    fn ask_for_queue(&mut self, id: Id) {
+    fn ask_for_queue(&mut self, id: RecordId) {
         let queue = self
-            .kept
+            .unconfirmed
             .get_mut(id)
             .and_then(|record| record.template.queue().map(str::to_owned));
         match queue {
-            Some(queue) => self.question = Some((id, question::ask(self.connect, &queue))),
+            Some(queue) => self.queue_check = Some((id, queue_check::ask(self.connect, &queue))),
             None => self
                 .answers
                 .push(Event::Queue(id, QueueIs::NotKnownToBeGone)),
         }
     }
 
-    fn save_place(&mut self, id: Id) {
-        if let (Some(checkpoint), Some(place)) = (&mut self.checkpoint, self.kept.place(id))
-            && let Err(error) = checkpoint.save(place)
+    fn save_checkpoint(&mut self, id: RecordId) {
+        if let (Some(checkpoint), Some(location)) =
+            (&mut self.checkpoint, self.unconfirmed.location(id))
+            && let Err(error) = checkpoint.save(location)
         {
-            self.answers.push(Event::CannotSavePlace(error.to_string()));
+            self.answers
+                .push(Event::CannotSaveCheckpoint(error.to_string()));
         }
     }
 
-    fn keep_place(&mut self) {
-        let place = self.kept.place(self.run.first_unconfirmed() - 1);
-        let kept = match &mut self.checkpoint {
-            Some(checkpoint) => checkpoint.keep(place),
+    fn sync_checkpoint(&mut self) {
+        let location = self.unconfirmed.location(self.run.first_unconfirmed() - 1);
+        let unconfirmed = match &mut self.checkpoint {
+            Some(checkpoint) => checkpoint.keep(location),
             None => Ok(()),
         };
-        self.answers.push(match kept {
-            Ok(()) => Event::PlaceKept,
-            Err(error) => Event::CannotSavePlace(error.to_string()),
+        self.answers.push(match unconfirmed {
+            Ok(()) => Event::CheckpointSynced,
+            Err(error) => Event::CannotSaveCheckpoint(error.to_string()),
         });
     }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use crate::broker::{ConnectOptions, Result, Session};
-use crate::publish::run::Connection;
+use crate::publish::run::ConnectionId;
 
 /// A session that is being opened.
 pub(super) struct Opening {
-    pub(super) connection: Connection,
+    pub(super) connection: ConnectionId,
     pub(super) result: Receiver<Result<Session>>,
 }
 
@@ -19,7 +19,7 @@ impl Opening {
     /// Begins to connect after `pause`.
     pub(super) fn start(
         connect: &ConnectOptions,
-        connection: Connection,
+        connection: ConnectionId,
         pause: Duration,
     ) -> io::Result<Opening> {
         let (opened, result) = bounded(1);

@@ -1,62 +1,14 @@
 //! Whether and how the run ends.
 
+use std::time::Duration;
+
 use super::Run;
-use super::event::{Action, Time};
-use super::link::LinkState;
+use super::connection::ConnectionState;
+use super::event::Action;
+use super::phase::{Cause, Phase};
 
 /// How long after a signal the broker may take to confirm what is on its way.
-const GRACE: Time = Time::from_secs(5);
-
-/// What the run is at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Publishing,
-    /// Nothing more is sent; the fates of what is on its way are waited for, then the connection is closed.
-    Ending(Cause),
-    /// The connection is gone; the checkpoint is written for good.
-    KeepingPlace(Cause),
-    Over(Cause),
-}
-
-/// Why a run ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// Everything is published, and confirmed unless nobody wanted to know.
-    Complete,
-    /// It could not be.
-    Failed(String),
-    /// A message was rejected. It may come back yet, with a better reason.
-    Rejected {
-        fingerprint: Option<u64>,
-        reason: String,
-    },
-    /// By this signal, in order.
-    Interrupted(i32),
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Everything is published, and confirmed unless nobody wanted to know.
-    Complete,
-    /// It could not be.
-    Failed(String),
-    /// By this signal, in order.
-    Interrupted(i32),
-}
-
-impl Phase {
-    pub(super) fn ended(&self) -> Option<Ended> {
-        let Phase::Over(cause) = self else {
-            return None;
-        };
-        Some(match cause.clone() {
-            Cause::Complete => Ended::Complete,
-            Cause::Failed(reason) | Cause::Rejected { reason, .. } => Ended::Failed(reason),
-            Cause::Interrupted(signal) => Ended::Interrupted(signal),
-        })
-    }
-}
+const GRACE: Duration = Duration::from_secs(5);
 
 impl Run {
     /// Publishes no more. The first cause is the one that counts.
@@ -72,7 +24,7 @@ impl Run {
     pub(super) fn on_signal(&mut self, signal: i32) {
         let patience = match self.patience_ends {
             None => GRACE,
-            Some(_) => Time::ZERO,
+            Some(_) => Duration::ZERO,
         };
         let until = self.now + patience;
         self.patience_ends = Some(self.patience_ends.map_or(until, |before| before.min(until)));
@@ -80,9 +32,9 @@ impl Run {
     }
 
     /// When the fates of what is on its way are no longer waited for, while they are.
-    pub(super) fn patience_deadline(&self) -> Option<Time> {
-        let is_waiting =
-            matches!(self.phase, Phase::Ending(_)) && self.link.state != LinkState::Gone;
+    pub(super) fn patience_deadline(&self) -> Option<Duration> {
+        let is_waiting = matches!(self.phase, Phase::Ending(_))
+            && self.connection.state != ConnectionState::Gone;
         self.patience_ends.filter(|_| is_waiting)
     }
 
@@ -94,21 +46,24 @@ impl Run {
         {
             self.abandon(actions);
         }
-        match self.link.state {
-            LinkState::Connecting => self.abandon(actions),
-            LinkState::Open if self.window.open() == 0 => {
-                self.link.state = LinkState::Closing;
+        match self.connection.state {
+            ConnectionState::Connecting => self.abandon(actions),
+            ConnectionState::Open if self.window.open() == 0 => {
+                self.connection.state = ConnectionState::Closing;
                 actions.push(Action::Close);
             }
-            LinkState::Open | LinkState::CatchingUp | LinkState::Closing | LinkState::Gone => {}
+            ConnectionState::Open
+            | ConnectionState::CatchingUp
+            | ConnectionState::Closing
+            | ConnectionState::Gone => {}
         }
-        if self.link.state == LinkState::Gone
+        if self.connection.state == ConnectionState::Gone
             && let Phase::Ending(cause) = &self.phase
         {
             let cause = cause.clone();
             if self.options.has_checkpoint {
-                self.phase = Phase::KeepingPlace(cause);
-                actions.push(Action::KeepPlace);
+                self.phase = Phase::SyncingCheckpoint(cause);
+                actions.push(Action::SyncCheckpoint);
             } else {
                 self.phase = Phase::Over(cause);
             }
@@ -117,11 +72,11 @@ impl Run {
 
     /// Expects nothing more of the connection.
     pub(super) fn abandon(&mut self, actions: &mut Vec<Action>) {
-        if self.link.state == LinkState::Gone {
+        if self.connection.state == ConnectionState::Gone {
             return;
         }
         actions.push(Action::Abandon);
-        let was_closing = self.link.state == LinkState::Closing;
+        let was_closing = self.connection.state == ConnectionState::Closing;
         self.lose_connection();
         if was_closing && self.owes_close_ok() {
             self.phase = Phase::Ending(Cause::Failed(
@@ -130,8 +85,8 @@ impl Run {
         }
     }
 
-    pub(super) fn on_place_kept(&mut self) {
-        if let Phase::KeepingPlace(cause) = &self.phase {
+    pub(super) fn on_checkpoint_synced(&mut self) {
+        if let Phase::SyncingCheckpoint(cause) = &self.phase {
             self.phase = Phase::Over(cause.clone());
         }
     }

@@ -4,24 +4,21 @@ use std::time::Duration;
 
 use crate::broker::Confirmation;
 
-/// The time since the run began.
-pub type Time = Duration;
-
 /// A record, as core and driver call it: the first is 1, and each that the driver tells of is one more.
-pub type Id = u64;
+pub type RecordId = u64;
 
 /// A connection's number. What comes late from an earlier connection is known by it.
-pub type Connection = u32;
+pub type ConnectionId = u32;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The driver woke up, and nothing else.
-    Time,
+    Tick,
     /// A signal that asks the tool to end.
     Signal(i32),
     /// The next record, where the run [wants](super::Run::wants_record) one.
-    Record(Record),
+    Record(RecordInfo),
     /// The run wants a record, and none is at hand.
     NoRecord,
     /// There are no more records.
@@ -29,18 +26,18 @@ pub enum Event {
     /// The next record cannot be read, or is none.
     InputFailed(String),
     /// The broker, or the way to it. What comes from another connection than the present one counts for nothing.
-    Broker(Connection, FromBroker),
+    Broker(ConnectionId, FromBroker),
     /// Whether the queue is there that this record was published to.
-    Queue(Id, QueueIs),
+    Queue(RecordId, QueueIs),
     /// The place is kept for good.
-    PlaceKept,
+    CheckpointSynced,
     /// The checkpoint cannot be written.
-    CannotSavePlace(String),
+    CannotSaveCheckpoint(String),
 }
 
 /// What the core needs to know about a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct RecordInfo {
     /// The size of the message's body in bytes.
     pub length: usize,
     /// How many bytes of the input it is.
@@ -62,7 +59,7 @@ pub enum FromBroker {
     Confirmed(Confirmation),
     /// basic.return.
     Returned {
-        /// See [`Record::fingerprint`].
+        /// See [`RecordInfo::fingerprint`].
         fingerprint: u64,
         /// Why, for a person.
         reason: String,
@@ -99,9 +96,9 @@ pub enum QueueIs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Connect, after this pause. Answered by `Connected` or `CannotConnect`.
-    Connect(Connection, Time),
+    Connect(ConnectionId, Duration),
     /// basic.publish. Where it fails, `Lost` comes.
-    Publish(Id),
+    Publish(RecordId),
     /// Have the broker say that it has handled all that was published. Answered by `CaughtUp` or `Lost`.
     CatchUp,
     /// connection.close. Answered by `Closed` or `Lost`, within the broker room's limit for it.
@@ -109,11 +106,11 @@ pub enum Action {
     /// Cut the connection, or give up connecting. Nothing of that connection is told any more.
     Abandon,
     /// Find out, over another connection, whether the queue is there that this record was published to. Answered by `Queue`.
-    AskForQueue(Id),
-    /// Write down that everything up to this record is confirmed. Answered only if it fails, by `CannotSavePlace`.
-    SavePlace(Id),
-    /// The same for good, as far as everything is confirmed. Answered by `PlaceKept` or `CannotSavePlace`.
-    KeepPlace,
+    AskForQueue(RecordId),
+    /// Write down that everything up to this record is confirmed. Answered only if it fails, by `CannotSaveCheckpoint`.
+    SaveCheckpoint(RecordId),
+    /// The same for good, as far as everything is confirmed. Answered by `CheckpointSynced` or `CannotSaveCheckpoint`.
+    SyncCheckpoint,
     /// Tell the person at the terminal.
     Say(Notice),
 }
@@ -124,5 +121,5 @@ pub enum Notice {
     /// The connection was lost, and another is made.
     ConnectingAnew(String),
     /// The broker has confirmed nothing for so long, though it is not blocked.
-    NoConfirms(Time),
+    NoConfirms(Duration),
 }

@@ -1,7 +1,7 @@
 //! The run: a core without I/O that decides what is published when, what becomes of the connection, and how it ends.
 //!
 //! [`Run::on`] takes an [`Event`] and the time, and adds [`Action`]s to a list. The core has no clock, no file and no
-//! thread; bodies, places and templates lie in the driver, under an [`Id`].
+//! thread; bodies, places and templates lie in the driver, under an [`RecordId`].
 //!
 //! **A record** is in the [`Window`](window::Window) from when it is read until it and all before it are confirmed:
 //!
@@ -16,60 +16,64 @@
 //! What has been returned or rejected ends the run, whatever happens to the connection; a lost connection alone is opened
 //! again while the options allow that, and what is in doubt is sent again on it.
 //!
-//! **A run** is publishing, or ending for a [`Cause`](end::Cause): then nothing more is sent, the fate of what is on its
+//! **A run** is publishing, or ending for a [`Cause`](phase::Cause): then nothing more is sent, the fate of what is on its
 //! way is waited for, the connection is closed, and the checkpoint is written. Each of these waits has an end: see
 //! [`Run::deadline`].
 //!
 //! * `event`, `options`: what goes in and comes out.
 //! * `window`: the records and their fates.
 //! * `link`: the connection, and whether it is opened again.
+//! * `phase`: how far the run is from its end, and why it ends.
 //! * `end`: whether and how the run ends.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod connection;
 mod end;
 mod event;
-mod link;
 mod options;
+mod phase;
 mod window;
 
-pub use end::Ended;
 pub use event::{
-    Action, Connection, Event, FromBroker, Id, Notice, QueueIs, Record, Time, Trouble,
+    Action, ConnectionId, Event, FromBroker, Notice, QueueIs, RecordId, RecordInfo, Trouble,
 };
 pub use options::RunOptions;
+pub use phase::Ended;
 pub use window::Tally;
 
-use end::{Cause, Phase};
-use link::{Link, LinkState};
+use std::time::Duration;
+
+use connection::{Connection, ConnectionState};
+use phase::{Cause, Phase};
 use window::Window;
 
 /// So many records are sent before the driver looks what has come.
 const SENT_AT_ONCE: usize = 64;
 
 /// The broker is expected to confirm something in this time unless it says that it is blocked.
-const SILENCE: Time = Time::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The state of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
     options: RunOptions,
-    now: Time,
+    now: Duration,
     phase: Phase,
-    link: Link,
+    connection: Connection,
     window: Window,
     input_has_ended: bool,
     /// Up to which record the checkpoint was told that everything is confirmed.
-    saved: Id,
+    saved: RecordId,
     silence: Silence,
     /// When fates are no longer waited for, since a signal asked to end.
-    patience_ends: Option<Time>,
+    patience_ends: Option<Duration>,
 }
 
 /// Whether the broker confirms nothing though it should.
 #[derive(Clone, Copy, Debug, Default)]
 struct Silence {
     /// Since when it has not, or when its queue was last asked for.
-    since: Time,
+    since: Duration,
     /// The person at the terminal was told of it.
     is_told: bool,
     /// Whether a queue is being asked for.
@@ -80,13 +84,13 @@ impl Run {
     /// A run that begins now. The first action is to connect.
     #[must_use]
     pub fn begin(options: RunOptions, actions: &mut Vec<Action>) -> Run {
-        let link = Link::first();
-        actions.push(Action::Connect(link.number, Time::ZERO));
+        let connection = Connection::first();
+        actions.push(Action::Connect(connection.number, Duration::ZERO));
         Run {
             options,
-            now: Time::ZERO,
+            now: Duration::ZERO,
             phase: Phase::Publishing,
-            link,
+            connection,
             window: Window::new(),
             input_has_ended: false,
             saved: 0,
@@ -96,7 +100,7 @@ impl Run {
     }
 
     /// Takes in what happened and adds what is to be done to `actions`. `now` never goes back.
-    pub fn on(&mut self, event: Event, now: Time, actions: &mut Vec<Action>) {
+    pub fn on(&mut self, event: Event, now: Duration, actions: &mut Vec<Action>) {
         self.now = now;
         self.take_in(event, actions);
         if self.phase == Phase::Publishing {
@@ -109,9 +113,9 @@ impl Run {
         self.check();
     }
 
-    /// When [`Event::Time`] is due, if nothing else happens before.
+    /// When [`Event::Tick`] is due, if nothing else happens before.
     #[must_use]
-    pub fn deadline(&self) -> Option<Time> {
+    pub fn deadline(&self) -> Option<Duration> {
         if self.phase == Phase::Publishing
             && self.may_send()
             && self.window.next_to_send().is_some()
@@ -159,7 +163,7 @@ impl Run {
     /// The first record that is not confirmed, be it that it has not been read yet. All before it are done with: they are
     /// never mentioned again.
     #[must_use]
-    pub fn first_unconfirmed(&self) -> Id {
+    pub fn first_unconfirmed(&self) -> RecordId {
         self.window.first()
     }
 
@@ -176,21 +180,21 @@ impl Run {
                 debug_assert!(self.wants_record());
                 self.window.add(record);
             }
-            Event::NoRecord => self.save_place(1, actions),
+            Event::NoRecord => self.save_checkpoint(1, actions),
             Event::InputEnded => self.input_has_ended = true,
             Event::InputFailed(reason) => self.end(Cause::Failed(reason)),
-            Event::Broker(connection, event) if self.link.is(connection) => {
+            Event::Broker(connection, event) if self.connection.is(connection) => {
                 self.on_broker(event, actions);
             }
-            Event::Broker(..) | Event::Time => {}
+            Event::Broker(..) | Event::Tick => {}
             Event::Queue(id, answer) => self.on_queue(id, answer, actions),
-            Event::PlaceKept => self.on_place_kept(),
-            Event::CannotSavePlace(reason) => self.on_cannot_save_place(reason),
+            Event::CheckpointSynced => self.on_checkpoint_synced(),
+            Event::CannotSaveCheckpoint(reason) => self.on_cannot_save_checkpoint(reason),
         }
     }
 
     fn may_send(&self) -> bool {
-        self.link.state == LinkState::Open && !self.link.is_paused
+        self.connection.state == ConnectionState::Open && !self.connection.is_paused
     }
 
     /// Sends what may be sent; ends when all is done.
@@ -212,32 +216,35 @@ impl Run {
             }
             actions.push(Action::Publish(id));
         }
-        if self.input_has_ended && self.window.is_empty() && self.link.state == LinkState::Open {
+        if self.input_has_ended
+            && self.window.is_empty()
+            && self.connection.state == ConnectionState::Open
+        {
             if self.options.is_confirmed() {
                 self.end(Cause::Complete);
             } else {
-                self.link.state = LinkState::CatchingUp;
+                self.connection.state = ConnectionState::CatchingUp;
                 actions.push(Action::CatchUp);
             }
         }
     }
 
     /// Tells the checkpoint how far everything is confirmed, if it does not know of at least so many records.
-    fn save_place(&mut self, at_least: u64, actions: &mut Vec<Action>) {
+    fn save_checkpoint(&mut self, at_least: u64, actions: &mut Vec<Action>) {
         let confirmed = self.window.first() - 1;
         if self.options.has_checkpoint && confirmed - self.saved >= at_least {
             self.saved = confirmed;
-            actions.push(Action::SavePlace(confirmed));
+            actions.push(Action::SaveCheckpoint(confirmed));
         }
     }
 
-    fn on_cannot_save_place(&mut self, reason: String) {
+    fn on_cannot_save_checkpoint(&mut self, reason: String) {
         let failed = Cause::Failed(reason);
         match &self.phase {
             Phase::Publishing => self.end(failed),
             Phase::Ending(Cause::Complete) => self.phase = Phase::Ending(failed),
-            Phase::KeepingPlace(Cause::Complete) => self.phase = Phase::Over(failed),
-            Phase::KeepingPlace(_) => self.on_place_kept(),
+            Phase::SyncingCheckpoint(Cause::Complete) => self.phase = Phase::Over(failed),
+            Phase::SyncingCheckpoint(_) => self.on_checkpoint_synced(),
             Phase::Ending(_) | Phase::Over(_) => {}
         }
     }
@@ -245,10 +252,12 @@ impl Run {
     /// Whether something is to be heard from the broker in some time. At the end that holds also if it takes nothing.
     fn expects_confirms(&self) -> bool {
         let is_ending = matches!(self.phase, Phase::Ending(_));
-        match self.link.state {
-            LinkState::Open => self.window.open() > 0 && (is_ending || !self.link.is_paused),
-            LinkState::CatchingUp => is_ending,
-            LinkState::Connecting | LinkState::Closing | LinkState::Gone => false,
+        match self.connection.state {
+            ConnectionState::Open => {
+                self.window.open() > 0 && (is_ending || !self.connection.is_paused)
+            }
+            ConnectionState::CatchingUp => is_ending,
+            ConnectionState::Connecting | ConnectionState::Closing | ConnectionState::Gone => false,
         }
     }
 
@@ -274,7 +283,7 @@ impl Run {
 
     /// A queue that is gone ends the run where the message that was to reach it has not been confirmed meanwhile. The
     /// connection may be deaf by then: nothing more is expected of it.
-    fn on_queue(&mut self, id: Id, answer: QueueIs, actions: &mut Vec<Action>) {
+    fn on_queue(&mut self, id: RecordId, answer: QueueIs, actions: &mut Vec<Action>) {
         self.silence.is_asking = false;
         if let QueueIs::Gone(reason) = answer
             && self.phase == Phase::Publishing
@@ -288,7 +297,7 @@ impl Run {
     /// What must hold between two events.
     fn check(&self) {
         debug_assert!(self.window.len() > 100 || self.window.is_consistent());
-        debug_assert!(self.link.state != LinkState::Gone || self.window.open() == 0);
+        debug_assert!(self.connection.state != ConnectionState::Gone || self.window.open() == 0);
         debug_assert!(self.saved < self.window.first());
     }
 }

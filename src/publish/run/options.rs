@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::event::Time;
+use std::time::Duration;
 
 /// What a run is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +12,7 @@ pub struct RunOptions {
     /// Whether a file keeps the place up to which everything is confirmed.
     pub has_checkpoint: bool,
     /// For how long connections are tried again that break without having been of use; zero: none is opened again.
-    pub retry: Time,
+    pub retry: Duration,
 }
 
 impl RunOptions {

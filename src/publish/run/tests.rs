@@ -11,7 +11,7 @@ fn options(max_in_flight: usize) -> RunOptions {
     RunOptions {
         max_in_flight: NonZeroUsize::new(max_in_flight),
         has_checkpoint: false,
-        retry: Time::from_secs(60),
+        retry: Duration::from_secs(60),
     }
 }
 
@@ -19,7 +19,7 @@ fn options(max_in_flight: usize) -> RunOptions {
 #[derive(Clone)]
 struct Scene {
     run: Run,
-    now: Time,
+    now: Duration,
     actions: Vec<Action>,
 }
 
@@ -28,10 +28,10 @@ impl Scene {
     fn connected(options: RunOptions) -> Scene {
         let mut actions = Vec::new();
         let run = Run::begin(options, &mut actions);
-        assert_eq!(actions, [Action::Connect(1, Time::ZERO)]);
+        assert_eq!(actions, [Action::Connect(1, Duration::ZERO)]);
         let mut scene = Scene {
             run,
-            now: Time::ZERO,
+            now: Duration::ZERO,
             actions: Vec::new(),
         };
         scene.hear(1, FromBroker::Connected);
@@ -53,12 +53,12 @@ impl Scene {
         &self.actions
     }
 
-    fn hear(&mut self, connection: Connection, event: FromBroker) -> &[Action] {
+    fn hear(&mut self, connection: ConnectionId, event: FromBroker) -> &[Action] {
         self.tell(Event::Broker(connection, event))
     }
 
     fn read(&mut self, fingerprint: u64) -> &[Action] {
-        self.tell(Event::Record(Record {
+        self.tell(Event::Record(RecordInfo {
             length: 1,
             input_length: 2,
             fingerprint: Some(fingerprint),
@@ -66,8 +66,8 @@ impl Scene {
     }
 
     fn wait(&mut self, seconds: u64) -> &[Action] {
-        self.now += Time::from_secs(seconds);
-        self.tell(Event::Time)
+        self.now += Duration::from_secs(seconds);
+        self.tell(Event::Tick)
     }
 }
 
@@ -129,7 +129,7 @@ fn a_refusal_ends_the_run_also_if_the_connection_breaks_with_it() {
 fn what_is_in_doubt_is_sent_again_with_new_numbers() {
     let mut scene = Scene::with_messages(options(9), 3);
     scene.hear(1, ack(2));
-    let connect = Action::Connect(2, Time::ZERO);
+    let connect = Action::Connect(2, Duration::ZERO);
     assert_eq!(scene.hear(1, lost()).last(), Some(&connect));
     // Late, and from the connection that is gone.
     scene.hear(1, ack(1));
@@ -159,16 +159,16 @@ fn connections_that_break_in_vain_are_tried_for_so_long() {
     let mut scene = Scene::with_messages(options(9), 1);
     for connection in 1..=3 {
         let actions = scene.hear(connection, lost());
-        let pause = Time::from_millis(250);
+        let pause = Duration::from_millis(250);
         assert_eq!(
             actions.last(),
             Some(&Action::Connect(connection + 1, pause))
         );
         scene.hear(connection + 1, FromBroker::Connected);
     }
-    scene.now += Time::from_secs(4);
+    scene.now += Duration::from_secs(4);
     scene.hear(4, lost());
-    scene.now += Time::from_secs(57);
+    scene.now += Duration::from_secs(57);
     scene.hear(5, FromBroker::Connected);
     scene.hear(5, lost());
     assert_eq!(scene.run.ended(), Some(failed("it broke")));
@@ -210,7 +210,7 @@ fn the_first_signal_leaves_some_time_and_the_second_none() {
     assert!(!scene.run.wants_record());
     scene.hear(1, ack(1));
     assert!(scene.wait(4).is_empty());
-    assert_eq!(scene.run.deadline(), Some(Time::from_secs(5)));
+    assert_eq!(scene.run.deadline(), Some(Duration::from_secs(5)));
     assert_eq!(scene.clone().wait(1), [Action::Abandon]);
     assert_eq!(scene.tell(Event::Signal(SIGTERM)), [Action::Abandon]);
     assert_eq!(scene.run.ended(), Some(Ended::Interrupted(SIGTERM)));
@@ -225,14 +225,14 @@ fn a_checkpoint_is_told_each_half_window_and_when_nothing_is_at_hand() {
     let mut scene = Scene::with_messages(options, 2);
     assert!(!scene.run.wants_record());
     assert!(scene.hear(1, ack(1)).is_empty());
-    assert_eq!(scene.hear(1, ack(2)), [Action::SavePlace(2)]);
+    assert_eq!(scene.hear(1, ack(2)), [Action::SaveCheckpoint(2)]);
     scene.read(3);
     scene.hear(1, ack(3));
-    assert_eq!(scene.tell(Event::NoRecord), [Action::SavePlace(3)]);
+    assert_eq!(scene.tell(Event::NoRecord), [Action::SaveCheckpoint(3)]);
     assert!(scene.tell(Event::NoRecord).is_empty());
     scene.tell(Event::InputEnded);
-    assert_eq!(scene.hear(1, FromBroker::Closed), [Action::KeepPlace]);
-    scene.tell(Event::CannotSavePlace("the disk is full".to_owned()));
+    assert_eq!(scene.hear(1, FromBroker::Closed), [Action::SyncCheckpoint]);
+    scene.tell(Event::CannotSaveCheckpoint("the disk is full".to_owned()));
     assert_eq!(scene.run.ended(), Some(failed("the disk is full")));
 }
 

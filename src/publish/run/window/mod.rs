@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::broker::{Confirmation, Numbers};
-use crate::publish::run::event::{Id, Record};
+use crate::publish::run::event::{RecordId, RecordInfo};
 
 /// How many bytes of bodies may be on the way. A single body may be larger.
 const BYTES_IN_FLIGHT: usize = 16 << 20;
@@ -31,11 +31,11 @@ pub struct Tally {
 pub(super) struct Window {
     entries: VecDeque<Entry>,
     /// The id of the first of them.
-    first: Id,
+    first: RecordId,
     /// No entry before this one is to be sent.
-    next_to_send: Id,
+    next_to_send: RecordId,
     /// What was published on this connection, from the first that is still open on.
-    sent: VecDeque<Id>,
+    sent: VecDeque<RecordId>,
     /// The number of the first of `sent`.
     first_number: u64,
     /// How many entries are open.
@@ -49,19 +49,19 @@ pub(super) struct Window {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    record: Record,
-    state: State,
+    record: RecordInfo,
+    state: RecordState,
 }
 
 impl Entry {
     fn is_to_be_sent(&self) -> bool {
-        matches!(self.state, State::Unsent | State::InDoubt)
+        matches!(self.state, RecordState::Unsent | RecordState::InDoubt)
     }
 }
 
 /// What is known of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum RecordState {
     /// It is to be sent.
     Unsent,
     /// It was sent on a connection that is lost, and is to be sent again.
@@ -97,7 +97,7 @@ impl Window {
     }
 
     /// The first record that is not confirmed, or the one that would come next.
-    pub(super) fn first(&self) -> Id {
+    pub(super) fn first(&self) -> RecordId {
         self.first
     }
 
@@ -115,19 +115,20 @@ impl Window {
     }
 
     /// Whether a message is on its way on this connection.
-    pub(super) fn is_open(&self, id: Id) -> bool {
+    pub(super) fn is_open(&self, id: RecordId) -> bool {
         self.entry(id)
-            .is_some_and(|entry| entry.state == State::Open)
+            .is_some_and(|entry| entry.state == RecordState::Open)
     }
 
     /// The first message that is on its way on this connection.
-    pub(super) fn first_open(&self) -> Option<Id> {
+    pub(super) fn first_open(&self) -> Option<RecordId> {
         self.sent.front().copied()
     }
 
     /// How many messages were sent and nobody knows what became of them.
     pub(super) fn in_doubt(&self) -> usize {
-        let unknown = |entry: &&Entry| matches!(entry.state, State::Open | State::InDoubt);
+        let unknown =
+            |entry: &&Entry| matches!(entry.state, RecordState::Open | RecordState::InDoubt);
         self.entries.iter().filter(unknown).count()
     }
 
@@ -137,15 +138,15 @@ impl Window {
     }
 
     /// Takes in the next record, which is to be sent.
-    pub(super) fn add(&mut self, record: Record) {
+    pub(super) fn add(&mut self, record: RecordInfo) {
         self.entries.push_back(Entry {
             record,
-            state: State::Unsent,
+            state: RecordState::Unsent,
         });
     }
 
     /// The next record that is to be sent and may be.
-    pub(super) fn next_to_send(&self) -> Option<Id> {
+    pub(super) fn next_to_send(&self) -> Option<RecordId> {
         let length = self.entry(self.next_to_send)?.record.length;
         let fits = self.bytes == 0 || self.bytes + length <= BYTES_IN_FLIGHT;
         fits.then_some(self.next_to_send)
@@ -162,8 +163,8 @@ impl Window {
         let Some(entry) = self.entry_mut(id) else {
             return;
         };
-        let is_first_time = entry.state == State::Unsent;
-        entry.state = State::Open;
+        let is_first_time = entry.state == RecordState::Unsent;
+        entry.state = RecordState::Open;
         let length = entry.record.length;
         if is_first_time {
             self.tally.published += 1;
@@ -200,8 +201,8 @@ impl Window {
     /// The connection is gone: what was on its way is to be sent again on the next one, with new numbers.
     pub(super) fn lose_connection(&mut self) {
         for entry in &mut self.entries {
-            if entry.state == State::Open {
-                entry.state = State::InDoubt;
+            if entry.state == RecordState::Open {
+                entry.state = RecordState::InDoubt;
                 self.bytes -= entry.record.length;
             }
         }
@@ -213,14 +214,14 @@ impl Window {
     }
 
     /// Notes that a message has come back, and says which, if that can be told.
-    pub(super) fn take_back(&mut self, fingerprint: u64) -> Option<Id> {
+    pub(super) fn take_back(&mut self, fingerprint: u64) -> Option<RecordId> {
         let found = self.find_returned(fingerprint);
         match found {
-            Some(id) if self.is_open(id) => self.settle(id, State::Returned),
+            Some(id) if self.is_open(id) => self.settle(id, RecordState::Returned),
             // The broker rejected it and gives it back only now.
             Some(id) => {
                 if let Some(entry) = self.entry_mut(id) {
-                    entry.state = State::Returned;
+                    entry.state = RecordState::Returned;
                     self.tally.rejected -= 1;
                     self.tally.returned += 1;
                 }
@@ -233,13 +234,13 @@ impl Window {
 
     /// Which message came back: the first that is alike, rather one of which nothing is known than one that was rejected.
     /// Should the broker have changed something on the way, it must be one of those that can come back.
-    fn find_returned(&self, fingerprint: u64) -> Option<Id> {
-        let is_it = |id: &Id| self.fingerprint(*id) == Some(fingerprint);
-        let may_be_it = |id: &Id| self.fingerprint(*id).is_some();
+    fn find_returned(&self, fingerprint: u64) -> Option<RecordId> {
+        let is_it = |id: &RecordId| self.fingerprint(*id) == Some(fingerprint);
+        let may_be_it = |id: &RecordId| self.fingerprint(*id).is_some();
         let mut open = self.sent.iter().copied().filter(|id| self.is_open(*id));
         let mut rejected = (self.first..)
             .zip(&self.entries)
-            .filter(|(_, entry)| entry.state == State::Rejected)
+            .filter(|(_, entry)| entry.state == RecordState::Rejected)
             .map(|(id, _)| id);
         open.clone()
             .find(is_it)
@@ -248,15 +249,15 @@ impl Window {
     }
 
     /// What a record is told by when it comes back.
-    pub(super) fn fingerprint(&self, id: Id) -> Option<u64> {
+    pub(super) fn fingerprint(&self, id: RecordId) -> Option<u64> {
         self.entry(id)?.record.fingerprint
     }
 
     /// Notes what the broker says about messages by number. Which one was rejected just now, if any was.
-    pub(super) fn apply(&mut self, confirmation: Confirmation) -> Option<Id> {
+    pub(super) fn apply(&mut self, confirmation: Confirmation) -> Option<RecordId> {
         let (numbers, state) = match confirmation {
-            Confirmation::Acked(numbers) => (numbers, State::Confirmed),
-            Confirmation::Nacked(numbers) => (numbers, State::Rejected),
+            Confirmation::Acked(numbers) => (numbers, RecordState::Confirmed),
+            Confirmation::Nacked(numbers) => (numbers, RecordState::Rejected),
         };
         let indices = match numbers {
             Numbers::One(number) => self.index_of(number).map(|index| index..index + 1),
@@ -269,7 +270,7 @@ impl Window {
             };
             if self.is_open(id) {
                 self.settle(id, state);
-                if state == State::Rejected {
+                if state == RecordState::Rejected {
                     first_rejected.get_or_insert(id);
                 }
             }
@@ -285,7 +286,7 @@ impl Window {
     }
 
     /// Notes the fate of an open message.
-    fn settle(&mut self, id: Id, state: State) {
+    fn settle(&mut self, id: RecordId, state: RecordState) {
         let Some(entry) = self.entry_mut(id) else {
             return;
         };
@@ -293,13 +294,13 @@ impl Window {
         let input_length = entry.record.input_length as u64;
         self.open -= 1;
         match state {
-            State::Confirmed => {
+            RecordState::Confirmed => {
                 self.tally.confirmed += 1;
                 self.input_bytes += input_length;
             }
-            State::Returned => self.tally.returned += 1,
-            State::Rejected => self.tally.rejected += 1,
-            State::Unsent | State::InDoubt | State::Open => {}
+            RecordState::Returned => self.tally.returned += 1,
+            RecordState::Rejected => self.tally.rejected += 1,
+            RecordState::Unsent | RecordState::InDoubt | RecordState::Open => {}
         }
     }
 
@@ -311,7 +312,7 @@ impl Window {
             self.first_number += 1;
         }
         while let Some(entry) = self.entries.front()
-            && entry.state == State::Confirmed
+            && entry.state == RecordState::Confirmed
         {
             self.bytes -= entry.record.length;
             self.entries.pop_front();
@@ -320,19 +321,19 @@ impl Window {
         self.pass_over_sent();
     }
 
-    fn entry(&self, id: Id) -> Option<&Entry> {
+    fn entry(&self, id: RecordId) -> Option<&Entry> {
         self.entries
             .get(usize::try_from(id.checked_sub(self.first)?).ok()?)
     }
 
-    fn entry_mut(&mut self, id: Id) -> Option<&mut Entry> {
+    fn entry_mut(&mut self, id: RecordId) -> Option<&mut Entry> {
         self.entries
             .get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
     }
 
     /// Whether what is counted is what is there.
     pub(super) fn is_consistent(&self) -> bool {
-        let open = |entry: &&Entry| entry.state == State::Open;
+        let open = |entry: &&Entry| entry.state == RecordState::Open;
         let sent = |entry: &&Entry| !entry.is_to_be_sent();
         let bytes = self
             .entries

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// A record that may come back, told by this fingerprint.
-fn record(fingerprint: u64) -> Record {
-    Record {
+fn record(fingerprint: u64) -> RecordInfo {
+    RecordInfo {
         length: 1,
         input_length: 10,
         fingerprint: Some(fingerprint),
@@ -114,7 +114,7 @@ fn what_was_rejected_may_come_back_afterwards() {
 
 #[test]
 fn there_is_room_for_so_many_bytes_but_always_for_one_message() {
-    let of_length = |length| Record {
+    let of_length = |length| RecordInfo {
         length,
         ..record(1)
     };
@@ -146,7 +146,7 @@ fn what_is_not_confirmed_is_forgotten_once_it_is_sent() {
 }
 
 /// Sends what is to be sent, and says what that was.
-fn sent_again(window: &mut Window) -> Vec<Id> {
+fn sent_again(window: &mut Window) -> Vec<RecordId> {
     let mut sent = Vec::new();
     while let Some(id) = window.next_to_send() {
         window.send();

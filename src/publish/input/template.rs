@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::options::{Address, PublishOptions, Routing};
 use crate::broker::{Error, Template};
 use crate::envelope::Envelope;
 use crate::message::Properties;
+use crate::publish::options::{Address, PublishOptions, Routing};
 
 /// Makes the templates of messages.
-pub(super) struct TemplateMaker {
+pub(in crate::publish) struct TemplateMaker {
     address: Address,
     properties: Properties,
     routing: Routing,
@@ -18,7 +18,7 @@ pub(super) struct TemplateMaker {
 
 impl TemplateMaker {
     /// Fails if AMQP has no room for what the options say.
-    pub(super) fn new(options: &PublishOptions) -> Result<TemplateMaker, Error> {
+    pub(in crate::publish) fn new(options: &PublishOptions) -> Result<TemplateMaker, Error> {
         let (exchange, routing_key) = match &options.address {
             Address::Given {
                 exchange,
@@ -36,7 +36,7 @@ impl TemplateMaker {
     }
 
     /// For a message that is nothing but a body.
-    pub(super) fn for_body(&self) -> Result<Arc<Template>, String> {
+    pub(in crate::publish) fn for_body(&self) -> Result<Arc<Template>, String> {
         match self.address {
             Address::Given { .. } => Ok(Arc::clone(&self.common)),
             Address::OfEnvelope { .. } => self.for_envelope(&Envelope::default()),
@@ -44,7 +44,10 @@ impl TemplateMaker {
     }
 
     /// For the message of an envelope.
-    pub(super) fn for_envelope(&self, envelope: &Envelope) -> Result<Arc<Template>, String> {
+    pub(in crate::publish) fn for_envelope(
+        &self,
+        envelope: &Envelope,
+    ) -> Result<Arc<Template>, String> {
         let (exchange, routing_key) = match &self.address {
             Address::Given { .. } if envelope.properties == Properties::default() => {
                 return Ok(Arc::clone(&self.common));

@@ -32,12 +32,12 @@ struct Writer {
 
 /// Prints a line, whole, on standard error. If nobody can read it, the work goes on all the same, and the exit status
 /// still speaks.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     console().say(line);
 }
 
 /// Gives what was said that much time to be written.
-pub fn finish(limit: Duration) {
+pub(crate) fn finish(limit: Duration) {
     let deadline = Instant::now() + limit;
     let mut console = console();
     let Some(writer) = console.writer.take() else {

@@ -1,36 +1,38 @@
 //! The connection: what comes over it, and whether another is opened when it is lost.
 
-use super::end::{Cause, Phase};
-use super::event::{Action, Connection, FromBroker, Notice, Time, Trouble};
+use std::time::Duration;
+
+use super::event::{Action, ConnectionId, FromBroker, Notice, Trouble};
+use super::phase::{Cause, Phase};
 use super::{Run, Silence};
 use crate::broker::Confirmation;
 
 /// How long to wait before a connection that broke without having been of use is opened again.
-const PAUSE: Time = Time::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A connection that has lasted this long is one that works.
-const SETTLED: Time = Time::from_secs(5);
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// The message of a negative confirmation.
 const REJECTED: &str = "basic.publish: the broker rejected a message: a queue is full and rejects (x-overflow), or the broker is in trouble";
 
 /// The present connection.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
-    pub(super) number: Connection,
-    pub(super) state: LinkState,
+pub(super) struct Connection {
+    pub(super) number: ConnectionId,
+    pub(super) state: ConnectionState,
     /// The broker takes nothing for now.
     pub(super) is_paused: bool,
-    since: Time,
+    since: Duration,
     /// How many messages had been confirmed when it was opened.
     confirmed_before: u64,
     /// Since when connections have broken without having been of use.
-    in_vain_since: Option<Time>,
+    in_vain_since: Option<Duration>,
 }
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LinkState {
+pub(super) enum ConnectionState {
     Connecting,
     Open,
     /// Everything was published, unconfirmed, and the broker is asked whether it has handled it.
@@ -39,28 +41,28 @@ pub(super) enum LinkState {
     Gone,
 }
 
-impl Link {
-    pub(super) fn first() -> Link {
-        Link {
+impl Connection {
+    pub(super) fn first() -> Connection {
+        Connection {
             number: 1,
-            state: LinkState::Connecting,
+            state: ConnectionState::Connecting,
             is_paused: false,
-            since: Time::ZERO,
+            since: Duration::ZERO,
             confirmed_before: 0,
             in_vain_since: None,
         }
     }
 
     /// Whether it is this connection, and something can still come over it.
-    pub(super) fn is(&self, number: Connection) -> bool {
-        self.number == number && self.state != LinkState::Gone
+    pub(super) fn is(&self, number: ConnectionId) -> bool {
+        self.number == number && self.state != ConnectionState::Gone
     }
 }
 
 impl Run {
     pub(super) fn on_broker(&mut self, event: FromBroker, actions: &mut Vec<Action>) {
         match event {
-            FromBroker::Connected if self.link.state == LinkState::Connecting => {
+            FromBroker::Connected if self.connection.state == ConnectionState::Connecting => {
                 self.on_connected();
             }
             FromBroker::Connected => {}
@@ -74,9 +76,9 @@ impl Run {
                 fingerprint,
                 reason,
             } => self.on_returned(fingerprint, reason),
-            FromBroker::Paused => self.link.is_paused = true,
+            FromBroker::Paused => self.connection.is_paused = true,
             FromBroker::Resumed => {
-                self.link.is_paused = false;
+                self.connection.is_paused = false;
                 self.broker_is_heard();
             }
             FromBroker::CaughtUp => self.on_caught_up(),
@@ -85,9 +87,9 @@ impl Run {
     }
 
     fn on_connected(&mut self) {
-        self.link.state = LinkState::Open;
-        self.link.since = self.now;
-        self.link.confirmed_before = self.window.tally().confirmed;
+        self.connection.state = ConnectionState::Open;
+        self.connection.since = self.now;
+        self.connection.confirmed_before = self.window.tally().confirmed;
         self.broker_is_heard();
     }
 
@@ -103,12 +105,12 @@ impl Run {
         if rejected.is_some() || self.window.tally().confirmed > confirmed_before {
             self.broker_is_heard();
         }
-        self.save_place(self.options.save_every(), actions);
+        self.save_checkpoint(self.options.save_every(), actions);
     }
 
     /// All was sent that there is. A signal that came meanwhile has changed nothing.
     fn on_caught_up(&mut self) {
-        self.link.state = LinkState::Open;
+        self.connection.state = ConnectionState::Open;
         self.end(Cause::Complete);
         let is_refused = self.window.tally().returned > 0;
         if matches!(self.phase, Phase::Ending(Cause::Interrupted(_))) && !is_refused {
@@ -141,7 +143,7 @@ impl Run {
 
     /// Another connection is opened, or the run ends.
     fn on_lost(&mut self, trouble: Trouble, actions: &mut Vec<Action>) {
-        let state = self.link.state;
+        let state = self.connection.state;
         self.lose_connection();
         if self.phase == Phase::Publishing {
             if self.may_reopen_after(&trouble) {
@@ -149,7 +151,7 @@ impl Run {
             } else {
                 self.end(Cause::Failed(trouble.reason));
             }
-        } else if state == LinkState::Closing && self.owes_close_ok() {
+        } else if state == ConnectionState::Closing && self.owes_close_ok() {
             self.phase = Phase::Ending(Cause::Failed(trouble.reason));
         }
     }
@@ -161,20 +163,20 @@ impl Run {
     }
 
     pub(super) fn lose_connection(&mut self) {
-        self.link.state = LinkState::Gone;
-        self.link.is_paused = false;
+        self.connection.state = ConnectionState::Gone;
+        self.connection.is_paused = false;
         self.window.lose_connection();
     }
 
     fn reopen(&mut self, reason: String, actions: &mut Vec<Action>) {
-        let pause = match self.link.in_vain_since {
+        let pause = match self.connection.in_vain_since {
             Some(_) => PAUSE,
-            None => Time::ZERO,
+            None => Duration::ZERO,
         };
-        self.link.number += 1;
-        self.link.state = LinkState::Connecting;
+        self.connection.number += 1;
+        self.connection.state = ConnectionState::Connecting;
         actions.push(Action::Say(Notice::ConnectingAnew(reason)));
-        actions.push(Action::Connect(self.link.number, pause));
+        actions.push(Action::Connect(self.connection.number, pause));
     }
 
     /// Whether to go on with a new connection. Ones that break at once, again and again, are tried for as long as one that
@@ -183,13 +185,13 @@ impl Run {
         if !trouble.may_pass || !self.options.may_send_again() {
             return false;
         }
-        let was_of_use = self.window.tally().confirmed > self.link.confirmed_before
-            || self.now.saturating_sub(self.link.since) > SETTLED;
+        let was_of_use = self.window.tally().confirmed > self.connection.confirmed_before
+            || self.now.saturating_sub(self.connection.since) > SETTLED;
         if was_of_use {
-            self.link.in_vain_since = None;
+            self.connection.in_vain_since = None;
             return true;
         }
-        let since = *self.link.in_vain_since.get_or_insert(self.now);
+        let since = *self.connection.in_vain_since.get_or_insert(self.now);
         self.now.saturating_sub(since) < self.options.retry
     }
 }

@@ -6,39 +6,39 @@ use crossbeam_channel::Receiver;
 
 use crate::broker::{Answer, Answers, BlockedNotice, Error, Publisher, Template};
 use crate::message::Message;
-use crate::publish::digest::Digest;
-use crate::publish::records::Body;
+use crate::publish::input::digest::Digest;
+use crate::publish::input::records::Body;
 use crate::publish::run::FromBroker;
 
 /// A connection that messages are published on.
-pub(super) struct Wire<'session> {
+pub(super) struct PublishChannel<'session> {
     pub(super) publisher: Publisher<'session>,
     pub(super) answers: Answers,
     pub(super) blocked: Receiver<BlockedNotice>,
-    pub(super) fate: Fate,
+    pub(super) state: ChannelState,
 }
 
 /// What is to become of a connection.
-pub(super) enum Fate {
+pub(super) enum ChannelState {
     /// It is used on.
-    Used,
+    InUse,
     /// It is to be closed.
-    Closed,
+    Close,
     /// It is to be cut.
     Cut,
     /// It has ended by itself, or its channel has.
     Broken(Error),
 }
 
-impl Wire<'_> {
+impl PublishChannel<'_> {
     pub(super) fn is_in_use(&self) -> bool {
-        matches!(self.fate, Fate::Used)
+        matches!(self.state, ChannelState::InUse)
     }
 
     /// Notes that the connection is broken, if nothing else is to become of it.
     pub(super) fn has_broken(&mut self, error: Error) {
         if self.is_in_use() {
-            self.fate = Fate::Broken(error);
+            self.state = ChannelState::Broken(error);
         }
     }
 
@@ -47,7 +47,7 @@ impl Wire<'_> {
         if self.is_in_use()
             && let Err(error) = self.publisher.publish_as(template, body)
         {
-            self.fate = Fate::Broken(error);
+            self.state = ChannelState::Broken(error);
         }
     }
 }

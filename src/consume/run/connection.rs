@@ -1,16 +1,18 @@
 //! The present connection as the run knows it: its subscriptions, and what was sent on it that is not certain.
 
-use super::event::{Connection, Subscription, Time};
+use std::time::Duration;
+
+use super::event::{ConnectionId, SubscriptionId};
 
 /// The present connection.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
-    pub(super) number: Connection,
-    pub(super) state: LinkState,
+pub(super) struct Connection {
+    pub(super) number: ConnectionId,
+    pub(super) state: ConnectionState,
     /// Oldest first. Two only while one replaces the other on a queue that ends with its last consumer.
-    pub(super) subscriptions: Vec<(Subscription, SubscriptionState)>,
+    pub(super) subscriptions: Vec<(SubscriptionId, SubscriptionState)>,
     /// The number of the latest subscription.
-    pub(super) latest: Subscription,
+    pub(super) latest: SubscriptionId,
     /// What the queue is asked for how many messages are ready for.
     pub(super) question: Option<Question>,
     pub(super) uncertain: Uncertain,
@@ -22,12 +24,12 @@ pub(super) struct Link {
     /// The prefetch that was last set, where it counts for the channel.
     pub(super) prefetch: u16,
     /// Since when a subscription made for fresh credit has brought nothing.
-    pub(super) fruitless_since: Option<Time>,
+    pub(super) fruitless_since: Option<Duration>,
 }
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LinkState {
+pub(super) enum ConnectionState {
     /// It is being made.
     Connecting,
     /// It stands.
@@ -104,20 +106,20 @@ impl Uncertain {
     }
 }
 
-impl Link {
-    pub(super) fn first() -> Link {
-        Link::connecting(1, 0)
+impl Connection {
+    pub(super) fn first() -> Connection {
+        Connection::connecting(1, 0)
     }
 
     /// The connection after this one.
-    pub(super) fn next(&self) -> Link {
-        Link::connecting(self.number + 1, self.latest)
+    pub(super) fn next(&self) -> Connection {
+        Connection::connecting(self.number + 1, self.latest)
     }
 
-    fn connecting(number: Connection, latest: Subscription) -> Link {
-        Link {
+    fn connecting(number: ConnectionId, latest: SubscriptionId) -> Connection {
+        Connection {
             number,
-            state: LinkState::Connecting,
+            state: ConnectionState::Connecting,
             subscriptions: Vec::new(),
             latest,
             question: None,
@@ -131,7 +133,7 @@ impl Link {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.state == LinkState::Open
+        self.state == ConnectionState::Open
     }
 
     /// So many commands to the queue are sent.
@@ -157,7 +159,7 @@ impl Link {
             .any(|(_, state)| *state == SubscriptionState::Asked)
     }
 
-    pub(super) fn subscribed(&mut self, number: Subscription) {
+    pub(super) fn subscribed(&mut self, number: SubscriptionId) {
         for (subscription, state) in &mut self.subscriptions {
             if *subscription == number && *state == SubscriptionState::Asked {
                 *state = SubscriptionState::Active;
@@ -166,7 +168,7 @@ impl Link {
     }
 
     /// basic.cancel is sent. Only the silence of a queue that may deliver says anything.
-    pub(super) fn cancel(&mut self, number: Subscription, has_credit: bool) {
+    pub(super) fn cancel(&mut self, number: SubscriptionId, has_credit: bool) {
         let before = self.uncertain;
         for (subscription, state) in &mut self.subscriptions {
             if *subscription == number {
@@ -179,12 +181,12 @@ impl Link {
     }
 
     /// basic.cancel-ok has come. What became certain, and whether the queue had nothing to deliver.
-    pub(super) fn unsubscribed(&mut self, number: Subscription) -> Option<(Uncertain, bool)> {
-        let place = self
+    pub(super) fn unsubscribed(&mut self, number: SubscriptionId) -> Option<(Uncertain, bool)> {
+        let index = self
             .subscriptions
             .iter()
             .position(|(subscription, _)| *subscription == number)?;
-        let (_, state) = self.subscriptions.remove(place);
+        let (_, state) = self.subscriptions.remove(index);
         let SubscriptionState::Cancelled { before, silent } = state else {
             return None;
         };
@@ -220,9 +222,9 @@ impl Link {
     }
 
     /// The oldest subscription that may be cancelled.
-    pub(super) fn oldest_active(&self) -> Option<Subscription> {
+    pub(super) fn oldest_active(&self) -> Option<SubscriptionId> {
         let active =
-            |(_, state): &&(Subscription, SubscriptionState)| *state == SubscriptionState::Active;
+            |(_, state): &&(SubscriptionId, SubscriptionState)| *state == SubscriptionState::Active;
         self.subscriptions
             .iter()
             .find(active)
@@ -231,7 +233,7 @@ impl Link {
 
     pub(super) fn active_count(&self) -> usize {
         let active =
-            |(_, state): &&(Subscription, SubscriptionState)| *state == SubscriptionState::Active;
+            |(_, state): &&(SubscriptionId, SubscriptionState)| *state == SubscriptionState::Active;
         self.subscriptions.iter().filter(active).count()
     }
 }

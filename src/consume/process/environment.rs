@@ -2,30 +2,30 @@
 
 use std::ffi::OsString;
 
-use super::reissue::original_address;
+use crate::consume::republish::original_address;
 use crate::envelope::headers_to_json;
-use crate::message::{HeaderValue, Message};
+use crate::message::Message;
 
 /// The longest string that the kernel lets into an environment, with its name and the NUL behind it (execve(2)).
 const LONGEST_VARIABLE: usize = 128 * 1024;
 
 /// A message on its way to a command.
-pub(super) struct Telling<'a> {
+pub(in crate::consume) struct Telling<'a> {
     /// The queue that it came from.
-    pub(super) queue: &'a str,
+    pub(in crate::consume) queue: &'a str,
     /// The message.
-    pub(super) message: &'a Message,
+    pub(in crate::consume) message: &'a Message,
     /// Whether it may have been delivered before.
-    pub(super) redelivered: bool,
+    pub(in crate::consume) redelivered: bool,
     /// The broker's number for the delivery.
-    pub(super) tag: u64,
+    pub(in crate::consume) tag: u64,
     /// Which attempt this is, from 1.
-    pub(super) attempt: u64,
+    pub(in crate::consume) attempt: u64,
 }
 
 impl Telling<'_> {
     /// Every variable of ours; those without a value are to be absent, also if the tool itself has them.
-    pub(super) fn variables(&self) -> Vec<(&'static str, Option<OsString>)> {
+    pub(in crate::consume) fn variables(&self) -> Vec<(&'static str, Option<OsString>)> {
         let message = self.message;
         let properties = &message.properties;
         let (exchange, routing_key) = original_address(message);
@@ -68,7 +68,7 @@ impl Telling<'_> {
 }
 
 /// The names of all variables that tell of a message.
-pub(super) fn names() -> Vec<&'static str> {
+pub(in crate::consume) fn names() -> Vec<&'static str> {
     let of_no_message = Telling {
         queue: "",
         message: &Message::default(),
@@ -82,22 +82,8 @@ pub(super) fn names() -> Vec<&'static str> {
 
 /// How often the broker has delivered the message before, where it counts (quorum queues:
 /// <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
-pub(super) fn delivery_count(message: &Message) -> Option<u64> {
-    header_number(message, "x-delivery-count")
-}
-
-/// A header's value, if it is a whole number from 0.
-pub(super) fn header_number(message: &Message, name: &str) -> Option<u64> {
-    match *message.properties.headers.as_ref()?.get(name)? {
-        HeaderValue::Int8(value) => u64::try_from(value).ok(),
-        HeaderValue::UInt8(value) => Some(value.into()),
-        HeaderValue::Int16(value) => u64::try_from(value).ok(),
-        HeaderValue::UInt16(value) => Some(value.into()),
-        HeaderValue::Int32(value) => u64::try_from(value).ok(),
-        HeaderValue::UInt32(value) => Some(value.into()),
-        HeaderValue::Int64(value) => u64::try_from(value).ok(),
-        _ => None,
-    }
+pub(in crate::consume) fn delivery_count(message: &Message) -> Option<u64> {
+    message.header_number("x-delivery-count")
 }
 
 /// The value, if the kernel takes it: a message must not keep its command from starting.

@@ -2,13 +2,13 @@
 
 use crossbeam_channel::Select;
 
-use super::input::Next;
-use super::wire::{Fate, Wire, fingerprint, from_broker};
+use super::channel::{ChannelState, PublishChannel, fingerprint, from_broker};
+use super::record_source::Next;
 use super::{Driver, trouble};
 use crate::broker::{Answers, BlockedNotice, Error, Result, Session};
+use crate::publish::input::records;
 use crate::publish::options::Confirms;
-use crate::publish::records;
-use crate::publish::run::{Event, FromBroker, Record};
+use crate::publish::run::{Event, FromBroker, RecordInfo};
 
 /// So many records are published before it is looked what has come.
 const RECORDS_A_TURN: usize = 16;
@@ -17,15 +17,15 @@ impl Driver<'_> {
     /// Publishes on this session until it has ended or is to end, and tells the core how it ended.
     pub(super) fn use_session(&mut self, mut session: Session) {
         self.interrupts.watch_over(&session);
-        let (fate, answers) = match self.talk(&mut session) {
-            Ok((fate, answers)) => (fate, Some(answers)),
-            Err(error) => (Fate::Broken(error), None),
+        let (state, answers) = match self.talk(&mut session) {
+            Ok((state, answers)) => (state, Some(answers)),
+            Err(error) => (ChannelState::Broken(error), None),
         };
-        match fate {
-            Fate::Used => {}
-            Fate::Closed => self.close(session),
-            Fate::Cut => session.abandon(),
-            Fate::Broken(error) => {
+        match state {
+            ChannelState::InUse => {}
+            ChannelState::Close => self.close(session),
+            ChannelState::Cut => session.abandon(),
+            ChannelState::Broken(error) => {
                 let error = match error {
                     Error::Lost { context, .. } => session.autopsy(context),
                     error => {
@@ -38,37 +38,38 @@ impl Driver<'_> {
         }
     }
 
-    fn talk(&mut self, session: &mut Session) -> Result<(Fate, Answers)> {
+    fn talk(&mut self, session: &mut Session) -> Result<(ChannelState, Answers)> {
         let blocked = session.blocked_notices()?;
         let publisher = match self.confirms {
             Confirms::Awaited { .. } => session.publisher()?,
             Confirms::Off => session.unconfirmed_publisher()?,
         };
-        let mut wire = Wire {
+        let mut channel = PublishChannel {
             answers: publisher.answers(),
             publisher,
             blocked,
-            fate: Fate::Used,
+            state: ChannelState::InUse,
         };
         self.look_at_clock();
-        self.tell_broker(FromBroker::Connected, Some(&mut wire));
-        while wire.is_in_use() {
-            self.take_turn(&mut wire);
+        self.tell_broker(FromBroker::Connected, Some(&mut channel));
+        while channel.is_in_use() {
+            self.take_turn(&mut channel);
         }
         self.show_progress();
         self.progress.show_blocked(None);
-        Ok((wire.fate, wire.answers))
+        Ok((channel.state, channel.answers))
     }
 
-    fn take_turn(&mut self, wire: &mut Wire<'_>) {
-        let has_heard = self.hear_others(Some(wire));
-        let broker_has_said_something = self.hear_broker(wire) | self.hear_whether_blocked(wire);
-        let has_published = self.publish_what_is_there(wire);
-        if !(has_heard || broker_has_said_something || has_published) && wire.is_in_use() {
+    fn take_turn(&mut self, channel: &mut PublishChannel<'_>) {
+        let has_heard = self.hear_others(Some(channel));
+        let broker_has_said_something =
+            self.hear_broker(channel) | self.hear_whether_blocked(channel);
+        let has_published = self.publish_what_is_there(channel);
+        if !(has_heard || broker_has_said_something || has_published) && channel.is_in_use() {
             self.show_progress();
             let mut select = Select::new();
-            wire.answers.add_to(&mut select);
-            select.recv(&wire.blocked);
+            channel.answers.add_to(&mut select);
+            select.recv(&channel.blocked);
             if self.run.wants_record() {
                 select.recv(self.input.chunks());
             }
@@ -77,60 +78,60 @@ impl Driver<'_> {
     }
 
     /// True if something has been published, or was to be.
-    fn publish_what_is_there(&mut self, wire: &mut Wire<'_>) -> bool {
+    fn publish_what_is_there(&mut self, channel: &mut PublishChannel<'_>) -> bool {
         for published in 0..RECORDS_A_TURN {
-            if !self.run.wants_record() || !wire.is_in_use() {
+            if !self.run.wants_record() || !channel.is_in_use() {
                 return published > 0;
             }
             match self.input.next() {
-                Next::Record(record) => self.take_in(record, wire),
+                Next::Record(record) => self.take_in(record, channel),
                 Next::Nothing => {
-                    self.tell(Event::NoRecord, Some(wire));
+                    self.tell(Event::NoRecord, Some(channel));
                     return published > 0;
                 }
-                Next::End => self.tell(Event::InputEnded, Some(wire)),
-                Next::Failed(reason) => self.tell(Event::InputFailed(reason), Some(wire)),
+                Next::End => self.tell(Event::InputEnded, Some(channel)),
+                Next::Failed(reason) => self.tell(Event::InputFailed(reason), Some(channel)),
             }
         }
         true
     }
 
-    fn take_in(&mut self, record: records::Record, wire: &mut Wire<'_>) {
+    fn take_in(&mut self, record: records::Record, channel: &mut PublishChannel<'_>) {
         let template = &record.template;
-        let told = Record {
+        let told = RecordInfo {
             length: record.body.len(),
             input_length: record.input_length,
             fingerprint: template
                 .may_be_returned()
                 .then(|| fingerprint(template.identity(), &record.body)),
         };
-        self.kept.push(record);
-        self.tell(Event::Record(told), Some(wire));
+        self.unconfirmed.push(record);
+        self.tell(Event::Record(told), Some(channel));
     }
 
     /// Takes in what the broker has said meanwhile. False: nothing.
-    fn hear_broker(&mut self, wire: &mut Wire<'_>) -> bool {
+    fn hear_broker(&mut self, channel: &mut PublishChannel<'_>) -> bool {
         let mut has_heard = false;
-        while wire.is_in_use() {
-            match wire.answers.try_next() {
-                Ok(Some(answer)) => self.tell_broker(from_broker(answer), Some(wire)),
+        while channel.is_in_use() {
+            match channel.answers.try_next() {
+                Ok(Some(answer)) => self.tell_broker(from_broker(answer), Some(channel)),
                 Ok(None) => break,
-                Err(_) => wire.has_broken(wire.publisher.failure()),
+                Err(_) => channel.has_broken(channel.publisher.failure()),
             }
             has_heard = true;
         }
         has_heard
     }
 
-    fn hear_whether_blocked(&mut self, wire: &mut Wire<'_>) -> bool {
+    fn hear_whether_blocked(&mut self, channel: &mut PublishChannel<'_>) -> bool {
         let mut has_heard = false;
-        while let Ok(notice) = wire.blocked.try_recv() {
+        while let Ok(notice) = channel.blocked.try_recv() {
             let (event, reason) = match notice {
                 BlockedNotice::Blocked(reason) => (FromBroker::Paused, Some(reason)),
                 BlockedNotice::Unblocked => (FromBroker::Resumed, None),
             };
             self.progress.show_blocked(reason);
-            self.tell_broker(event, Some(wire));
+            self.tell_broker(event, Some(channel));
             has_heard = true;
         }
         has_heard

@@ -2,12 +2,12 @@
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use crate::publish::reader::{Chunk, ChunkReceiver, Unread};
-use crate::publish::records::{Place, Record, RecordMaker};
+use crate::publish::input::reader::{Chunk, ChunkReceiver, ReadFailure};
+use crate::publish::input::records::{Location, Record, RecordMaker};
 use crate::reason::chain;
 
 /// The input, as far as it has been read.
-pub(super) struct Input {
+pub(super) struct RecordSource {
     maker: RecordMaker,
     chunks: ChunkReceiver,
 }
@@ -24,19 +24,19 @@ pub(super) enum Next {
     Failed(String),
 }
 
-impl Input {
-    pub(super) fn new(maker: RecordMaker, chunks: ChunkReceiver) -> Input {
-        Input { maker, chunks }
+impl RecordSource {
+    pub(super) fn new(maker: RecordMaker, chunks: ChunkReceiver) -> RecordSource {
+        RecordSource { maker, chunks }
     }
 
     /// Where more comes from.
-    pub(super) fn chunks(&self) -> &Receiver<Result<Chunk, Unread>> {
+    pub(super) fn chunks(&self) -> &Receiver<Result<Chunk, ReadFailure>> {
         &self.chunks
     }
 
     /// Where the next record stands, as far as it is known that there is one.
-    pub(super) fn next_place(&self) -> Option<Place> {
-        self.maker.next_place()
+    pub(super) fn next_location(&self) -> Option<Location> {
+        self.maker.next_location()
     }
 
     /// What there is, without waiting.
@@ -62,7 +62,7 @@ impl Input {
         }
     }
 
-    fn get_stuck(&mut self, unread: Unread) -> Next {
+    fn get_stuck(&mut self, unread: ReadFailure) -> Next {
         if let Some(origin) = &unread.origin {
             self.maker.get_stuck_at(origin);
         }

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 const READ_SIZE: usize = 64 << 10;
 
 /// Reads chunks of one or more records, each ended by a delimiter, the last one possibly by the end of the stream.
-pub(super) struct Chunks<R> {
+pub(in crate::publish) struct Chunks<R> {
     source: R,
     delimiter: u8,
     scratch: Box<[u8]>,
@@ -16,7 +16,7 @@ pub(super) struct Chunks<R> {
 }
 
 impl<R: Read> Chunks<R> {
-    pub(super) fn of(source: R, delimiter: u8) -> Chunks<R> {
+    pub(in crate::publish) fn of(source: R, delimiter: u8) -> Chunks<R> {
         Chunks {
             source,
             delimiter,
@@ -26,7 +26,7 @@ impl<R: Read> Chunks<R> {
     }
 
     /// The next chunk, or nothing at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(in crate::publish) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let length = match self.source.read(&mut self.scratch) {
                 Ok(length) => length,
@@ -51,7 +51,7 @@ impl<R: Read> Chunks<R> {
 }
 
 /// The length of the first record in `bytes`, with its delimiter if it has one. `bytes` must not be empty.
-pub(super) fn record_length(bytes: &[u8], delimiter: u8) -> usize {
+pub(in crate::publish) fn record_length(bytes: &[u8], delimiter: u8) -> usize {
     memchr::memchr(delimiter, bytes).map_or(bytes.len(), |position| position + 1)
 }
 

@@ -6,32 +6,32 @@ use std::sync::Arc;
 
 use super::chunks::record_length;
 use super::digest::Digest;
-use super::options::{LineEnd, Records};
 use super::reader::{Bytes, Chunk, Origin, Position};
 use super::template::TemplateMaker;
 use crate::broker::Template;
 use crate::envelope;
+use crate::publish::options::{LineEnd, Records};
 
 /// A message to be.
 #[derive(Clone)]
-pub(super) struct Record {
-    pub(super) place: Place,
-    pub(super) template: Arc<Template>,
-    pub(super) body: Body,
+pub(in crate::publish) struct Record {
+    pub(in crate::publish) location: Location,
+    pub(in crate::publish) template: Arc<Template>,
+    pub(in crate::publish) body: Body,
     /// How many bytes of the input it is.
-    pub(super) input_length: usize,
+    pub(in crate::publish) input_length: usize,
 }
 
 /// Where a record stands in the inputs.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) origin: Arc<Origin>,
-    pub(super) position: Position,
+pub(in crate::publish) struct Location {
+    pub(in crate::publish) origin: Arc<Origin>,
+    pub(in crate::publish) position: Position,
     /// Of the record as it stands there, if anybody wants to know.
-    pub(super) digest: Digest,
+    pub(in crate::publish) digest: Digest,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     /// `FILE:RECORD`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.origin.name, self.position.record)
@@ -40,7 +40,7 @@ impl fmt::Display for Place {
 
 /// A message's body: a part of a chunk, not copied, or bytes of its own.
 #[derive(Clone)]
-pub(super) struct Body {
+pub(in crate::publish) struct Body {
     bytes: Arc<Bytes>,
     range: Range<usize>,
 }
@@ -64,21 +64,21 @@ impl From<Vec<u8>> for Body {
 
 /// Whether the places of records have digests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Digests {
+pub(in crate::publish) enum Digests {
     Taken,
     NotNeeded,
 }
 
 /// A record that no message can be made of, or not the one that was expected.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {reason}")]
-pub(super) struct BadRecord {
-    place: Place,
+#[error("{location}: {reason}")]
+pub(in crate::publish) struct BadRecord {
+    location: Location,
     reason: String,
 }
 
 /// Makes records of the chunks that it is given.
-pub(super) struct RecordMaker {
+pub(in crate::publish) struct RecordMaker {
     records: Records,
     templates: TemplateMaker,
     digests: Digests,
@@ -104,7 +104,7 @@ struct OpenChunk {
 }
 
 impl RecordMaker {
-    pub(super) fn new(
+    pub(in crate::publish) fn new(
         records: Records,
         templates: TemplateMaker,
         digests: Digests,
@@ -122,37 +122,37 @@ impl RecordMaker {
     }
 
     /// Takes the next chunk. All records of the one before must have been made.
-    pub(super) fn accept(&mut self, chunk: Chunk) {
+    pub(in crate::publish) fn accept(&mut self, chunk: Chunk) {
         debug_assert!(self.chunk.is_none());
         self.turn_to(&chunk.origin);
         self.chunk = Some(OpenChunk { chunk, done: 0 });
     }
 
     /// Notes that `origin` cannot be read, or not on.
-    pub(super) fn get_stuck_at(&mut self, origin: &Arc<Origin>) {
+    pub(in crate::publish) fn get_stuck_at(&mut self, origin: &Arc<Origin>) {
         self.turn_to(origin);
         self.is_stuck = true;
     }
 
     /// The next record of the chunk at hand, if it has one.
-    pub(super) fn next(&mut self) -> Result<Option<Record>, BadRecord> {
+    pub(in crate::publish) fn next(&mut self) -> Result<Option<Record>, BadRecord> {
         while let (Some(chunk), Some(cursor)) = (&self.chunk, &self.cursor) {
             let range = chunk.next_record(self.records);
-            let place = self.place(chunk, cursor, range.clone());
+            let location = self.location(chunk, cursor, range.clone());
             let length = range.len();
             match self.confirmed_before.take() {
                 None => {
-                    let record = self.record(chunk, place, range)?;
+                    let record = self.record(chunk, location, range)?;
                     self.advance(length);
                     return Ok(Some(record));
                 }
-                Some(digest) if digest == place.digest => self.advance(length),
+                Some(digest) if digest == location.digest => self.advance(length),
                 Some(_) => {
                     let reason = "the checkpoint was made for another record; without the file, \
                                   publishing begins anew"
                         .to_owned();
                     self.chunk = None;
-                    return Err(BadRecord { place, reason });
+                    return Err(BadRecord { location, reason });
                 }
             }
         }
@@ -160,9 +160,9 @@ impl RecordMaker {
     }
 
     /// Where the next record stands, as far as it is known that there is one.
-    pub(super) fn next_place(&self) -> Option<Place> {
+    pub(in crate::publish) fn next_location(&self) -> Option<Location> {
         let cursor = self.cursor.as_ref()?;
-        (self.chunk.is_some() || self.is_stuck).then(|| Place {
+        (self.chunk.is_some() || self.is_stuck).then(|| Location {
             origin: Arc::clone(&cursor.origin),
             position: cursor.position,
             digest: Digest::EMPTY,
@@ -170,7 +170,7 @@ impl RecordMaker {
     }
 
     /// Whether the record that is confirmed already has not come.
-    pub(super) fn misses_confirmed_record(&self) -> bool {
+    pub(in crate::publish) fn misses_confirmed_record(&self) -> bool {
         self.confirmed_before.is_some()
     }
 
@@ -187,12 +187,12 @@ impl RecordMaker {
         }
     }
 
-    fn place(&self, chunk: &OpenChunk, cursor: &Cursor, range: Range<usize>) -> Place {
+    fn location(&self, chunk: &OpenChunk, cursor: &Cursor, range: Range<usize>) -> Location {
         let digest = match self.digests {
             Digests::Taken => Digest::of(&chunk.chunk.bytes.content[range]),
             Digests::NotNeeded => Digest::EMPTY,
         };
-        Place {
+        Location {
             origin: Arc::clone(&cursor.origin),
             position: cursor.position,
             digest,
@@ -202,18 +202,18 @@ impl RecordMaker {
     fn record(
         &self,
         chunk: &OpenChunk,
-        place: Place,
+        location: Location,
         range: Range<usize>,
     ) -> Result<Record, BadRecord> {
         let input_length = range.len();
         match self.message(chunk, range) {
             Ok((template, body)) => Ok(Record {
-                place,
+                location,
                 template,
                 body,
                 input_length,
             }),
-            Err(reason) => Err(BadRecord { place, reason }),
+            Err(reason) => Err(BadRecord { location, reason }),
         }
     }
 

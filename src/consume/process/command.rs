@@ -18,12 +18,12 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::environment;
-use super::feeder::{self, Feeder};
-use super::options::{CommandWork, Stdin};
-use super::signals;
+use super::stdin::{self, Feeder};
+use crate::consume::options::{CommandWork, Stdin};
+use crate::consume::signals;
 
 /// Starts the commands; what they have in common is prepared.
-pub(super) struct Launcher {
+pub(in crate::consume) struct Launcher {
     /// The program as it was named, and its arguments.
     words: Vec<CString>,
     stdin: Stdin,
@@ -35,16 +35,16 @@ pub(super) struct Launcher {
 }
 
 /// A command that has been started and is being fed.
-pub(super) struct Started {
+pub(in crate::consume) struct Started {
     /// Its process, and its process group.
-    pub(super) pid: Pid,
+    pub(in crate::consume) pid: Pid,
     /// Who writes what of the body does not fit the pipe; held for as long as the command runs.
-    pub(super) feeder: Option<Feeder>,
+    pub(in crate::consume) feeder: Option<Feeder>,
 }
 
 /// Why no command was started.
 #[derive(Debug)]
-pub(super) enum StartFailure {
+pub(in crate::consume) enum StartFailure {
     /// The program is not there, or can't be executed: every message would fail so.
     Command(io::Error),
     /// The machine has no processes, memory or files left: nothing that a message or the program is to blame for.
@@ -53,7 +53,7 @@ pub(super) enum StartFailure {
 
 impl Launcher {
     /// The tool's environment and the signals that it ignores are taken as they are now; it never changes them.
-    pub(super) fn new(work: &CommandWork) -> io::Result<Launcher> {
+    pub(in crate::consume) fn new(work: &CommandWork) -> io::Result<Launcher> {
         let line = &work.line;
         let words = std::iter::once(&line.program).chain(&line.arguments);
         Ok(Launcher {
@@ -71,12 +71,12 @@ impl Launcher {
     ///
     /// In a terminal it is not in the foreground then: it may write, but would be stopped if it read from the terminal.
     /// Its standard input is the message.
-    pub(super) fn start(
+    pub(in crate::consume) fn start(
         &self,
         telling: &[(&'static str, Option<OsString>)],
         body: &Arc<Vec<u8>>,
     ) -> Result<Started, StartFailure> {
-        let (stdin, feeder) = feeder::readable(body, self.stdin).map_err(StartFailure::Machine)?;
+        let (stdin, feeder) = stdin::readable(body, self.stdin).map_err(StartFailure::Machine)?;
         let told: Vec<CString> = telling
             .iter()
             .filter_map(|(name, value)| definition(OsStr::new(name), value.as_ref()?))

@@ -13,7 +13,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 
-use super::options::Stdin;
+use crate::consume::options::Stdin;
 
 /// How large a pipe anybody may have, unless the machine's administrator says otherwise (pipe(7)).
 const LARGEST_PIPE: usize = 1 << 20;
@@ -22,12 +22,15 @@ const LARGEST_PIPE: usize = 1 << 20;
 ///
 /// Dropped, it stops: the command has ended, and if a process that it has left behind still holds the pipe,
 /// nothing that it reads can matter.
-pub(super) struct Feeder {
+pub(in crate::consume) struct Feeder {
     _stop_when_dropped: PipeWriter,
 }
 
 /// A file that `body` can be read from, to its end, and who writes it, if it has to be written yet.
-pub(super) fn readable(body: &Arc<Vec<u8>>, stdin: Stdin) -> io::Result<(OwnedFd, Option<Feeder>)> {
+pub(in crate::consume) fn readable(
+    body: &Arc<Vec<u8>>,
+    stdin: Stdin,
+) -> io::Result<(OwnedFd, Option<Feeder>)> {
     match stdin {
         Stdin::Pipe => pipe(body).map(|(reader, feeder)| (reader.into(), feeder)),
         Stdin::File => Ok((file(body)?.into(), None)),

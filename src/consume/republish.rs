@@ -3,7 +3,6 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::environment::header_number;
 use crate::message::{HeaderValue, Headers, Message};
 use crate::status::Status;
 
@@ -36,7 +35,7 @@ pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
     if was_parked {
         return None;
     }
-    header_number(message, ATTEMPTS)
+    message.header_number(ATTEMPTS)
 }
 
 /// Whether a copy of the message would be the same. Text in a header that is not UTF-8, and a table that is nested too deeply,

@@ -49,14 +49,14 @@ pub enum Terminator {
 /// An input that could not be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
 #[error("reading {name}: {reason}")]
-pub(super) struct ReadError {
-    pub(super) name: String,
-    pub(super) reason: String,
+pub(in crate::publish) struct ReadError {
+    pub(in crate::publish) name: String,
+    pub(in crate::publish) reason: String,
 }
 
 impl Input {
     /// Opens it for reading. A directory is refused here rather than at the first read.
-    pub(super) fn open(&self) -> Result<File, ReadError> {
+    pub(in crate::publish) fn open(&self) -> Result<File, ReadError> {
         let file = match self {
             // Unbuffered: a line must not wait in a buffer for the next one.
             Input::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
@@ -70,7 +70,7 @@ impl Input {
     }
 
     /// Its size, where that is known before it is read.
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(in crate::publish) fn size(&self) -> Option<u64> {
         let metadata = match self {
             Input::Stdin => self.open().ok()?.metadata(),
             Input::File(path) => path.metadata(),
@@ -82,7 +82,7 @@ impl Input {
     }
 
     /// The error for an input that cannot be read.
-    pub(super) fn failed(&self, error: &io::Error) -> ReadError {
+    pub(in crate::publish) fn failed(&self, error: &io::Error) -> ReadError {
         ReadError {
             name: self.to_string(),
             reason: reason(error),
@@ -110,11 +110,11 @@ impl fmt::Display for Input {
 }
 
 /// The inputs in order, named one by one as the list is read.
-pub(super) type Names = Box<dyn Iterator<Item = Result<Input, ReadError>> + Send>;
+pub(in crate::publish) type Names = Box<dyn Iterator<Item = Result<Input, ReadError>> + Send>;
 
 impl Inputs {
     /// Their names. A list is opened anew each time.
-    pub(super) fn names(&self) -> Names {
+    pub(in crate::publish) fn names(&self) -> Names {
         match self {
             Inputs::Named(inputs) => Box::new(inputs.clone().into_iter().map(Ok)),
             Inputs::Listed(list) => match list.input.open() {
@@ -125,7 +125,7 @@ impl Inputs {
     }
 
     /// Whether their names can be gone through more than once.
-    pub(super) fn are_rereadable(&self) -> bool {
+    pub(in crate::publish) fn are_rereadable(&self) -> bool {
         match self {
             Inputs::Named(_) => true,
             Inputs::Listed(list) => list.input != Input::Stdin && list.input.size().is_some(),
@@ -133,7 +133,7 @@ impl Inputs {
     }
 
     /// The same inputs, rereadable. That may take memory for all their names.
-    pub(super) fn rereadable(self) -> Result<Inputs, ReadError> {
+    pub(in crate::publish) fn rereadable(self) -> Result<Inputs, ReadError> {
         if self.are_rereadable() {
             return Ok(self);
         }

@@ -6,26 +6,26 @@ const PRIME: u64 = 0x0100_0000_01b3;
 
 /// What has been digested so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Digest(u64);
+pub(in crate::publish) struct Digest(u64);
 
 impl Digest {
     /// The digest of nothing.
-    pub(super) const EMPTY: Digest = Digest(OFFSET_BASIS);
+    pub(in crate::publish) const EMPTY: Digest = Digest(OFFSET_BASIS);
 
     /// The digest of these bytes.
-    pub(super) fn of(bytes: &[u8]) -> Digest {
+    pub(in crate::publish) fn of(bytes: &[u8]) -> Digest {
         Digest::EMPTY.and(bytes)
     }
 
     /// The digest of what has been digested and these bytes after it.
-    pub(super) fn and(self, bytes: &[u8]) -> Digest {
+    pub(in crate::publish) fn and(self, bytes: &[u8]) -> Digest {
         Digest(bytes.iter().fold(self.0, |state, byte| {
             (state ^ u64::from(*byte)).wrapping_mul(PRIME)
         }))
     }
 
     /// The digest as a number.
-    pub(super) fn number(self) -> u64 {
+    pub(in crate::publish) fn number(self) -> u64 {
         self.0
     }
 }

@@ -20,7 +20,7 @@ ctor::declarative::ctor! {
 }
 
 /// An error where this process was started with its standard output closed (`>&-`).
-pub fn ensure_open() -> io::Result<()> {
+pub(crate) fn ensure_open() -> io::Result<()> {
     if WAS_CLOSED_AT_START.load(Ordering::Relaxed) {
         return Err(io::Error::other("it is closed"));
     }

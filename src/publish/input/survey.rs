@@ -1,22 +1,22 @@
 //! A look at the inputs before they are read: how much there is, and what tells them from other inputs.
 
 use super::digest::Digest;
-use super::input::{Inputs, ReadError};
-use super::reader::Start;
+use super::names::{Inputs, ReadError};
+use super::reader::StartPosition;
 
 /// What is known of the inputs before they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Survey {
+pub(in crate::publish) struct Survey {
     /// Of their names and sizes.
-    pub(super) identity: Digest,
+    pub(in crate::publish) identity: Digest,
     /// How many there are.
-    pub(super) inputs: u64,
+    pub(in crate::publish) inputs: u64,
     /// How many bytes there are in all, if every input has a size.
-    pub(super) bytes: Option<u64>,
+    pub(in crate::publish) bytes: Option<u64>,
 }
 
 impl Survey {
-    pub(super) fn of(inputs: &Inputs) -> Result<Survey, ReadError> {
+    pub(in crate::publish) fn of(inputs: &Inputs) -> Result<Survey, ReadError> {
         let mut survey = Survey {
             identity: Digest::EMPTY,
             inputs: 0,
@@ -38,7 +38,7 @@ impl Survey {
 }
 
 /// How many bytes come before `start`, as far as the inputs have sizes.
-pub(super) fn bytes_before(inputs: &Inputs, start: Start) -> u64 {
+pub(in crate::publish) fn bytes_before(inputs: &Inputs, start: StartPosition) -> u64 {
     let skipped = (0..start.input).zip(inputs.names());
     let sizes = skipped.filter_map(|(_, input)| input.ok()?.size());
     sizes.sum::<u64>() + start.position.offset

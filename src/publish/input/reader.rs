@@ -9,8 +9,8 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::chunks::Chunks;
-use super::input::{Input, Inputs, ReadError};
-use super::options::{Records, Source};
+use super::names::{Input, Inputs, ReadError};
+use crate::publish::options::{BodySource, Records};
 
 /// How many chunks of lines may wait to be published: one holds many already.
 const CHUNKS_OF_LINES_AHEAD: usize = 2;
@@ -22,67 +22,67 @@ const FILES_AHEAD: usize = 32;
 const LARGE: usize = 256 << 10;
 
 /// Whole records of one input, in one piece.
-pub(super) struct Chunk {
-    pub(super) origin: Arc<Origin>,
-    pub(super) bytes: Arc<Bytes>,
+pub(in crate::publish) struct Chunk {
+    pub(in crate::publish) origin: Arc<Origin>,
+    pub(in crate::publish) bytes: Arc<Bytes>,
 }
 
 /// What a chunk was read from.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(in crate::publish) struct Origin {
     /// As errors name it.
-    pub(super) name: String,
+    pub(in crate::publish) name: String,
     /// How many inputs come before it.
-    pub(super) index: u64,
+    pub(in crate::publish) index: u64,
     /// Where in it reading began.
-    pub(super) first: Position,
+    pub(in crate::publish) first: Position,
 }
 
 /// Where a record stands in its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Position {
+pub(in crate::publish) struct Position {
     /// Its number, from 1.
-    pub(super) record: u64,
+    pub(in crate::publish) record: u64,
     /// The offset of its first byte.
-    pub(super) offset: u64,
+    pub(in crate::publish) offset: u64,
 }
 
 /// A chunk's bytes, shared by the messages that are made of them.
-pub(super) struct Bytes {
-    pub(super) content: Vec<u8>,
+pub(in crate::publish) struct Bytes {
+    pub(in crate::publish) content: Vec<u8>,
     /// Disconnects when the bytes are dropped.
     _receipt: Option<Sender<()>>,
 }
 
 /// Why there are no more chunks, though there should be.
-pub(super) struct Unread {
+pub(in crate::publish) struct ReadFailure {
     /// What could not be read, if it is one of the inputs and not the list of them.
-    pub(super) origin: Option<Arc<Origin>>,
-    pub(super) error: ReadError,
+    pub(in crate::publish) origin: Option<Arc<Origin>>,
+    pub(in crate::publish) error: ReadError,
 }
 
 /// Where chunks arrive, in order. The first error is the last thing that does.
-pub(super) type ChunkReceiver = Receiver<Result<Chunk, Unread>>;
+pub(in crate::publish) type ChunkReceiver = Receiver<Result<Chunk, ReadFailure>>;
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Start {
+pub(in crate::publish) struct StartPosition {
     /// How many inputs are skipped.
-    pub(super) input: u64,
+    pub(in crate::publish) input: u64,
     /// Where in the next one.
-    pub(super) position: Position,
+    pub(in crate::publish) position: Position,
 }
 
-impl Start {
+impl StartPosition {
     /// At the very beginning.
-    pub(super) const BEGINNING: Start = Start {
+    pub(in crate::publish) const BEGINNING: StartPosition = StartPosition {
         input: 0,
         position: Position::FIRST,
     };
 }
 
 impl Position {
-    pub(super) const FIRST: Position = Position {
+    pub(in crate::publish) const FIRST: Position = Position {
         record: 1,
         offset: 0,
     };
@@ -90,7 +90,7 @@ impl Position {
 
 impl Bytes {
     /// Bytes that nobody waits for the end of.
-    pub(super) fn new(content: Vec<u8>) -> Bytes {
+    pub(in crate::publish) fn new(content: Vec<u8>) -> Bytes {
         Bytes {
             content,
             _receipt: None,
@@ -102,15 +102,18 @@ impl Bytes {
 struct End;
 
 /// Starts reading.
-pub(super) fn start(source: Source, start: Start) -> io::Result<ChunkReceiver> {
+pub(in crate::publish) fn start(
+    source: BodySource,
+    start: StartPosition,
+) -> io::Result<ChunkReceiver> {
     let ahead = match &source {
-        Source::Argument(_) => 1,
-        Source::Inputs(_, records) if records.delimiter().is_some() => CHUNKS_OF_LINES_AHEAD,
-        Source::Inputs(..) => FILES_AHEAD,
+        BodySource::Argument(_) => 1,
+        BodySource::Inputs(_, records) if records.delimiter().is_some() => CHUNKS_OF_LINES_AHEAD,
+        BodySource::Inputs(..) => FILES_AHEAD,
     };
     let (chunks, receiver) = bounded(ahead);
     match source {
-        Source::Argument(body) => {
+        BodySource::Argument(body) => {
             let origin = Arc::new(Origin {
                 name: "--body".to_owned(),
                 index: 0,
@@ -120,7 +123,7 @@ pub(super) fn start(source: Source, start: Start) -> io::Result<ChunkReceiver> {
             // There is room for one.
             let _ = chunks.send(Ok(Chunk { origin, bytes }));
         }
-        Source::Inputs(inputs, records) => {
+        BodySource::Inputs(inputs, records) => {
             let reader = Reader { chunks, records };
             thread::Builder::new()
                 .name("reader".to_owned())
@@ -131,12 +134,12 @@ pub(super) fn start(source: Source, start: Start) -> io::Result<ChunkReceiver> {
 }
 
 struct Reader {
-    chunks: Sender<Result<Chunk, Unread>>,
+    chunks: Sender<Result<Chunk, ReadFailure>>,
     records: Records,
 }
 
 impl Reader {
-    fn read_all(&self, inputs: &Inputs, start: Start) -> Result<(), End> {
+    fn read_all(&self, inputs: &Inputs, start: StartPosition) -> Result<(), End> {
         for (index, input) in (0..).zip(inputs.names()) {
             let input = input.map_err(|error| self.give_up(None, error))?;
             let first = if index == start.input {
@@ -190,7 +193,7 @@ impl Reader {
 
     fn give_up(&self, origin: Option<&Arc<Origin>>, error: ReadError) -> End {
         let origin = origin.map(Arc::clone);
-        let _ = self.chunks.send(Err(Unread { origin, error }));
+        let _ = self.chunks.send(Err(ReadFailure { origin, error }));
         End
     }
 }

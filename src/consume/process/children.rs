@@ -7,32 +7,32 @@ use std::collections::BTreeMap;
 
 use rustix::process::{Pid, RawPid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 
-use crate::consume::command::Started;
-use crate::consume::feeder::Feeder;
-use crate::consume::run::{Id, ToCommand};
+use super::command::Started;
+use super::stdin::Feeder;
+use crate::consume::run::{DeliveryId, ToCommand};
 use crate::status::Status;
 
 /// The running commands.
 #[derive(Default)]
-pub(super) struct Children(BTreeMap<RawPid, Child>);
+pub(in crate::consume) struct Children(BTreeMap<RawPid, Child>);
 
 struct Child {
-    id: Id,
+    id: DeliveryId,
     /// Whether the tool has told it to end.
     is_stopped: bool,
     _feeder: Option<Feeder>,
 }
 
 /// A command that ended.
-pub(super) struct EndedChild {
-    pub(super) id: Id,
-    pub(super) status: Status,
+pub(in crate::consume) struct EndedChild {
+    pub(in crate::consume) id: DeliveryId,
+    pub(in crate::consume) status: Status,
     /// The signal that ended it, or 0.
-    pub(super) signal: i32,
+    pub(in crate::consume) signal: i32,
 }
 
 impl Children {
-    pub(super) fn add(&mut self, id: Id, started: Started) {
+    pub(in crate::consume) fn add(&mut self, id: DeliveryId, started: Started) {
         let child = Child {
             id,
             is_stopped: false,
@@ -42,7 +42,7 @@ impl Children {
     }
 
     /// Reaps all children that have ended, and says how those that are commands did.
-    pub(super) fn reap(&mut self) -> Vec<EndedChild> {
+    pub(in crate::consume) fn reap(&mut self) -> Vec<EndedChild> {
         let mut ended = Vec::new();
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if !status.exited() && !status.signaled() {
@@ -55,7 +55,7 @@ impl Children {
         ended
     }
 
-    pub(super) fn signal(&mut self, id: Id, signal: ToCommand) {
+    pub(in crate::consume) fn signal(&mut self, id: DeliveryId, signal: ToCommand) {
         let Some((pid, child)) = self.0.iter_mut().find(|(_, child)| child.id == id) else {
             return;
         };
