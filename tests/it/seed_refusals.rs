@@ -1,6 +1,5 @@
 //! amqp-publish and brokers that refuse messages at bad moments, or say nothing: each is played here, frame by frame.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;

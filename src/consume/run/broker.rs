@@ -218,7 +218,7 @@ impl Run {
                 }
             }
             (DeliveryState::Unsettled, MessageState::Working(_)) => {
-                message.delivery_state = DeliveryState::Lost
+                message.delivery_state = DeliveryState::Lost;
             }
             (DeliveryState::Unsettled, _) => self.forget(id),
         }
