@@ -1,7 +1,8 @@
 //! Publishing with confirms: each message gets a number, and the broker answers by number.
 //!
-//! A message that reaches no queue is returned before it is confirmed
-//! (<https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed>).
+//! `RabbitMQ` returns a message that reaches no queue before it confirms it
+//! (<https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed>). Apache Qpid rejects it (basic.nack) and returns it
+//! some time later: see [`Publisher::wait_for_returns`].
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -256,6 +257,11 @@ impl Publisher<'_> {
             .map_err(|error| self.session.failure("basic.publish", error))
     }
 
+    /// Waits until what the broker has rejected is returned, if it ever is. The connection is cut if that takes too long.
+    pub fn wait_for_returns(&self) -> Result<()> {
+        self.session.bounded(|| self.catch_up())
+    }
+
     /// Where confirmations arrive, for `crossbeam_channel::select!`; each becomes a [`Confirmation`]. It ends when
     /// the channel does: [`Publisher::failure`] says why.
     #[must_use]
@@ -273,7 +279,7 @@ impl Publisher<'_> {
         }
     }
 
-    /// The messages returned so far. What is returned is there before it is confirmed.
+    /// The messages returned so far. What is returned and confirmed is there before the confirmation.
     pub fn returned(&self) -> impl Iterator<Item = Returned> {
         self.returns.try_iter().map(Returned::from)
     }
@@ -314,7 +320,7 @@ impl Answers {
                 Err(TryRecvError::Disconnected) => true,
             },
         };
-        // A message is returned before it is confirmed: what came back is here by now.
+        // A message that is confirmed was returned before: what came back is here by now.
         if let Ok(returned) = self.returns.try_recv() {
             return Ok(Some(Answer::Returned(Box::new(returned.into()))));
         }

@@ -12,7 +12,7 @@ use crate::support::Test;
 use crate::wire::Server;
 use crate::wire::scripted::{
     HangUp, Manner, Scripted, confirm, delivery, flow, heartbeat, is_ack, is_close, is_consume,
-    is_flow_ok, is_get, is_publish, is_select,
+    is_flow_ok, is_get, is_publish, is_qos, is_select, qos_ok, rejection, returned,
 };
 
 /// A longer silence is taken for a proxy's reason to close the connection.
@@ -237,6 +237,95 @@ fn getting_goes_on_while_the_broker_takes_nothing() {
         broker.answer_to_the_end()
     });
     Test::on(&url(&server)).run("amqp-get -q a").exits(2);
+}
+
+/// Takes five messages and rejects the second.
+fn reject_the_second(broker: &mut Scripted<'_>, more: &[Vec<u8>]) -> io::Result<()> {
+    for _ in 1..=5 {
+        broker.answer_until(is_publish)?;
+        hear_content(broker)?;
+    }
+    broker.say(&[&[confirm(1), rejection(2)], more].concat())?;
+    broker.say(&[confirm(3), confirm(4), confirm(5)])
+}
+
+/// What becomes of five messages, told by such a broker.
+fn publish_five_of_which_the_second_is_rejected(server: &Server, said: &str) {
+    Test::on(&url(server))
+        .run("amqp-publish -r a -l --chomp --json")
+        .stdin("1\n2\n3\n4\n5\n")
+        .stdout_contains(said)
+        .stdout_contains("\"confirmed\":4,")
+        .stdout_contains("\"first_unconfirmed\":\"-:2\"}\n")
+        .stderr_contains("\n4 messages confirmed; the first unconfirmed is -:2\n")
+        .stderr_contains(if said.contains("\"returned\":1") {
+            "basic.publish: no queue 'a'\n"
+        } else {
+            "basic.publish: the broker rejected a message"
+        })
+        .exits(1);
+}
+
+#[test]
+fn a_message_may_be_rejected_before_it_comes_back() {
+    for manner in Manner::ALL {
+        let at_once = Server::start(move |client| {
+            let mut broker = Scripted::open(client, manner, 60)?;
+            reject_the_second(&mut broker, &[returned("a", "2")])?;
+            broker.answer_to_the_end()
+        });
+        let when_asked = Server::start(move |client| {
+            let mut broker = Scripted::open(client, manner, 60)?;
+            reject_the_second(&mut broker, &[])?;
+            broker.answer_until(is_qos)?;
+            broker.say(&[returned("a", "2"), qos_ok()])?;
+            broker.answer_to_the_end()
+        });
+        for server in [at_once, when_asked] {
+            let said = "\"returned\":1,\"rejected\":0,";
+            publish_five_of_which_the_second_is_rejected(&server, said);
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_rejected_need_not_come_back() {
+    let answers = Server::start(|client| {
+        let mut broker = Scripted::open(client, Manner::Together, 60)?;
+        reject_the_second(&mut broker, &[])?;
+        broker.answer_to_the_end()
+    });
+    let says_nothing_more = Server::start(|client| {
+        let mut broker = Scripted::open(client, Manner::Together, 60)?;
+        reject_the_second(&mut broker, &[])?;
+        broker.answer_until(is_qos)?;
+        io::copy(client, &mut io::sink()).map(drop)
+    });
+    for server in [answers, says_nothing_more] {
+        let said = "\"returned\":0,\"rejected\":1,";
+        publish_five_of_which_the_second_is_rejected(&server, said);
+    }
+}
+
+#[test]
+fn of_a_copy_that_comes_back_when_asked_for_the_queue_is_called_missing() {
+    let server = Server::start(|client| {
+        let mut broker = Scripted::open(client, Manner::Together, 60)?;
+        let first = broker.answer_until(|frame| is_consume(frame) || is_publish(frame))?;
+        if is_consume(&first) {
+            broker.answer(&first, &[delivery(1, "bad")])?;
+            return broker.answer_to_the_end();
+        }
+        hear_content(&mut broker)?;
+        broker.say(&[rejection(1)])?;
+        broker.answer_until(is_qos)?;
+        broker.say(&[returned("bin", "bad"), qos_ok()])?;
+        broker.answer_to_the_end()
+    });
+    Test::on(&url(&server))
+        .run("amqp-consume -q a -c 1 --max-attempts 1 --park bin false")
+        .stderr_contains("no queue 'bin'")
+        .exits(1);
 }
 
 /// Which heartbeat interval a tool settles on.

@@ -32,10 +32,16 @@ pub(super) struct Wire {
     pending: BTreeMap<u64, Verdict>,
     confirms: VecDeque<(u32, Confirmation)>,
     returns: VecDeque<(u32, RecordId)>,
+    /// What was rejected and is returned when the broker is asked something.
+    late_returns: Vec<RecordId>,
     /// Counts confirms and returns in the order in which they were said.
     said: u32,
     /// The messages that an acknowledgement was told for while their queue had them.
     pub(super) told_held: BTreeSet<RecordId>,
+    /// The numbers of messages that are rejected first and returned then.
+    comes_back: BTreeSet<u64>,
+    /// Whether the first message that was told to be rejected comes back.
+    pub(super) first_rejected_comes_back: Option<bool>,
     /// The numbers of messages that were handled well.
     reached_queue: BTreeSet<u64>,
     pub(super) is_deaf: bool,
@@ -145,8 +151,25 @@ impl Wire {
             },
         ));
         if verdict == Verdict::NackAndReturn {
-            self.say_returned(self.id_of(number));
+            self.comes_back.insert(number);
+            if choices.chance(50) {
+                self.say_returned(self.id_of(number));
+            } else {
+                self.late_returns.push(self.id_of(number));
+            }
         }
+    }
+
+    /// Returns what it still owes.
+    pub(super) fn return_the_rest(&mut self, reached: &mut Reached) {
+        for id in std::mem::take(&mut self.late_returns) {
+            reached.mark("a rejected message comes back when asked for");
+            self.say_returned(id);
+        }
+    }
+
+    pub(super) fn owes_returns(&self) -> bool {
+        !self.late_returns.is_empty()
     }
 
     fn id_of(&self, number: u64) -> RecordId {
@@ -180,6 +203,13 @@ impl Wire {
             });
         }
         let (_, confirmation) = self.confirms.pop_front()?;
+        if let Confirmation::Nacked(numbers) = confirmation {
+            let comes_back = match numbers {
+                Numbers::One(number) => self.comes_back.contains(&number),
+                Numbers::UpTo(_) => false,
+            };
+            self.first_rejected_comes_back.get_or_insert(comes_back);
+        }
         if let Confirmation::Acked(numbers) = confirmation {
             let (first, last) = match numbers {
                 Numbers::One(number) => (number, number),

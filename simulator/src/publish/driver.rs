@@ -66,7 +66,7 @@ impl Simulation<'_> {
             Action::Publish(id) => self.publish(*id),
             Action::CatchUp => {
                 if let Link::Open(wire) = std::mem::replace(&mut self.link, Link::None) {
-                    self.link = Link::CatchingUp(wire);
+                    self.link = Link::CatchingUp(wire, self.now);
                 }
             }
             Action::Close => {

@@ -28,7 +28,7 @@ const SURPRISING_STEPS: u32 = 80;
 /// So many steps at most without.
 const CALM_STEPS: u32 = 400;
 
-/// How long the close of a connection waits for its answer.
+/// How long the close of a connection waits for its answer, and the question for what comes back.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A run that only waits gets a signal after so long.
@@ -51,6 +51,7 @@ impl World for Publish {
         "a checkpoint fails while publishing",
         "a close is answered",
         "a confirmation comes with a break",
+        "a rejected message comes back when asked for",
         "a rejection comes with a break",
         "a return comes with a break",
         "a return may overtake a confirmation",
@@ -65,6 +66,7 @@ impl World for Publish {
         "confirmed out of order",
         "connections break in vain",
         "it is caught up",
+        "it is not said in time what comes back",
         "it is given up for silence at the end",
         "messages fill the window",
         "no answer to a close, unconfirmed",
@@ -111,8 +113,8 @@ enum Link {
     None,
     Connecting,
     Open(Wire),
-    /// Everything was published, and the broker owes the answer to a question.
-    CatchingUp(Wire),
+    /// The broker owes the answer to a question since then.
+    CatchingUp(Wire, Duration),
     /// The broker owes the answer to connection.close since then.
     Closing(Wire, Duration),
 }
@@ -120,14 +122,14 @@ enum Link {
 impl Link {
     fn wire(&self) -> Option<&Wire> {
         match self {
-            Link::Open(wire) | Link::CatchingUp(wire) | Link::Closing(wire, _) => Some(wire),
+            Link::Open(wire) | Link::CatchingUp(wire, _) | Link::Closing(wire, _) => Some(wire),
             Link::None | Link::Connecting => None,
         }
     }
 
     fn wire_mut(&mut self) -> Option<&mut Wire> {
         match self {
-            Link::Open(wire) | Link::CatchingUp(wire) | Link::Closing(wire, _) => Some(wire),
+            Link::Open(wire) | Link::CatchingUp(wire, _) | Link::Closing(wire, _) => Some(wire),
             Link::None | Link::Connecting => None,
         }
     }
@@ -289,10 +291,19 @@ impl<'world> Simulation<'world> {
 
     /// When something comes to pass by the time alone.
     fn next_time(&self) -> Option<Duration> {
-        let close = match &self.link {
+        [self.answer_is_due(), self.run.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Until when the broker must have answered, or the connection is cut.
+    fn answer_is_due(&self) -> Option<Duration> {
+        let is_confirmed = self.scenario.options.max_in_flight.is_some();
+        match &self.link {
             Link::Closing(_, since) => Some(*since + CLOSE_LIMIT),
+            Link::CatchingUp(_, since) if is_confirmed => Some(*since + CLOSE_LIMIT),
             _ => None,
-        };
-        [close, self.run.deadline()].into_iter().flatten().min()
+        }
     }
 }

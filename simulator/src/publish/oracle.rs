@@ -9,6 +9,9 @@ use crate::world::Failure;
 /// All bodies on the way together, unless it is one.
 const BYTES_IN_FLIGHT: usize = 16 << 20;
 
+/// How the core calls a rejection.
+const REJECTED: &str = "the broker rejected a message";
+
 /// What was seen so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Oracle {
@@ -17,6 +20,8 @@ pub(super) struct Oracle {
     published: std::collections::BTreeSet<RecordId>,
     /// A message was told to have been returned or rejected.
     pub(super) is_refused: bool,
+    /// The first message that was rejected is one that comes back.
+    rejected_comes_back: bool,
     pub(super) signals: u32,
     pub(super) checkpoint: RecordId,
     pub(super) is_checkpoint_broken: bool,
@@ -89,6 +94,7 @@ impl Oracle {
     ) -> Verdict {
         if let Some(wire) = wire {
             self.told_held.extend(&wire.told_held);
+            self.rejected_comes_back |= wire.first_rejected_comes_back == Some(true);
             Self::judge_window(run, scenario, wire)?;
         }
         let tally = run.tally();
@@ -158,6 +164,11 @@ impl Oracle {
                 fail("only a signal interrupts", format!("{tally:?}"))
             }
             Ended::Interrupted(_) => Ok(()),
+            Ended::Failed(reason)
+                if reason.contains(REJECTED) && self.rejected_comes_back && !self.was_lost =>
+            {
+                fail("of what comes back it is said that it does", reason.clone())
+            }
             Ended::Failed(reason) => {
                 let has_reason = self.is_refused
                     || self.was_lost

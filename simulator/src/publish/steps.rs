@@ -32,7 +32,7 @@ impl Simulation<'_> {
                 Step::Close,
                 has_all && matches!(self.link, Link::Closing(..)),
             );
-            let catches_up = matches!(self.link, Link::CatchingUp(_));
+            let catches_up = matches!(self.link, Link::CatchingUp(..));
             add(
                 Step::CatchUp,
                 has_all && catches_up && !wire.has_said_something(),
@@ -72,7 +72,12 @@ impl Simulation<'_> {
                 self.tell_broker(FromBroker::Closed)
             }
             Step::CatchUp => {
-                if let Link::CatchingUp(wire) = std::mem::replace(&mut self.link, Link::None) {
+                let reached = &mut *self.reached;
+                if let Some(wire) = self.link.wire_mut().filter(|wire| wire.owes_returns()) {
+                    wire.return_the_rest(reached);
+                    return Ok(());
+                }
+                if let Link::CatchingUp(wire, _) = std::mem::replace(&mut self.link, Link::None) {
                     self.link = Link::Open(wire);
                 }
                 self.reached.mark("it is caught up");

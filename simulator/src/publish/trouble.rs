@@ -5,7 +5,7 @@ use std::time::Duration;
 use amqp_tools::publish::run::{Event, FromBroker, Trouble};
 
 use super::broker::Wire;
-use super::{CLOSE_LIMIT, Link, SIGTERM, Simulation};
+use super::{Link, SIGTERM, Simulation};
 use crate::world::Failure;
 
 impl Simulation<'_> {
@@ -63,7 +63,7 @@ impl Simulation<'_> {
         self.reached.mark(match &self.link {
             _ if self.oracle.signals > 1 => "a second signal",
             Link::Connecting => "a signal while connecting",
-            Link::CatchingUp(_) => "a signal while catching up",
+            Link::CatchingUp(..) => "a signal while catching up",
             Link::Closing(..) => "a signal while closing",
             Link::Open(_) if is_on_the_way => "a signal with messages on the way",
             Link::Open(_) | Link::None => "a signal",
@@ -131,11 +131,13 @@ impl Simulation<'_> {
             self.overslept += time.saturating_sub(due.max(self.now));
         }
         self.now = self.now.max(time);
-        if let Link::Closing(_, since) = &self.link
-            && self.now >= *since + CLOSE_LIMIT
-        {
+        if self.answer_is_due().is_some_and(|due| self.now >= due) {
+            let was_closing = matches!(self.link, Link::Closing(..));
+            if !was_closing {
+                self.reached.mark("it is not said in time what comes back");
+            }
             self.link = Link::None;
-            return self.lose("the close was not answered", true);
+            return self.lose("it was not answered in time", was_closing);
         }
         self.tell(Event::Tick)
     }

@@ -239,7 +239,11 @@ fn publish_all(publisher: &mut Publisher<'_>, copies: &[Copy]) -> Result<Undeliv
             undelivered.refused.extend(answered);
         }
     }
-    // What no queue got was returned before it was confirmed.
+    // What no queue got was returned before it was confirmed. A broker may also reject it first; then it is asked for. Where
+    // that fails, the next message tells that the connection is gone.
+    if !undelivered.refused.is_empty() {
+        let _ = publisher.wait_for_returns();
+    }
     let returned = publisher
         .returned()
         .map(|returned| returned.message.routing_key);

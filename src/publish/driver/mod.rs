@@ -305,7 +305,10 @@ impl<'options> Driver<'options> {
 
     /// What came back is told before; the broker has returned it by then.
     fn catch_up(&mut self, channel: &mut PublishChannel<'_>) {
-        let answered = channel.publisher.catch_up();
+        let answered = match self.confirms {
+            Confirms::Awaited { .. } => channel.publisher.wait_for_returns(),
+            Confirms::Off => channel.publisher.catch_up(),
+        };
         while let Ok(Some(event)) = channel.answers.try_next() {
             let event = Event::Broker(self.connection, from_broker(event));
             self.answers.push(event);

@@ -35,7 +35,8 @@ pub(super) struct Connection {
 pub(super) enum ConnectionState {
     Connecting,
     Open,
-    /// Everything was published, unconfirmed, and the broker is asked whether it has handled it.
+    /// The broker is asked whether it has handled what was published: all of it, unconfirmed, or a message that it
+    /// rejected and may return.
     CatchingUp,
     Closing,
     Gone,
@@ -108,13 +109,20 @@ impl Run {
         self.save_checkpoint(self.options.save_every(), actions);
     }
 
-    /// All was sent that there is. A signal that came meanwhile has changed nothing.
+    /// The broker has handled all that was published, and nothing of it comes back any more.
     fn on_caught_up(&mut self) {
         self.connection.state = ConnectionState::Open;
         self.end(Cause::Complete);
         let is_refused = self.window.tally().returned > 0;
-        if matches!(self.phase, Phase::Ending(Cause::Interrupted(_))) && !is_refused {
-            self.phase = Phase::Ending(Cause::Complete);
+        match &self.phase {
+            Phase::Ending(Cause::Rejected { reason, .. }) => {
+                self.phase = Phase::Ending(Cause::Failed(reason.clone()));
+            }
+            // All was sent that there is: a signal that came meanwhile has changed nothing.
+            Phase::Ending(Cause::Interrupted(_)) if !is_refused => {
+                self.phase = Phase::Ending(Cause::Complete);
+            }
+            _ => {}
         }
     }
 

@@ -38,7 +38,7 @@ impl Run {
         self.patience_ends.filter(|_| is_waiting)
     }
 
-    /// Ends step by step: fates, connection, checkpoint.
+    /// Ends step by step: fates, what comes back, connection, checkpoint.
     pub(super) fn wind_up(&mut self, actions: &mut Vec<Action>) {
         if self
             .patience_deadline()
@@ -48,14 +48,16 @@ impl Run {
         }
         match self.connection.state {
             ConnectionState::Connecting => self.abandon(actions),
-            ConnectionState::Open if self.window.open() == 0 => {
+            ConnectionState::Open if self.window.open() > 0 => {}
+            ConnectionState::Open if self.may_come_back() => {
+                self.connection.state = ConnectionState::CatchingUp;
+                actions.push(Action::CatchUp);
+            }
+            ConnectionState::Open => {
                 self.connection.state = ConnectionState::Closing;
                 actions.push(Action::Close);
             }
-            ConnectionState::Open
-            | ConnectionState::CatchingUp
-            | ConnectionState::Closing
-            | ConnectionState::Gone => {}
+            ConnectionState::CatchingUp | ConnectionState::Closing | ConnectionState::Gone => {}
         }
         if self.connection.state == ConnectionState::Gone
             && let Phase::Ending(cause) = &self.phase
@@ -68,6 +70,17 @@ impl Run {
                 self.phase = Phase::Over(cause);
             }
         }
+    }
+
+    /// Whether the message whose rejection ends the run may still be returned.
+    fn may_come_back(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Ending(Cause::Rejected {
+                fingerprint: Some(_),
+                ..
+            })
+        )
     }
 
     /// Expects nothing more of the connection.

@@ -99,7 +99,8 @@ pub enum Action {
     Connect(ConnectionId, Duration),
     /// basic.publish. Where it fails, `Lost` comes.
     Publish(RecordId),
-    /// Have the broker say that it has handled all that was published. Answered by `CaughtUp` or `Lost`.
+    /// Have the broker say that it has handled all that was published. Answered by `CaughtUp` or `Lost`; where it confirms,
+    /// within the broker room's limit for it.
     CatchUp,
     /// connection.close. Answered by `Closed` or `Lost`, within the broker room's limit for it.
     Close,

@@ -18,7 +18,7 @@ pub(super) enum Cause {
     Complete,
     /// It could not be.
     Failed(String),
-    /// A message was rejected. It may come back yet, with a better reason.
+    /// A message was rejected. It may come back yet, with a better reason: where it can come back, that is asked for.
     Rejected {
         fingerprint: Option<u64>,
         reason: String,

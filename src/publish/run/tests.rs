@@ -146,12 +146,46 @@ fn what_is_in_doubt_is_sent_again_with_new_numbers() {
 fn the_reason_may_come_after_the_rejection() {
     let mut scene = Scene::with_messages(options(9), 2);
     scene.hear(1, nack(1));
+    let mut late = scene.clone();
     scene.hear(1, returned(1));
     assert_eq!(scene.hear(1, ack(2)), [Action::Close]);
+    assert_eq!(late.hear(1, ack(2)), [Action::CatchUp]);
+    late.hear(1, returned(1));
+    assert_eq!(late.hear(1, FromBroker::CaughtUp), [Action::Close]);
+    for scene in [&mut scene, &mut late] {
+        scene.hear(1, FromBroker::Closed);
+        assert_eq!(scene.run.ended(), Some(failed("no queue")));
+        let tally = scene.run.tally();
+        assert_eq!((tally.confirmed, tally.returned, tally.rejected), (1, 1, 0));
+    }
+}
+
+#[test]
+fn what_is_rejected_need_not_come_back() {
+    let mut scene = Scene::with_messages(options(9), 1);
+    assert_eq!(scene.hear(1, nack(1)), [Action::CatchUp]);
+    let mut deaf = scene.clone();
+    assert_eq!(scene.hear(1, FromBroker::CaughtUp), [Action::Close]);
     scene.hear(1, FromBroker::Closed);
-    assert_eq!(scene.run.ended(), Some(failed("no queue")));
-    let tally = scene.run.tally();
-    assert_eq!((tally.confirmed, tally.returned, tally.rejected), (1, 1, 0));
+    deaf.hear(1, lost());
+    for scene in [scene, deaf] {
+        assert!(matches!(
+            scene.run.ended(),
+            Some(Ended::Failed(reason)) if reason.contains("the broker rejected a message")
+        ));
+    }
+}
+
+#[test]
+fn what_cannot_come_back_is_not_asked_for() {
+    let mut scene = Scene::connected(options(9));
+    let record = RecordInfo {
+        length: 1,
+        input_length: 2,
+        fingerprint: None,
+    };
+    scene.tell(Event::Record(record));
+    assert_eq!(scene.hear(1, nack(1)), [Action::Close]);
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn usual_answer(frame: &AMQPFrame) -> Option<Vec<u8>> {
             }))
         }
         AMQPClass::Basic(basic::AMQPMethod::Qos(_)) => {
-            AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {}))
+            return Some(qos_ok());
         }
         AMQPClass::Basic(basic::AMQPMethod::Consume(_)) => {
             AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(basic::ConsumeOk {
@@ -252,6 +252,12 @@ pub(crate) fn flow(active: bool) -> Vec<u8> {
     method(1, &AMQPClass::Channel(flow))
 }
 
+/// The answer to basic.qos.
+pub(crate) fn qos_ok() -> Vec<u8> {
+    let qos_ok = basic::AMQPMethod::QosOk(basic::QosOk {});
+    method(1, &AMQPClass::Basic(qos_ok))
+}
+
 /// A message that is delivered to the consumer.
 pub(crate) fn delivery(delivery_tag: u64, text: &str) -> Vec<u8> {
     let deliver = basic::AMQPMethod::Deliver(basic::Deliver {
@@ -278,6 +284,32 @@ pub(crate) fn confirm(delivery_tag: u64) -> Vec<u8> {
     method(1, &AMQPClass::Basic(ack))
 }
 
+/// A message that the broker rejects.
+pub(crate) fn rejection(delivery_tag: u64) -> Vec<u8> {
+    let nack = basic::AMQPMethod::Nack(basic::Nack {
+        delivery_tag,
+        multiple: false,
+        requeue: false,
+    });
+    method(1, &AMQPClass::Basic(nack))
+}
+
+/// A message that was published to the default exchange and comes back.
+pub(crate) fn returned(queue: &str, text: &str) -> Vec<u8> {
+    let returned = basic::AMQPMethod::Return(basic::Return {
+        reply_code: 312,
+        reply_text: "NO_ROUTE".to_owned(),
+        exchange: String::new(),
+        routing_key: queue.to_owned(),
+    });
+    [
+        method(1, &AMQPClass::Basic(returned)),
+        header(text.len() as u64, &AMQPProperties::default()),
+        body(text.as_bytes()),
+    ]
+    .concat()
+}
+
 /// connection.close.
 pub(crate) fn is_close(frame: &AMQPFrame) -> bool {
     matches!(
@@ -299,6 +331,14 @@ pub(crate) fn is_publish(frame: &AMQPFrame) -> bool {
     matches!(
         frame,
         AMQPFrame::Method(_, AMQPClass::Basic(basic::AMQPMethod::Publish(_)))
+    )
+}
+
+/// basic.qos, a question whose answer changes nothing.
+pub(crate) fn is_qos(frame: &AMQPFrame) -> bool {
+    matches!(
+        frame,
+        AMQPFrame::Method(_, AMQPClass::Basic(basic::AMQPMethod::Qos(_)))
     )
 }
 
