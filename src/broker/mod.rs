@@ -14,6 +14,7 @@ mod first_call;
 pub mod guard;
 mod handed_over;
 mod head_start;
+mod header_frame;
 mod introduction;
 mod login;
 mod message;
@@ -37,6 +38,7 @@ pub use delivery::{Delivery, Unsettled};
 pub use endpoint::{ConnectOptions, Endpoint, Transport};
 pub use error::{Error, Result, Scope};
 pub use handed_over::{CERTAIN_AT_CLOSE, LeftChannel};
+pub use header_frame::header_frame_size;
 pub use publisher::{
     Answer, Answers, Confirmation, Numbers, Publisher, Returned, Template, Unroutable,
 };

@@ -36,6 +36,8 @@ pub struct Server {
     pub is_rabbitmq: bool,
     /// The first number of its version, or 0.
     pub major: u32,
+    /// The largest frame that can be sent to it, in bytes.
+    pub frame_max: usize,
 }
 
 /// An open connection to a broker, with one channel that everything is done on.
@@ -168,6 +170,7 @@ impl Session {
                 .next()
                 .and_then(|major| major.parse().ok())
                 .unwrap_or(0),
+            frame_max: usize::try_from(self.witness.frame_max()).unwrap_or(usize::MAX),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvError, TryRecvError};
 
 use super::error::{Error, Scope};
-use super::guard::News;
+use super::guard::{FRAME_MAX, News};
 use super::silence::heartbeat_against;
 use crate::doorbell::Doorbell;
 
@@ -26,6 +26,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Seen {
     mechanisms: String,
+    /// 0: any.
+    frame_max: u32,
     close: Option<Close>,
     end: Option<End>,
     /// The broker takes no messages, and enough wait for it to do so.
@@ -70,6 +72,7 @@ impl Witness {
         let mut seen = self.seen();
         match news {
             News::Mechanisms(mechanisms) => seen.mechanisms = mechanisms,
+            News::FrameMax(frame_max) => seen.frame_max = frame_max,
             News::Close { code, text, class } => seen.close = Some(Close { code, text, class }),
             News::Flow { .. } => {}
         }
@@ -99,6 +102,14 @@ impl Witness {
             .mechanisms
             .split(' ')
             .any(|offered| offered == mechanism)
+    }
+
+    /// The largest frame that either side takes.
+    pub(super) fn frame_max(&self) -> u32 {
+        match self.seen().frame_max {
+            0 => FRAME_MAX,
+            brokers => brokers.min(FRAME_MAX),
+        }
     }
 
     /// The broker's word, if it closed the connection while `context` was done.

@@ -3,6 +3,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::run::Obstacle;
+use crate::broker::header_frame_size;
 use crate::message::{HeaderValue, Headers, Message};
 use crate::status::Status;
 
@@ -21,6 +23,9 @@ const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
 /// What parking says of a failure.
 const OF_PARKING: [&str; 4] = [EXIT_STATUS, FAILED_AT, FAILED_ON, ERROR];
 
+/// No copy's headers are larger than the message's by so many bytes.
+const ADDED_MAX: usize = 4096;
+
 /// Headers that must not be published again: the sender's wish for more copies, which it has got
 /// (<https://www.rabbitmq.com/docs/sender-selected>), and what the broker counted.
 const SPENT: [&str; 4] = ["CC", "BCC", "x-delivery-count", "x-acquired-count"];
@@ -38,11 +43,15 @@ pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
     message.header_number(ATTEMPTS)
 }
 
-/// Whether a copy of the message would be the same. Text in a header that is not UTF-8, and a table that is nested too deeply,
-/// are read as bytes, and would be sent as such.
-pub(super) fn can_be_copied(message: &Message) -> bool {
-    let headers = message.properties.headers.as_ref();
-    headers.is_none_or(|headers| headers.values().all(is_what_it_was))
+/// Why no copy can be made of the message for a broker that takes frames of so many bytes, if none can. Text in a header that
+/// is not UTF-8, and a table that is nested too deeply, are read as bytes, and would be sent as such.
+pub(super) fn obstacle(message: &Message, frame_max: usize) -> Option<Obstacle> {
+    let headers = message.properties.headers.as_ref()?;
+    if !headers.values().all(is_what_it_was) {
+        return Some(Obstacle::NotAsItIs);
+    }
+    let size = header_frame_size(&message.properties) + ADDED_MAX;
+    (size > frame_max).then_some(Obstacle::HeadersTooLarge)
 }
 
 fn is_what_it_was(value: &HeaderValue) -> bool {
@@ -149,6 +158,8 @@ fn readdressed(mut message: Message, queue: &str) -> Message {
 mod tests {
     use super::*;
 
+    const FRAME_MAX: usize = 131_072;
+
     fn message(headers: &[(&str, HeaderValue)]) -> Message {
         let mut message = Message {
             exchange: "exchange".to_owned(),
@@ -251,8 +262,39 @@ mod tests {
             ),
         ] {
             let message = message(&[("header", value)]);
-            assert_eq!(can_be_copied(&message), can_be, "{message:?}");
+            let obstacle = (!can_be).then_some(Obstacle::NotAsItIs);
+            assert_eq!(
+                super::obstacle(&message, FRAME_MAX),
+                obstacle,
+                "{message:?}"
+            );
         }
-        assert!(can_be_copied(&Message::default()));
+        assert_eq!(obstacle(&Message::default(), FRAME_MAX), None);
+    }
+
+    #[test]
+    fn what_can_be_copied_fits_a_frame() {
+        let longest = "x".repeat(255);
+        let mut message = message(&[("header", text(""))]);
+        message.exchange.clone_from(&longest);
+        message.routing_key.clone_from(&longest);
+        message.properties.expiration = Some(longest);
+        let rest = FRAME_MAX - ADDED_MAX - header_frame_size(&message.properties);
+        let mut with_header = |length| {
+            let headers = message.properties.headers.get_or_insert_default();
+            headers.insert("header".to_owned(), text(&"y".repeat(length)));
+            message.clone()
+        };
+        let too_large = Some(Obstacle::HeadersTooLarge);
+        assert_eq!(obstacle(&with_header(rest + 1), FRAME_MAX), too_large);
+        let message = with_header(rest);
+        assert_eq!(obstacle(&message, FRAME_MAX), None);
+        for copy in [
+            unchanged(message.clone(), "queue", Some(u64::MAX)),
+            for_another_attempt(message.clone(), "queue", u64::MAX),
+            for_parking(message, "queue", u64::MAX, Some(Status::FAILURE)),
+        ] {
+            assert!(header_frame_size(&copy.properties) <= FRAME_MAX);
+        }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amqp_tools::consume::run::{
-    ConnectionId, Copy, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
+    ConnectionId, Copy, DeliveryId, DeliveryInfo, FromBroker, Obstacle, Settlement, SubscriptionId,
 };
 
 use super::scenario::BrokerKind;
@@ -524,7 +524,7 @@ fn arrival(message: &Message, is_quorum: bool) -> DeliveryInfo {
         attempts: message.attempts,
         dead_lettered: message.dead_lettered,
         size: 10,
-        can_be_copied: message.can_be_copied,
+        obstacle: (!message.can_be_copied).then_some(Obstacle::NotAsItIs),
         digest: message.original as u64,
     }
 }

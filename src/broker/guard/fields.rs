@@ -27,6 +27,10 @@ impl<'a> Fields<'a> {
         self.number().map(u16::from_be_bytes)
     }
 
+    pub(super) fn long(&mut self) -> Result<u32, Malformed> {
+        self.number().map(u32::from_be_bytes)
+    }
+
     pub(super) fn long_long(&mut self) -> Result<u64, Malformed> {
         self.number().map(u64::from_be_bytes)
     }

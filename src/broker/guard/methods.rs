@@ -84,7 +84,7 @@ pub(super) fn check(
     }
     let checked = match (class, number) {
         (CONNECTION, START) => start(&mut fields).map(|start| news.push(start)),
-        (CONNECTION, TUNE) => tune(&mut fields),
+        (CONNECTION, TUNE) => tune(&mut fields).map(|tune| news.push(tune)),
         (CONNECTION, CLOSE) => close(&mut fields).map(|close| news.push(close)),
         (CHANNEL, FLOW) => flow(&mut fields).map(|flow| news.push(flow)),
         _ => arguments
@@ -115,14 +115,14 @@ fn start(fields: &mut Fields<'_>) -> Result<News, Malformed> {
 
 /// A broker that proposes no heartbeats leaves them to the client. amiquip, which takes the lower of the two numbers, is
 /// told the highest there is.
-fn tune(fields: &mut Fields<'_>) -> Result<(), Malformed> {
+fn tune(fields: &mut Fields<'_>) -> Result<News, Malformed> {
     fields.skip(2)?; // the highest channel number
-    fields.skip(4)?; // the largest frame
+    let frame_max = fields.long()?;
     let heartbeat = fields.take(2)?;
     if heartbeat == [0, 0] {
         heartbeat.fill(u8::MAX);
     }
-    Ok(())
+    Ok(News::FrameMax(frame_max))
 }
 
 fn flow(fields: &mut Fields<'_>) -> Result<News, Malformed> {

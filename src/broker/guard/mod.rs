@@ -95,6 +95,8 @@ pub struct Violation(String);
 pub enum News {
     /// The SASL mechanisms that it offers (connection.start).
     Mechanisms(String),
+    /// The largest frame that it takes, in bytes; 0: any (connection.tune).
+    FrameMax(u32),
     /// Why it closes the connection (connection.close).
     Close {
         /// The reply code.

@@ -83,6 +83,17 @@ fn heartbeat() -> Vec<u8> {
     frame(gen_heartbeat_frame)
 }
 
+fn tune(frame_max: u32) -> Vec<u8> {
+    method(
+        0,
+        &AMQPClass::Connection(connection::AMQPMethod::Tune(connection::Tune {
+            channel_max: 0,
+            frame_max,
+            heartbeat: 60,
+        })),
+    )
+}
+
 fn start() -> Vec<u8> {
     let mut server_properties = FieldTable::new();
     let product = AMQPValue::LongString("RabbitMQ".to_owned());
@@ -354,12 +365,18 @@ fn what_amiquip_keeps_to_itself_is_news() {
         class_id: 0,
         method_id: 0,
     });
-    let bytes = [start(), method(0, &AMQPClass::Connection(close))].concat();
+    let bytes = [
+        start(),
+        tune(8192),
+        method(0, &AMQPClass::Connection(close)),
+    ]
+    .concat();
     let (_, _, mut guard) = through(&bytes, &[9], 9);
     assert_eq!(
         guard.take_news(),
         [
             News::Mechanisms("PLAIN EXTERNAL".to_owned()),
+            News::FrameMax(8192),
             News::Close {
                 code: 403,
                 text: "ACCESS_REFUSED".to_owned(),

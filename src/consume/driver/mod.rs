@@ -60,6 +60,8 @@ pub(super) struct Driver {
     began: Instant,
     connection: Option<ConnectionHandle>,
     queue: String,
+    /// The largest frame that the broker takes, in bytes.
+    frame_max: usize,
     deliveries: BTreeMap<DeliveryId, OpenDelivery>,
     latest: DeliveryId,
     children: Children,
@@ -107,6 +109,7 @@ impl Driver {
             began: Instant::now(),
             connection: None,
             queue: String::new(),
+            frame_max: 0,
             deliveries: BTreeMap::new(),
             latest: 0,
             children: Children::default(),
@@ -227,6 +230,7 @@ impl Driver {
         let heard = match connection.next()? {
             Heard::Connected(opened) => {
                 self.queue = opened.queue;
+                self.frame_max = opened.server.frame_max;
                 connected(opened.server)
             }
             Heard::Subscribed(subscription) => FromBroker::Subscribed(subscription),
@@ -237,7 +241,7 @@ impl Driver {
             Heard::Lost(trouble) => FromBroker::Lost(trouble),
             Heard::Delivered(subscription, delivery) => {
                 self.latest += 1;
-                let info = info(&delivery);
+                let info = info(&delivery, self.frame_max);
                 self.deliveries
                     .insert(self.latest, OpenDelivery::new(*delivery));
                 FromBroker::Delivered(self.latest, subscription, info)
@@ -440,7 +444,7 @@ impl OpenDelivery {
 }
 
 /// What the core needs to know about a delivery.
-fn info(delivery: &Delivery) -> DeliveryInfo {
+fn info(delivery: &Delivery, frame_max: usize) -> DeliveryInfo {
     let message = &delivery.message;
     let mut hasher = DefaultHasher::new();
     message.body.len().hash(&mut hasher);
@@ -453,7 +457,7 @@ fn info(delivery: &Delivery) -> DeliveryInfo {
         attempts: republish::counted_attempts(message),
         dead_lettered: headers.is_some_and(|headers| headers.contains_key("x-death")),
         size: message.body.len(),
-        can_be_copied: republish::can_be_copied(message),
+        obstacle: republish::obstacle(message, frame_max),
         digest: hasher.finish(),
     }
 }

@@ -1,6 +1,6 @@
 //! What the person at the terminal is told, in words.
 
-use crate::consume::run::Notice;
+use crate::consume::run::{Notice, Obstacle};
 
 /// The words for a notice about messages of `queue`.
 pub(super) fn words(notice: &Notice, queue: &str) -> String {
@@ -24,8 +24,12 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
             "basic.publish: {reason}; the failed message of queue '{queue}' is held and tried again, and goes back to the queue \
              at the end"
         ),
-        Notice::CannotCopy => format!(
-            "a message of queue '{queue}' cannot be copied as it is; it is held and goes back to the queue at the end"
+        Notice::CannotCopy(obstacle) => format!(
+            "a message of queue '{queue}' cannot be copied {}; it is held and goes back to the queue at the end",
+            match obstacle {
+                Obstacle::NotAsItIs => "as it is",
+                Obstacle::HeadersTooLarge => "with more headers than it has: a frame does not hold them",
+            }
         ),
         Notice::LostUnacknowledged => {
             "a message was acknowledged before its command succeeded (--no-ack): it is lost".to_owned()

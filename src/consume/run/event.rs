@@ -98,10 +98,19 @@ pub struct DeliveryInfo {
     pub dead_lettered: bool,
     /// The size of the body in bytes.
     pub size: usize,
-    /// Whether a copy would be the same message.
-    pub can_be_copied: bool,
+    /// Why no copy can be made of the message, where none can.
+    pub obstacle: Option<Obstacle>,
     /// A digest that tells messages apart.
     pub digest: u64,
+}
+
+/// Why a message cannot be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The copy would not be the same message.
+    NotAsItIs,
+    /// Its headers fill a frame, and those of the copy would not fit one.
+    HeadersTooLarge,
 }
 
 /// Something for the driver to do. The broker is told in the order of the actions.
@@ -203,8 +212,8 @@ pub enum Notice {
     CannotStart(String),
     /// A copy was refused; the message is held.
     CopyRefused(String),
-    /// A message cannot be copied as it is; it is held.
-    CannotCopy,
+    /// A message cannot be copied; it is held.
+    CannotCopy(Obstacle),
     /// A message was acknowledged on arrival, and its command did not succeed: it is gone.
     LostUnacknowledged,
     /// A message that was rejected came back at once.

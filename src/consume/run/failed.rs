@@ -221,14 +221,14 @@ impl Run {
             status,
             refusals: 0,
         };
-        let can_be = self
+        let obstacle = self
             .in_hand
             .get(&id)
-            .is_some_and(|message| message.delivery.info.can_be_copied);
-        if can_be {
+            .and_then(|message| message.delivery.info.obstacle);
+        let Some(obstacle) = obstacle else {
             return MessageState::Copying(copy, copy_state);
-        }
-        self.say(Notice::CannotCopy);
+        };
+        self.say(Notice::CannotCopy(obstacle));
         self.refused_first(copy_state);
         MessageState::Refused(None, copy, copy_state)
     }
@@ -286,10 +286,10 @@ impl Run {
             .or_else(|| self.renews_on_arrival(delivery));
         if let Some(copy) = copy {
             let copy_state = self.copy_state_on_arrival(copy);
-            if delivery.info.can_be_copied {
+            let Some(obstacle) = delivery.info.obstacle else {
                 return Some(MessageState::Copying(copy, copy_state));
-            }
-            self.say(Notice::CannotCopy);
+            };
+            self.say(Notice::CannotCopy(obstacle));
             self.refused_first(copy_state);
             return Some(MessageState::Refused(None, copy, copy_state));
         }

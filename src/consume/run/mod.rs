@@ -49,8 +49,8 @@ mod phase;
 mod work;
 
 pub use event::{
-    Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Notice, Settlement,
-    SubscriptionId, ToCommand, Trouble,
+    Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Notice, Obstacle,
+    Settlement, SubscriptionId, ToCommand, Trouble,
 };
 pub use options::{RunOptions, RunWork};
 

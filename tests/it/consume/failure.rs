@@ -311,6 +311,33 @@ fn where_parking_fails_the_message_goes_back() {
     assert!(the_message_of(&queue).redelivered);
 }
 
+/// The headers of a copy are more than those of the message, and a frame holds no more than 128 KiB of them.
+#[test]
+fn a_message_whose_headers_nearly_fill_a_frame_is_held() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    test.queue("parked").declare();
+    for flags in [
+        "--max-attempts 1 --park {parked} -c 1",
+        "--max-attempts 1 --park {parked} --idle-timeout 0s",
+        "--max-attempts 9 -c 2",
+        "--max-attempts 9 --idle-timeout 0s",
+    ] {
+        let large = AmqpValue::LongString("y".repeat(131_072 - 100));
+        let headers = FieldTable::from([("header".to_owned(), large)]);
+        let properties = AmqpProperties::default().with_headers(headers);
+        queue.publish_with("large", &properties);
+        queue.publish(["small"]);
+        test.run(&format!(
+            "amqp-consume -q {{queue}} {flags} sh -c 'cat; exit 7'"
+        ))
+        .any_stdout()
+        .stderr_contains("cannot be copied with more headers than it has")
+        .exits(7);
+        assert_eq!(queue.take_texts(), ["large"], "{flags}");
+    }
+}
+
 #[test]
 fn a_full_parking_place_refuses() {
     let test = Test::new();
