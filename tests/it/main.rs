@@ -24,6 +24,7 @@ mod seed_own_node;
 mod seed_refusals;
 mod seed_sources;
 mod side_by_side;
+mod silences;
 mod support;
 mod support_works;
 mod termination;

@@ -82,7 +82,7 @@ impl<'c> Scripted<'c> {
             broker.heartbeat = tune_ok.heartbeat;
         }
         broker.hear()?; // connection.open
-        broker.say(&[open_ok()])?;
+        broker.say(&[connection_open_ok()])?;
         broker.hear()?; // channel.open
         broker.say(&[vec![channel_open_ok()], more.to_vec()].concat())?;
         Ok(broker)
@@ -161,7 +161,7 @@ impl<'c> Scripted<'c> {
 }
 
 /// What a broker answers that has one empty queue and delivers nothing.
-fn usual_answer(frame: &AMQPFrame) -> Option<Vec<u8>> {
+pub(crate) fn usual_answer(frame: &AMQPFrame) -> Option<Vec<u8>> {
     let AMQPFrame::Method(number, class) = frame else {
         return None;
     };
@@ -207,7 +207,7 @@ fn usual_answer(frame: &AMQPFrame) -> Option<Vec<u8>> {
 const CONSUMER: &str = "consumer";
 
 /// connection.tune.
-fn tune(heartbeat: u16) -> Vec<u8> {
+pub(crate) fn tune(heartbeat: u16) -> Vec<u8> {
     let tune = connection::Tune {
         channel_max: 2047,
         frame_max: 131_072,
@@ -219,7 +219,8 @@ fn tune(heartbeat: u16) -> Vec<u8> {
     )
 }
 
-fn open_ok() -> Vec<u8> {
+/// connection.open-ok.
+pub(crate) fn connection_open_ok() -> Vec<u8> {
     let open_ok = connection::OpenOk {
         known_hosts: String::new(),
     };
@@ -229,14 +230,16 @@ fn open_ok() -> Vec<u8> {
     )
 }
 
-fn channel_open_ok() -> Vec<u8> {
+/// channel.open-ok.
+pub(crate) fn channel_open_ok() -> Vec<u8> {
     let open_ok = channel::OpenOk {
         channel_id: String::new(),
     };
     method(1, &AMQPClass::Channel(channel::AMQPMethod::OpenOk(open_ok)))
 }
 
-fn close_ok() -> Vec<u8> {
+/// connection.close-ok.
+pub(crate) fn close_ok() -> Vec<u8> {
     let close_ok = connection::AMQPMethod::CloseOk(connection::CloseOk {});
     method(0, &AMQPClass::Connection(close_ok))
 }
@@ -260,6 +263,16 @@ pub(crate) fn qos_ok() -> Vec<u8> {
 
 /// A message that is delivered to the consumer.
 pub(crate) fn delivery(delivery_tag: u64, text: &str) -> Vec<u8> {
+    [
+        deliver(delivery_tag),
+        header(text.len() as u64, &AMQPProperties::default()),
+        body(text.as_bytes()),
+    ]
+    .concat()
+}
+
+/// basic.deliver, behind which the content comes.
+pub(crate) fn deliver(delivery_tag: u64) -> Vec<u8> {
     let deliver = basic::AMQPMethod::Deliver(basic::Deliver {
         consumer_tag: CONSUMER.to_owned(),
         delivery_tag,
@@ -267,12 +280,7 @@ pub(crate) fn delivery(delivery_tag: u64, text: &str) -> Vec<u8> {
         exchange: String::new(),
         routing_key: "queue".to_owned(),
     });
-    [
-        method(1, &AMQPClass::Basic(deliver)),
-        header(text.len() as u64, &AMQPProperties::default()),
-        body(text.as_bytes()),
-    ]
-    .concat()
+    method(1, &AMQPClass::Basic(deliver))
 }
 
 /// A confirm.
