@@ -338,16 +338,27 @@ fn broken() -> Error {
 
 /// The error, with what to do about those that do not explain themselves.
 fn trouble(error: &Error) -> Trouble {
-    let reason = match error {
-        Error::Refused { text, .. } if text.contains("delivery acknowledgement") => format!(
+    let is_too_late = is_delivery_timeout(error);
+    let reason = if is_too_late {
+        format!(
             "{error}\nThe broker takes a message back that is not acknowledged in time. Raise its consumer_timeout \
              (30 minutes unless set), or x-consumer-timeout of the queue (RabbitMQ 3.12 or later), both in \
              milliseconds, above what a command may take, or bound that with --timeout. With -c, a failed message \
              is held until the tool ends: a smaller count, or --idle-timeout, ends it sooner."
-        ),
-        _ => error.to_string(),
+        )
+    } else {
+        error.to_string()
     };
     // Connecting has had its retries.
     let may_pass = error.is_transient() && !matches!(error, Error::GaveUp { .. });
-    Trouble { reason, may_pass }
+    Trouble {
+        reason,
+        may_pass: may_pass || is_too_late,
+    }
+}
+
+/// Whether the broker took a delivery back that was not settled in time, by closing the channel. RabbitMQ 4.3 does so where the
+/// consumer was cancelled already.
+fn is_delivery_timeout(error: &Error) -> bool {
+    matches!(error, Error::Refused { text, .. } if text.contains("delivery acknowledgement"))
 }

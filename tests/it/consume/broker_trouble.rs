@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amiquip::{AmqpValue, FieldTable};
 use testbroker::{Broker, Options};
 
 use super::{has_lines, lines, nobody_is_left};
@@ -285,4 +286,32 @@ fn a_failed_message_that_is_held_for_longer_than_the_brokers_patience_is_explain
         .within(Duration::from_secs(60))
         .exits(1);
     queue.holds(1);
+}
+
+#[test]
+fn with_retry_a_message_that_the_broker_took_back_is_worked_on_again() {
+    let broker = impatient_broker();
+    let test = Test::on(&broker.url());
+    let arguments = [
+        ("x-queue-type", AmqpValue::LongString("quorum".to_owned())),
+        ("x-consumer-timeout", AmqpValue::LongInt(500)), // RabbitMQ 4.3 heeds only this
+    ];
+    let named = arguments.map(|(name, value)| (name.to_owned(), value));
+    let queue = test.queue("queue").declare_with(FieldTable::from(named));
+    queue.publish(["a"]);
+    test.script(
+        "work",
+        "mkdir tried && while ! [ -e late ]; do sleep 0.01; done; echo done >>done",
+    );
+    let mut tool = test
+        .run("amqp-consume -q {queue} -c 1 --retry 1m ./work")
+        .any_stderr()
+        .within(Duration::from_secs(60))
+        .spawn();
+    tool.has_complained("delivery acknowledgement on channel 1 timed out");
+    test.file("late", "");
+    let finished = tool.succeeds();
+    assert!(finished.stderr_text().contains("the result is dropped"));
+    assert_eq!(lines(&test, "done").len(), 2);
+    queue.holds(0);
 }
