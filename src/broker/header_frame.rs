@@ -24,13 +24,17 @@ pub fn header_frame_size(properties: &Properties) -> usize {
     let octets = [properties.delivery_mode, properties.priority];
     FRAME
         + CONTENT_HEADER
-        + texts.into_iter().flatten().map(short_string).sum::<usize>()
+        + texts
+            .into_iter()
+            .flatten()
+            .map(|text| short_string(text))
+            .sum::<usize>()
         + octets.iter().flatten().count()
         + properties.timestamp.map_or(0, |_| 8)
         + properties.headers.as_ref().map_or(0, table)
 }
 
-fn short_string(text: &String) -> usize {
+fn short_string(text: &str) -> usize {
     1 + text.len()
 }
 
