@@ -13,7 +13,7 @@ use super::duration::parse_duration;
 use super::failure::FailureArgs;
 use super::{Tool, UsageError};
 use crate::consume::{
-    self, Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
+    self, Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
 };
 use crate::queues::Binding;
 use crate::status::Status;
@@ -224,10 +224,8 @@ impl Consume {
         };
         let (retries, retry_delay) = self.failure.retries();
         Ok(Work::Command(Arc::new(CommandWork {
-            line: CommandLine {
-                program: program.clone(),
-                arguments: arguments.to_vec(),
-            },
+            program: program.clone(),
+            arguments: arguments.to_vec(),
             stdin: self.stdin.map_or(Stdin::Pipe, Stdin::from),
             jobs: self.jobs,
             timeout: self.timeout,

@@ -85,9 +85,16 @@ impl Joblog {
         })
     }
 
-    /// Has the line written about a command that has ended.
-    pub(super) fn record(&mut self, line: &Line) {
-        self.write(line.text());
+    /// Has the line of a command that has ended written.
+    pub(super) fn record(
+        &mut self,
+        start: &CommandStart,
+        message: &Message,
+        redelivered: bool,
+        status: Status,
+        signal: i32,
+    ) {
+        self.write(line(start, message, redelivered, status, signal));
     }
 
     fn write(&mut self, line: String) {
@@ -160,31 +167,27 @@ fn complain(error: &io::Error) {
     say(&format!("writing the job log: {}", reason(error)));
 }
 
-/// What the log says of a command that has ended.
-pub(super) struct Line<'a> {
-    pub(super) start: &'a CommandStart,
-    pub(super) message: &'a Message,
-    pub(super) redelivered: bool,
-    pub(super) status: Status,
-    pub(super) signal: i32,
-}
-
-impl Line<'_> {
-    fn text(&self) -> String {
-        let since_epoch = self.start.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let message_id = self.message.properties.message_id.as_deref();
-        format!(
-            "{}\t{:.3}\t{:.3}\t{}\t{}\t{}\t{}\t{}\n",
-            self.start.sequence,
-            since_epoch.as_secs_f64(),
-            self.start.instant.elapsed().as_secs_f64(),
-            self.status.code(),
-            self.signal,
-            field(&self.message.routing_key),
-            field(message_id.unwrap_or_default()),
-            u8::from(self.redelivered),
-        )
-    }
+/// The line of a command that has ended.
+fn line(
+    start: &CommandStart,
+    message: &Message,
+    redelivered: bool,
+    status: Status,
+    signal: i32,
+) -> String {
+    let since_epoch = start.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let message_id = message.properties.message_id.as_deref();
+    format!(
+        "{}\t{:.3}\t{:.3}\t{}\t{}\t{}\t{}\t{}\n",
+        start.sequence,
+        since_epoch.as_secs_f64(),
+        start.instant.elapsed().as_secs_f64(),
+        status.code(),
+        signal,
+        field(&message.routing_key),
+        field(message_id.unwrap_or_default()),
+        u8::from(redelivered),
+    )
 }
 
 /// The text without what would break the line into others.

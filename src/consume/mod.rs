@@ -20,9 +20,7 @@ pub mod run;
 mod signals;
 
 pub use failure::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
-pub use options::{
-    Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
-};
+pub use options::{Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work};
 
 use anyhow::Context;
 

@@ -61,8 +61,10 @@ pub enum Work {
 /// The command to run for each message, and what is granted to it.
 #[derive(Clone, Debug)]
 pub struct CommandWork {
-    /// The program and its arguments.
-    pub line: CommandLine,
+    /// The program: a path, or a name to look for in `PATH`.
+    pub program: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
     /// What it reads the body from.
     pub stdin: Stdin,
     /// How many may run at once.
@@ -83,15 +85,6 @@ pub enum Stdin {
     Pipe,
     /// A file: it can be sought in, and opened anew as `/dev/stdin`.
     File,
-}
-
-/// A program and its arguments, as given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandLine {
-    /// A path, or a name to look for in `PATH`.
-    pub program: OsString,
-    /// Its arguments.
-    pub arguments: Vec<OsString>,
 }
 
 /// When messages are acknowledged.

@@ -18,31 +18,27 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGCHLD;
 
-use super::joblog::{CommandStart, Joblog, Line};
+use super::joblog::{CommandStart, Joblog};
 use super::options::{CommandWork, ConsumeOptions, SourceQueue, Work};
 use super::process::children::Children;
 use super::process::command::{Launcher, StartFailure};
-use super::process::environment::{Telling, delivery_count};
+use super::process::environment::{self, delivery_count};
 use super::republish;
 use super::run::{
     Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork,
     Settlement, Trouble,
 };
 use super::signals::SignalQueue;
-use crate::broker::{ConnectOptions, Delivery, DeliveryCount, Server, Unsettled};
+use crate::broker::{ConnectOptions, Delivery, Unsettled};
 use crate::envelope;
 use crate::message::Message;
 use crate::reason::reason;
 use crate::status::Status;
 use crate::system::stderr::say;
 use crate::system::waker::Waker;
-use connection::{ConnectionHandle, Heard, Request};
+use connection::{ConnectionHandle, Request};
 use printer::Printer;
-use republisher::{Report, Republisher};
-
-/// The delivery limit of quorum queues unless they say otherwise, since RabbitMQ 4.0
-/// (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
-const DELIVERY_LIMIT: u64 = 20;
+use republisher::Republisher;
 
 /// How long the last lines of the job log may take to be written.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
@@ -69,8 +65,8 @@ pub(super) struct Driver {
     printer: Printer,
     republisher: Republisher,
     joblog: Option<Joblog>,
-    /// Actions that failed.
-    failures: VecDeque<Event>,
+    /// What was found out meanwhile and the core is to be told first: commands that ended, actions that failed.
+    pending: VecDeque<Event>,
 }
 
 /// A delivery that the core has not forgotten.
@@ -113,7 +109,7 @@ impl Driver {
             commands_started: 0,
             launcher: None,
             joblog,
-            failures: VecDeque::new(),
+            pending: VecDeque::new(),
         })
     }
 
@@ -184,16 +180,16 @@ impl Driver {
 
     /// Signals come first: they must not wait behind a stream of messages.
     fn event_at_hand(&mut self) -> Option<Event> {
-        if let Some(failure) = self.failures.pop_front() {
+        if let Some(failure) = self.pending.pop_front() {
             return Some(failure);
         }
         while let Some(signal) = self.signals.next() {
             match signal {
-                SIGCHLD => self.reap(),
+                SIGCHLD => self.pending.extend(self.children.reap()),
                 signal => return Some(Event::Signal(signal)),
             }
         }
-        if let Some(ended) = self.failures.pop_front() {
+        if let Some(ended) = self.pending.pop_front() {
             return Some(ended);
         }
         if let Some(result) = self.printer.next_result() {
@@ -202,48 +198,24 @@ impl Driver {
                 Err(error) => Event::CannotWrite(reason(&error)),
             });
         }
-        if let Some(report) = self.republisher.next_report() {
-            return Some(reported(report));
-        }
-        self.next_from_broker()
-    }
-
-    fn reap(&mut self) {
-        let ended = self
-            .children
-            .reap()
-            .into_iter()
-            .map(|child| Event::CommandEnded {
-                id: child.id,
-                status: child.status,
-                signal: child.signal,
-            });
-        self.failures.extend(ended);
+        self.republisher
+            .next_event()
+            .or_else(|| self.next_from_broker())
     }
 
     fn next_from_broker(&mut self) -> Option<Event> {
         let connection = self.connection.as_mut()?;
-        let number = connection.number;
-        let heard = match connection.next()? {
-            Heard::Connected(opened) => {
-                self.queue = opened.queue;
-                connected(opened.server)
-            }
-            Heard::Subscribed(subscription) => FromBroker::Subscribed(subscription),
-            Heard::Unsubscribed(subscription) => FromBroker::Unsubscribed(subscription),
-            Heard::Cancelled(subscription) => FromBroker::CancelledByBroker(subscription),
-            Heard::Ready(count) => FromBroker::Ready(count),
-            Heard::Closed => FromBroker::Closed,
-            Heard::Lost(trouble) => FromBroker::Lost(trouble),
-            Heard::Delivered(subscription, delivery) => {
-                self.latest += 1;
-                let info = info(&delivery);
-                self.deliveries
-                    .insert(self.latest, OpenDelivery::new(*delivery));
-                FromBroker::Delivered(self.latest, subscription, info)
-            }
-        };
-        Some(Event::Broker(number, heard))
+        let event = connection.next(|delivery| {
+            self.latest += 1;
+            let info = info(&delivery);
+            self.deliveries
+                .insert(self.latest, OpenDelivery::new(delivery));
+            (self.latest, info)
+        })?;
+        if matches!(event, FromBroker::Connected { .. }) {
+            self.queue.clone_from(&connection.queue);
+        }
+        Some(Event::Broker(connection.number, event))
     }
 
     /// Waits for a signal, the waker or the deadline. Whichever it was, what has come is found by looking.
@@ -303,7 +275,7 @@ impl Driver {
                     reason: format!("starting a thread: {}", reason(&error)),
                     may_pass: false,
                 };
-                self.failures
+                self.pending
                     .push_back(Event::Broker(number, FromBroker::Lost(trouble)));
             }
         }
@@ -334,7 +306,7 @@ impl Driver {
             }
         };
         if let Err(failure) = started {
-            self.failures.push_back(failure);
+            self.pending.push_back(failure);
         }
     }
 
@@ -357,14 +329,13 @@ impl Driver {
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return Ok(());
         };
-        let environment = Telling {
-            queue: &self.queue,
-            message: &delivery.message,
-            redelivered: delivery.redelivered,
-            tag: delivery.tag,
+        let variables = environment::variables(
+            &delivery.message,
+            &self.queue,
+            delivery.redelivered,
+            delivery.tag,
             attempt,
-        }
-        .variables();
+        );
         self.commands_started += 1;
         delivery.start = Some(CommandStart::now(self.commands_started));
         let launcher = match &mut self.launcher {
@@ -375,7 +346,7 @@ impl Driver {
             ),
         };
         let started = launcher
-            .start(&environment, &delivery.body)
+            .start(&variables, &delivery.body)
             .map_err(|failure| cannot_start(id, work, &failure))?;
         self.children.add(id, started);
         Ok(())
@@ -406,13 +377,7 @@ impl Driver {
             && let Some(start) = &delivery.start
         {
             let (message, redelivered) = (&delivery.message, delivery.redelivered);
-            joblog.record(&Line {
-                start,
-                message,
-                redelivered,
-                status,
-                signal,
-            });
+            joblog.record(start, message, redelivered, status, signal);
         }
     }
 }
@@ -458,25 +423,6 @@ fn info(delivery: &Delivery) -> DeliveryInfo {
     }
 }
 
-fn connected(server: Server) -> FromBroker {
-    let drops = server.is_rabbitmq && server.major >= 4;
-    FromBroker::Connected {
-        delivery_limit: drops.then_some(DELIVERY_LIMIT),
-        prefetch_of_channel: !server.is_rabbitmq,
-    }
-}
-
-fn reported(report: Report) -> Event {
-    match report {
-        Report::Published { id, result } => Event::Copied(id, result),
-        Report::Learned(count) => Event::CountsDeliveries(match count {
-            DeliveryCount::Kept => Some(true),
-            DeliveryCount::NotKept => Some(false),
-            DeliveryCount::Unknown => None,
-        }),
-    }
-}
-
 fn cannot_start(id: DeliveryId, work: &CommandWork, failure: &StartFailure) -> Event {
     let (status, reason) = match failure {
         StartFailure::Command(error) => {
@@ -486,7 +432,7 @@ fn cannot_start(id: DeliveryId, work: &CommandWork, failure: &StartFailure) -> E
             };
             (
                 status,
-                format!("{}: {}", work.line.program.to_string_lossy(), reason(error)),
+                format!("{}: {}", work.program.to_string_lossy(), reason(error)),
             )
         }
         StartFailure::Machine(error) => (

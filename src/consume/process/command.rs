@@ -29,17 +29,9 @@ pub(in crate::consume) struct Launcher {
     stdin: Stdin,
     /// Where it was found when there was a need to look.
     path: Option<CString>,
-    /// The tool's own environment, but for the variables that tell of a message.
+    /// The tool's own environment, without the variables that it sets itself.
     inherited: Vec<CString>,
     attributes: PosixSpawnAttr,
-}
-
-/// A command that has been started and is being fed.
-pub(in crate::consume) struct Started {
-    /// Its process, and its process group.
-    pub(in crate::consume) pid: Pid,
-    /// Who writes what of the body does not fit the pipe; held for as long as the command runs.
-    pub(in crate::consume) feeder: Option<Feeder>,
 }
 
 /// Why no command was started.
@@ -54,14 +46,13 @@ pub(in crate::consume) enum StartFailure {
 impl Launcher {
     /// The tool's environment and the signals that it ignores are taken as they are now; it never changes them.
     pub(in crate::consume) fn new(work: &CommandWork) -> io::Result<Launcher> {
-        let line = &work.line;
-        let words = std::iter::once(&line.program).chain(&line.arguments);
+        let words = std::iter::once(&work.program).chain(&work.arguments);
         Ok(Launcher {
             words: words
                 .map(|word| c_string(word))
                 .collect::<io::Result<Vec<_>>>()?,
             stdin: work.stdin,
-            path: find(&line.program),
+            path: find(&work.program),
             inherited: inherited_environment(),
             attributes: attributes()?,
         })
@@ -70,25 +61,26 @@ impl Launcher {
     /// Starts the command in a process group of its own, so that a signal reaches all that it has started.
     ///
     /// In a terminal it is not in the foreground then: it may write, but would be stopped if it read from the terminal.
-    /// Its standard input is the message.
+    /// Its standard input is the message. The process id is that of its process group too. The feeder must live as long as the
+    /// command.
     pub(in crate::consume) fn start(
         &self,
-        telling: &[(&'static str, Option<OsString>)],
+        variables: &[(&'static str, Option<OsString>)],
         body: &Arc<Vec<u8>>,
-    ) -> Result<Started, StartFailure> {
+    ) -> Result<(Pid, Option<Feeder>), StartFailure> {
         let (stdin, feeder) = stdin::readable(body, self.stdin).map_err(StartFailure::Machine)?;
-        let told: Vec<CString> = telling
+        let own: Vec<CString> = variables
             .iter()
             .filter_map(|(name, value)| definition(OsStr::new(name), value.as_ref()?))
             .collect();
         let environment: Vec<&CStr> = self
             .inherited
             .iter()
-            .chain(&told)
+            .chain(&own)
             .map(AsRef::as_ref)
             .collect();
         let pid = self.spawn(&environment, &stdin).map_err(classify)?;
-        Ok(Started { pid, feeder })
+        Ok((pid, feeder))
     }
 
     fn spawn(&self, environment: &[&CStr], stdin: &impl AsRawFd) -> io::Result<Pid> {
@@ -172,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_told_is_not_inherited_either() {
+    fn variables_of_a_message_are_not_inherited() {
         let variables = inherited_environment();
         assert!(!variables.is_empty());
         let ours = environment::names();

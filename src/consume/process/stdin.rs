@@ -18,13 +18,9 @@ use crate::consume::options::Stdin;
 /// How large a pipe anybody may have, unless the machine's administrator says otherwise (pipe(7)).
 const LARGEST_PIPE: usize = 1 << 20;
 
-/// Writes what did not fit the pipe.
-///
-/// Dropped, it stops: the command has ended, and if a process that it has left behind still holds the pipe,
-/// nothing that it reads can matter.
-pub(in crate::consume) struct Feeder {
-    _stop_when_dropped: PipeWriter,
-}
+/// Stops the thread that writes what did not fit the pipe, when it is dropped: the command has ended then. A process that the
+/// command left behind may still hold the pipe, but nothing that it reads can matter.
+pub(in crate::consume) type Feeder = PipeWriter;
 
 /// A file that `body` can be read from, to its end, and who writes it, if it has to be written yet.
 pub(in crate::consume) fn readable(
@@ -62,10 +58,7 @@ fn pipe(body: &Arc<Vec<u8>>) -> io::Result<(PipeReader, Option<Feeder>)> {
             // The command need not read its input: its exit status says whether that was right.
             let _ = write_until_stopped(writer, &body, &stopped);
         })?;
-    let feeder = Feeder {
-        _stop_when_dropped: stop_when_dropped,
-    };
-    Ok((reader, Some(feeder)))
+    Ok((reader, Some(stop_when_dropped)))
 }
 
 /// Whether the pipe takes that much at once. It is made larger where that helps.
