@@ -7,64 +7,21 @@ use anyhow::Context;
 use crate::broker::{
     self, ConnectOptions, DeleteConditions, QueueDeclaration, QueueState, Session,
 };
-use crate::message::Headers;
 use crate::status::Status;
 use crate::system::signals::end_at_signals;
-use crate::system::stdout;
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// As amqp-tools prints them.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::system::stdout::{self, Format};
 
 /// What amqp-declare-queue was asked for.
 #[derive(Clone, Debug)]
 pub struct DeclareOptions {
     /// The queues' names, each once; an empty one is named by the broker.
     pub names: Vec<String>,
-    /// Whether they are created or only looked at.
-    pub mode: DeclareMode,
+    /// What they are created as, but for their names; `None`: they are only looked at.
+    pub create: Option<QueueDeclaration>,
     /// What each is bound to.
     pub bindings: Vec<Binding>,
     /// How to print the result.
     pub format: Format,
-}
-
-/// Whether queues are created.
-#[derive(Clone, Debug)]
-pub enum DeclareMode {
-    /// Created where they don't stand yet.
-    Create(QueueTraits),
-    /// Looked at, not created.
-    LookOnly,
-}
-
-/// What all queues of one call have in common.
-#[derive(Clone, Debug, Default)]
-pub struct QueueTraits {
-    /// Survive a restart of the broker.
-    pub durable: bool,
-    /// End with their last consumer.
-    pub auto_delete: bool,
-    /// `x-queue-type` and so on.
-    pub arguments: Headers,
-}
-
-impl QueueTraits {
-    fn declaration(&self, name: &str) -> QueueDeclaration {
-        QueueDeclaration {
-            name: name.to_owned(),
-            durable: self.durable,
-            exclusive: false,
-            auto_delete: self.auto_delete,
-            arguments: self.arguments.clone(),
-        }
-    }
 }
 
 /// An exchange that a queue gets messages from.
@@ -84,7 +41,7 @@ pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Re
     for name in &options.names {
         let state = match first.take() {
             Some(state) => state,
-            None => declare_one(&session, name, &options.mode)?,
+            None => declare_one(&session, name, options.create.as_ref())?,
         };
         for binding in &options.bindings {
             session.bind_queue(&state.name, &binding.exchange, &binding.routing_key)?;
@@ -108,19 +65,30 @@ fn open_declaring_first(
     connect: &ConnectOptions,
     options: &DeclareOptions,
 ) -> broker::Result<(Session, Option<QueueState>)> {
-    match (&options.mode, options.names.first()) {
-        (DeclareMode::Create(traits), Some(name)) => {
-            let (session, state) = Session::open_declaring(connect, &traits.declaration(name))?;
+    match (&options.create, options.names.first()) {
+        (Some(queue), Some(name)) => {
+            let (session, state) = Session::open_declaring(connect, &named(queue, name))?;
             Ok((session, Some(state)))
         }
         _ => Ok((Session::open(connect)?, None)),
     }
 }
 
-fn declare_one(session: &Session, name: &str, mode: &DeclareMode) -> broker::Result<QueueState> {
-    match mode {
-        DeclareMode::LookOnly => session.look_at_queue(name),
-        DeclareMode::Create(traits) => session.declare_queue(&traits.declaration(name)),
+fn declare_one(
+    session: &Session,
+    name: &str,
+    create: Option<&QueueDeclaration>,
+) -> broker::Result<QueueState> {
+    match create {
+        None => session.look_at_queue(name),
+        Some(queue) => session.declare_queue(&named(queue, name)),
+    }
+}
+
+fn named(queue: &QueueDeclaration, name: &str) -> QueueDeclaration {
+    QueueDeclaration {
+        name: name.to_owned(),
+        ..queue.clone()
     }
 }
 

@@ -12,6 +12,15 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
+/// Why a connection ended, or there was none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionFailure {
+    /// In words.
+    pub reason: String,
+    /// Whether a new connection may do better.
+    pub is_transient: bool,
+}
+
 /// An error and what it came of, in one line.
 #[must_use]
 pub fn chain(error: &anyhow::Error) -> String {

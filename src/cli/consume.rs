@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Command, CommandFactory, Parser, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
@@ -87,8 +88,8 @@ pub struct Consume {
     json: bool,
 
     /// What the command's standard input is: pipe, or file, which can be sought in and opened as /dev/stdin [default: pipe]
-    #[arg(long, value_name = "KIND", hide_possible_values = true, help_heading = WORK)]
-    stdin: Option<StdinName>,
+    #[arg(long, value_name = "KIND", value_parser = stdin_parser(), hide_possible_values = true, help_heading = WORK)]
+    stdin: Option<Stdin>,
 
     /// Append a line about each command to this file
     #[arg(long, value_name = "FILE", help_heading = WORK)]
@@ -122,19 +123,11 @@ pub struct Consume {
 }
 
 /// What standard input can be, by name.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum StdinName {
-    Pipe,
-    File,
-}
-
-impl From<StdinName> for Stdin {
-    fn from(name: StdinName) -> Self {
-        match name {
-            StdinName::Pipe => Stdin::Pipe,
-            StdinName::File => Stdin::File,
-        }
-    }
+fn stdin_parser() -> impl TypedValueParser<Value = Stdin> {
+    PossibleValuesParser::new(["pipe", "file"]).map(|name| match &*name {
+        "file" => Stdin::File,
+        _ => Stdin::Pipe,
+    })
 }
 
 impl Tool for Consume {
@@ -226,7 +219,7 @@ impl Consume {
         Ok(Work::Command(Arc::new(CommandWork {
             program: program.clone(),
             arguments: arguments.to_vec(),
-            stdin: self.stdin.map_or(Stdin::Pipe, Stdin::from),
+            stdin: self.stdin.unwrap_or_default(),
             jobs: self.jobs,
             timeout: self.timeout,
             retries,

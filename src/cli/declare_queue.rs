@@ -4,9 +4,11 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::{Tool, UsageError};
+use crate::broker::QueueDeclaration;
 use crate::message::{HeaderValue, Headers};
-use crate::queues::{self, Binding, DeclareMode, DeclareOptions, Format, QueueTraits};
+use crate::queues::{self, Binding, DeclareOptions};
 use crate::status::Status;
+use crate::system::stdout::Format;
 
 const EXAMPLES: &str = "Examples:
   # A queue that survives a restart of the broker:
@@ -71,20 +73,18 @@ impl Tool for DeclareQueue {
     }
 
     fn run(self) -> anyhow::Result<Status> {
-        let mode = if self.passive {
-            DeclareMode::LookOnly
-        } else {
-            DeclareMode::Create(QueueTraits {
-                durable: self.durable,
-                auto_delete: self.auto_delete,
-                arguments: self.arguments()?,
-            })
-        };
+        let arguments = self.arguments()?;
+        let create = (!self.passive).then(|| QueueDeclaration {
+            durable: self.durable,
+            auto_delete: self.auto_delete,
+            arguments,
+            ..QueueDeclaration::default()
+        });
         let options = DeclareOptions {
             names: distinct_names(self.queue, self.queues)?,
-            mode,
+            create,
             bindings: self.bind,
-            format: format(self.json),
+            format: Format::of(self.json),
         };
         queues::declare(&self.connection.options()?, &options)
     }
@@ -121,11 +121,6 @@ pub(super) fn distinct_names(
         return Err(UsageError("queue name not specified".to_owned()));
     }
     Ok(names)
-}
-
-/// The output format that `--json` chooses.
-pub(super) fn format(json: bool) -> Format {
-    if json { Format::Json } else { Format::Text }
 }
 
 fn parse_argument(text: &str) -> Result<(String, HeaderValue), String> {

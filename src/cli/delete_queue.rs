@@ -4,10 +4,11 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::Tool;
 use super::connection::ConnectionArgs;
-use super::declare_queue::{distinct_names, format};
+use super::declare_queue::distinct_names;
 use crate::broker::DeleteConditions;
 use crate::queues::{self, DeleteAction, DeleteOptions};
 use crate::status::Status;
+use crate::system::stdout::Format;
 
 const EXAMPLES: &str = "Examples:
   # A queue and what is in it:
@@ -71,7 +72,7 @@ impl Tool for DeleteQueue {
         let options = DeleteOptions {
             names: distinct_names(self.queue, self.queues)?,
             action,
-            format: format(self.json),
+            format: Format::of(self.json),
         };
         queues::delete(&self.connection.options()?, &options)
     }

@@ -4,7 +4,8 @@ use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args};
 
 use super::UsageError;
 use super::duration::parse_duration;
@@ -25,8 +26,8 @@ pub(super) struct FailureArgs {
     retry_delay: Option<Duration>,
 
     /// What becomes of a message whose command failed: requeue, reject (to the queue's dead-letter exchange; without one it is gone) or ack [default: requeue]
-    #[arg(long, value_name = "ACTION", hide_possible_values = true, help_heading = HEADING)]
-    on_failure: Option<ActionName>,
+    #[arg(long, value_name = "ACTION", value_parser = action_parser(), hide_possible_values = true, help_heading = HEADING)]
+    on_failure: Option<FailureAction>,
 
     /// The same for certain exit statuses, such as 65=reject or 64-78,99=requeue; may be given several times
     #[arg(long, value_name = "CODES=ACTION", value_parser = parse_rule, action = ArgAction::Append, help_heading = HEADING)]
@@ -46,21 +47,20 @@ pub(super) struct FailureArgs {
 }
 
 /// The actions by name.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ActionName {
-    Requeue,
-    Reject,
-    Ack,
+const ACTIONS: [(&str, FailureAction); 3] = [
+    ("requeue", FailureAction::Requeue),
+    ("reject", FailureAction::Reject),
+    ("ack", FailureAction::Ack),
+];
+
+fn action_parser() -> impl TypedValueParser<Value = FailureAction> {
+    PossibleValuesParser::new(ACTIONS.map(|(name, _)| name))
+        .map(|name| action_named(&name).unwrap_or(FailureAction::Requeue))
 }
 
-impl From<ActionName> for FailureAction {
-    fn from(name: ActionName) -> Self {
-        match name {
-            ActionName::Requeue => FailureAction::Requeue,
-            ActionName::Reject => FailureAction::Reject,
-            ActionName::Ack => FailureAction::Ack,
-        }
-    }
+fn action_named(name: &str) -> Option<FailureAction> {
+    let action = ACTIONS.iter().find(|(known, _)| *known == name)?;
+    Some(action.1)
 }
 
 impl FailureArgs {
@@ -75,9 +75,7 @@ impl FailureArgs {
             return Err(UsageError("--park needs the name of a queue".to_owned()));
         }
         Ok(FailurePolicy {
-            action: self
-                .on_failure
-                .map_or(FailureAction::Requeue, FailureAction::from),
+            action: self.on_failure.unwrap_or(FailureAction::Requeue),
             rules: self.on_exit.clone(),
             attempts: self.max_attempts.map(|max_attempts| AttemptLimit {
                 max_attempts,
@@ -124,12 +122,9 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
         .split(',')
         .map(parse_codes)
         .collect::<Result<_, _>>()?;
-    let action = ActionName::from_str(action, false)
-        .map_err(|_| format!("'{action}' is none of requeue, reject, ack"))?;
-    Ok(Rule {
-        statuses,
-        action: action.into(),
-    })
+    let action = action_named(action)
+        .ok_or_else(|| format!("'{action}' is none of requeue, reject, ack"))?;
+    Ok(Rule { statuses, action })
 }
 
 /// `65` or `64-78`. 0 is no failure.

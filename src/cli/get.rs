@@ -6,8 +6,9 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::{Tool, UsageError};
-use crate::get::{self, Fate, Form, GetOptions};
+use crate::get::{self, GetOptions};
 use crate::status::Status;
+use crate::system::stdout::Format;
 
 const EXAMPLES: &str = "Examples:
   # The next message, if there is one:
@@ -58,16 +59,8 @@ impl Tool for Get {
                 .queue
                 .ok_or_else(|| UsageError("queue not specified".to_owned()))?,
             count: self.count,
-            form: if self.json {
-                Form::Envelope
-            } else {
-                Form::Body
-            },
-            fate: if self.requeue {
-                Fate::GivenBack
-            } else {
-                Fate::Taken
-            },
+            format: Format::of(self.json),
+            requeue: self.requeue,
         };
         get::get(&self.connection.options()?, &options)
     }

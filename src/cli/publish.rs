@@ -1,23 +1,22 @@
 //! amqp-publish's command line.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, ArgGroup, Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::properties::PropertyArgs;
 use super::{Tool, UsageError, complain};
 use crate::message::{Properties, TRANSIENT};
 use crate::publish::{
-    self, Address, BodySource, Confirms, Ending, Input, Inputs, LineEnd, List, Outcome,
-    PublishOptions, Records, Routing, ShowProgress, Terminator,
+    self, Address, BodySource, Ended, Input, Inputs, Outcome, PublishOptions, Records, Routing,
 };
-use crate::reason;
 use crate::status::Status;
 
 const SOURCES: &str = "Files and records";
@@ -114,8 +113,8 @@ pub struct Publish {
     checkpoint: Option<PathBuf>,
 
     /// Whether to show progress on standard error; auto: if it is a terminal
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = REPORT)]
-    progress: When,
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = progress_parser(), action = ArgAction::Set, help_heading = REPORT)]
+    progress: bool,
 
     /// Print one JSON object about the run at its end
     #[arg(long, help_heading = REPORT)]
@@ -125,11 +124,12 @@ pub struct Publish {
     connection: ConnectionArgs,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum When {
-    Auto,
-    Always,
-    Never,
+/// Whether the progress is shown, by the word for it.
+fn progress_parser() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["auto", "always", "never"]).map(|word| match &*word {
+        "auto" => io::stderr().is_terminal(),
+        word => word == "always",
+    })
 }
 
 impl Tool for Publish {
@@ -160,13 +160,9 @@ impl Publish {
         Ok(PublishOptions {
             address: self.address()?,
             routing: self.routing(),
-            confirms: self.confirms(),
+            max_in_flight: (!self.no_confirm).then_some(self.max_in_flight),
             source: self.source()?,
-            progress: match self.progress {
-                When::Auto => ShowProgress::OnTerminal,
-                When::Always => ShowProgress::Always,
-                When::Never => ShowProgress::Never,
-            },
+            shows_progress: self.progress,
             properties: if self.jsonl {
                 self.properties.properties()
             } else {
@@ -202,16 +198,6 @@ impl Publish {
         }
     }
 
-    fn confirms(&self) -> Confirms {
-        if self.no_confirm {
-            Confirms::Off
-        } else {
-            Confirms::Awaited {
-                max_in_flight: self.max_in_flight,
-            }
-        }
-    }
-
     fn source(&self) -> Result<BodySource, UsageError> {
         match &self.body {
             Some(body) => Ok(BodySource::Argument(body.clone().into_vec())),
@@ -221,8 +207,8 @@ impl Publish {
 
     fn records(&self) -> Records {
         match (self.line_buffered, self.chomp) {
-            (true, false) => Records::Lines(LineEnd::Kept),
-            (true, true) => Records::Lines(LineEnd::Chomped),
+            (true, false) => Records::Lines,
+            (true, true) => Records::ChompedLines,
             _ if self.null => Records::NulTerminated,
             _ if self.jsonl => Records::Envelopes,
             _ => Records::Whole,
@@ -231,12 +217,12 @@ impl Publish {
 
     fn inputs(&self) -> Result<Inputs, UsageError> {
         let list = |name: &OsString, terminator| {
-            let input = Input::from(name.clone());
-            Ok(Inputs::Listed(List { input, terminator }))
+            let list = Input::from(name.clone());
+            Ok(Inputs::Listed { list, terminator })
         };
         match (&self.files_from, &self.files0_from) {
-            (Some(name), _) => list(name, Terminator::Newline),
-            (_, Some(name)) => list(name, Terminator::Nul),
+            (Some(name), _) => list(name, b'\n'),
+            (_, Some(name)) => list(name, b'\0'),
             (None, None) if self.inputs.is_empty() => Ok(Inputs::Named(vec![Input::Stdin])),
             (None, None) => named(&self.inputs),
         }
@@ -256,15 +242,15 @@ fn named(names: &[OsString]) -> Result<Inputs, UsageError> {
 
 /// Says on standard error what went wrong and, where there is more than one message, how far it came.
 fn explain(outcome: &Outcome, is_single_message: bool) {
-    match &outcome.ending {
-        Ending::Complete => {}
-        Ending::Failed(error) => {
-            complain(&reason::chain(error));
+    match &outcome.ended {
+        Ended::Complete => {}
+        Ended::Failed(reason) => {
+            complain(reason);
             let began = outcome.tally.published > 0 || outcome.first_unconfirmed.is_some();
             if began && !is_single_message {
                 complain(&outcome.progress_made());
             }
         }
-        Ending::Interrupted(_) => complain(&format!("interrupted; {}", outcome.progress_made())),
+        Ended::Interrupted(_) => complain(&format!("interrupted; {}", outcome.progress_made())),
     }
 }

@@ -39,6 +39,9 @@ pub enum FailureAction {
     Reject,
     /// It is acknowledged as if it were done.
     Ack,
+    /// A copy goes to the parking queue, and the message is acknowledged. No option says so: it is what becomes of a message that
+    /// has failed too often.
+    Park,
 }
 
 /// An action for certain exit statuses.
@@ -55,48 +58,33 @@ pub struct Rule {
 pub struct AttemptLimit {
     /// The failure that is the last.
     pub max_attempts: NonZeroU64,
-    /// The queue that such a message is put into; `None`: it is rejected.
+    /// The queue that such a message is parked in; `None`: it is rejected.
     pub park: Option<String>,
 }
 
-/// What becomes of a failed message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Back to the queue, where another attempt waits for it.
-    GoesBack,
-    /// To the dead-letter exchange, or dropped where there is none.
-    Rejected,
-    /// To the queue of those that were tried in vain.
-    Parked(String),
-    /// Acknowledged.
-    Forgotten,
-}
-
 impl FailurePolicy {
-    /// The fate of a message whose command ended with `status`, when that was its failure number `failures`.
+    /// What becomes of a message whose command ended with `status`, when that was its failure number `failures`.
     ///
-    /// | action for the status | failures | `--park` | fate |
+    /// | action for the status | failures | `--park` | what becomes of it |
     /// |---|---|---|---|
-    /// | ack | any | | forgotten |
-    /// | reject | any | | rejected |
-    /// | requeue | fewer than `--max-attempts`, or no limit | | goes back |
-    /// | requeue | `--max-attempts` or more | no | rejected |
-    /// | requeue | `--max-attempts` or more | yes | parked |
-    pub(super) fn fate(&self, status: Status, failures: u64) -> Fate {
+    /// | ack | any | | ack |
+    /// | reject | any | | reject |
+    /// | requeue | fewer than `--max-attempts`, or no limit | | requeue |
+    /// | requeue | `--max-attempts` or more | no | reject |
+    /// | requeue | `--max-attempts` or more | yes | park |
+    pub(super) fn decide(&self, status: Status, failures: u64) -> FailureAction {
         match (self.action_for(status), &self.attempts) {
-            (FailureAction::Ack, _) => Fate::Forgotten,
-            (FailureAction::Reject, _) => Fate::Rejected,
             (FailureAction::Requeue, Some(limit)) if failures >= limit.max_attempts.get() => {
                 match &limit.park {
-                    Some(queue) => Fate::Parked(queue.clone()),
-                    None => Fate::Rejected,
+                    Some(_) => FailureAction::Park,
+                    None => FailureAction::Reject,
                 }
             }
-            (FailureAction::Requeue, _) => Fate::GoesBack,
+            (action, _) => action,
         }
     }
 
-    /// The queue that messages are put into which were tried in vain.
+    /// The queue for messages that have failed too often.
     pub(super) fn parking_queue(&self) -> Option<&str> {
         self.attempts.as_ref()?.park.as_deref()
     }
@@ -141,44 +129,72 @@ mod tests {
     #[test]
     fn every_row_of_the_table() {
         let status = Status::exited(7);
-        for (action, max_attempts, park, failures, fate) in [
-            (FailureAction::Ack, None, None, 1, Fate::Forgotten),
-            (FailureAction::Ack, Some(2), Some("bad"), 2, Fate::Forgotten),
-            (FailureAction::Reject, None, None, 1, Fate::Rejected),
+        for (action, max_attempts, park, failures, expected) in [
+            (FailureAction::Ack, None, None, 1, FailureAction::Ack),
+            (
+                FailureAction::Ack,
+                Some(2),
+                Some("bad"),
+                2,
+                FailureAction::Ack,
+            ),
+            (FailureAction::Reject, None, None, 1, FailureAction::Reject),
             (
                 FailureAction::Reject,
                 Some(3),
                 Some("bad"),
                 1,
-                Fate::Rejected,
+                FailureAction::Reject,
             ),
-            (FailureAction::Requeue, None, None, u64::MAX, Fate::GoesBack),
+            (
+                FailureAction::Requeue,
+                None,
+                None,
+                u64::MAX,
+                FailureAction::Requeue,
+            ),
             (
                 FailureAction::Requeue,
                 Some(3),
                 Some("bad"),
                 2,
-                Fate::GoesBack,
+                FailureAction::Requeue,
             ),
-            (FailureAction::Requeue, Some(3), None, 3, Fate::Rejected),
-            (FailureAction::Requeue, Some(3), None, 4, Fate::Rejected),
+            (
+                FailureAction::Requeue,
+                Some(3),
+                None,
+                3,
+                FailureAction::Reject,
+            ),
+            (
+                FailureAction::Requeue,
+                Some(3),
+                None,
+                4,
+                FailureAction::Reject,
+            ),
             (
                 FailureAction::Requeue,
                 Some(3),
                 Some("bad"),
                 3,
-                Fate::Parked("bad".to_owned()),
+                FailureAction::Park,
             ),
             (
                 FailureAction::Requeue,
                 Some(3),
                 Some("bad"),
                 4,
-                Fate::Parked("bad".to_owned()),
+                FailureAction::Park,
             ),
         ] {
             let policy = policy(action, max_attempts, park);
-            assert_eq!(policy.fate(status, failures), fate, "{policy:?} {failures}");
+            assert_eq!(
+                policy.decide(status, failures),
+                expected,
+                "{policy:?} {failures}"
+            );
         }
     }
 

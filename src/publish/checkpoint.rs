@@ -71,15 +71,13 @@ pub(super) enum CheckpointError {
     OtherSubject { path: PathBuf, what: &'static str },
 }
 
-type Result<T> = std::result::Result<T, CheckpointError>;
-
 impl Checkpoint {
     /// Opens the file, or creates it, for these inputs, and says up to where they are confirmed, if to anywhere.
     pub(super) fn open(
         path: &Path,
         records: Records,
         survey: &Survey,
-    ) -> Result<(Checkpoint, Option<Confirmed>)> {
+    ) -> Result<(Checkpoint, Option<Confirmed>), CheckpointError> {
         let subject = Subject {
             identity: survey.identity,
             inputs: survey.inputs,
@@ -124,7 +122,7 @@ impl Checkpoint {
     }
 
     /// Writes down that everything up to `place` is confirmed.
-    pub(super) fn save(&mut self, location: &Location) -> Result<()> {
+    pub(super) fn save(&mut self, location: &Location) -> Result<(), CheckpointError> {
         self.write(Some(Confirmed {
             start: StartPosition {
                 input: location.origin.index,
@@ -141,7 +139,7 @@ impl Checkpoint {
     }
 
     /// Writes that down for good, if anything has been confirmed in this run.
-    pub(super) fn keep(&mut self, location: Option<&Location>) -> Result<()> {
+    pub(super) fn keep(&mut self, location: Option<&Location>) -> Result<(), CheckpointError> {
         if let Some(location) = location {
             self.save(location)?;
         }
@@ -149,13 +147,13 @@ impl Checkpoint {
     }
 
     /// Waits until what has been written is on the disk.
-    fn sync(&self) -> Result<()> {
+    fn sync(&self) -> Result<(), CheckpointError> {
         self.file
             .sync_data()
             .map_err(|error| io_error(&self.path, &error))
     }
 
-    fn write(&self, confirmed: Option<Confirmed>) -> Result<()> {
+    fn write(&self, confirmed: Option<Confirmed>) -> Result<(), CheckpointError> {
         self.file
             .write_all_at(&record(self.subject, confirmed), 0)
             .map_err(|error| io_error(&self.path, &error))
@@ -201,7 +199,11 @@ struct Found {
 
 impl Found {
     /// The place, if it is one in what is to be published now.
-    fn for_subject(self, subject: Subject, path: &Path) -> Result<Option<Confirmed>> {
+    fn for_subject(
+        self,
+        subject: Subject,
+        path: &Path,
+    ) -> Result<Option<Confirmed>, CheckpointError> {
         let what = if self.records != subject.records.name() {
             "records (lines, files and so on)"
         } else if self.inputs != subject.inputs || self.identity != subject.identity {
@@ -216,7 +218,7 @@ impl Found {
     }
 }
 
-fn parse(text: &str, path: &Path) -> Result<Found> {
+fn parse(text: &str, path: &Path) -> Result<Found, CheckpointError> {
     let value = serde_json::from_str(text).unwrap_or_default();
     found(&value).ok_or_else(|| CheckpointError::Foreign(path.to_owned()))
 }

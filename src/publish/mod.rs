@@ -42,22 +42,19 @@ mod progress;
 // Public for the simulator alone.
 #[doc(hidden)]
 pub mod run;
-mod screen;
 
 use std::time::Instant;
 
 #[doc(hidden)]
 pub use input::cut_into_records;
-pub use input::{Input, Inputs, List, Terminator};
-pub use options::{
-    Address, BodySource, Confirms, LineEnd, PublishOptions, Records, Routing, ShowProgress,
-};
-pub use outcome::{Ending, Outcome};
-pub use run::Tally;
+pub use input::{Input, Inputs};
+pub use options::{Address, BodySource, PublishOptions, Records, Routing};
+pub use outcome::Outcome;
+pub use run::{Ended, Tally};
 
 use crate::broker::ConnectOptions;
+use crate::reason::chain;
 use anyhow::Context as _;
-use driver::Published;
 use interrupts::Caught;
 use preparation::Preparation;
 
@@ -65,16 +62,14 @@ use preparation::Preparation;
 #[must_use]
 pub fn publish(connect: &ConnectOptions, options: PublishOptions) -> Outcome {
     let began = Instant::now();
-    let confirms = options.confirms;
-    let (ending, published) = match try_publish(connect, options) {
-        Ok(published) => published,
-        Err(error) => (Ending::Failed(error), Published::default()),
-    };
+    let is_confirmed = options.max_in_flight.is_some();
+    let (ended, tally, first_unconfirmed) = try_publish(connect, options)
+        .unwrap_or_else(|error| (Ended::Failed(chain(&error)), Tally::default(), None));
     Outcome {
-        ending,
-        confirms,
-        tally: published.tally,
-        first_unconfirmed: published.first_unconfirmed,
+        ended,
+        is_confirmed,
+        tally,
+        first_unconfirmed,
         took: began.elapsed(),
     }
 }
@@ -83,7 +78,7 @@ pub fn publish(connect: &ConnectOptions, options: PublishOptions) -> Outcome {
 fn try_publish(
     connect: &ConnectOptions,
     options: PublishOptions,
-) -> anyhow::Result<(Ending, Published)> {
+) -> anyhow::Result<(Ended, Tally, Option<String>)> {
     let caught = Caught::signals().context("listening for signals")?;
     let preparation = Preparation::for_options(options)?;
     driver::publish(connect, preparation, caught)

@@ -1,6 +1,5 @@
 //! What amqp-publish can be asked for. Options that exist can be carried out, as far as that is known beforehand.
 
-use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -19,12 +18,13 @@ pub struct PublishOptions {
     pub properties: Properties,
     /// When it is an error that a message reaches no queue.
     pub routing: Routing,
-    /// Whether the broker confirms what it has taken.
-    pub confirms: Confirms,
+    /// How many messages may be unconfirmed at a time, besides the limit of their bodies' size; `None`: the broker is not asked to
+    /// confirm.
+    pub max_in_flight: Option<NonZeroUsize>,
     /// The file that keeps the place up to which everything is confirmed.
     pub checkpoint: Option<PathBuf>,
-    /// Whether the progress is shown.
-    pub progress: ShowProgress,
+    /// Whether the progress is shown on standard error.
+    pub shows_progress: bool,
 }
 
 /// Where the bodies come from.
@@ -53,8 +53,10 @@ impl BodySource {
 pub enum Records {
     /// A whole input.
     Whole,
-    /// A line.
-    Lines(LineEnd),
+    /// A line with its newline, as in amqp-tools.
+    Lines,
+    /// A line without its newline.
+    ChompedLines,
     /// What is between NULs.
     NulTerminated,
     /// A line, which is an envelope.
@@ -66,7 +68,7 @@ impl Records {
     pub(super) fn delimiter(self) -> Option<u8> {
         match self {
             Records::Whole => None,
-            Records::Lines(_) | Records::Envelopes => Some(b'\n'),
+            Records::Lines | Records::ChompedLines | Records::Envelopes => Some(b'\n'),
             Records::NulTerminated => Some(b'\0'),
         }
     }
@@ -75,20 +77,11 @@ impl Records {
     pub(super) fn name(self) -> &'static str {
         match self {
             Records::Whole => "files",
-            Records::Lines(_) => "lines",
+            Records::Lines | Records::ChompedLines => "lines",
             Records::NulTerminated => "null",
             Records::Envelopes => "jsonl",
         }
     }
-}
-
-/// What becomes of the newline at the end of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineEnd {
-    /// It belongs to the message, as in amqp-tools.
-    Kept,
-    /// It does not.
-    Chomped,
 }
 
 /// Where the messages go.
@@ -128,40 +121,6 @@ impl Routing {
             Routing::MustReachQueue => Unroutable::Return,
             Routing::MustReachNamedQueue if exchange.is_empty() => Unroutable::Return,
             Routing::MustReachNamedQueue | Routing::MayBeDropped => Unroutable::Drop,
-        }
-    }
-}
-
-/// Whether the broker confirms what it has taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirms {
-    /// It does, and at most so many messages are on the way unconfirmed.
-    Awaited {
-        /// How many, besides the limit of their bodies' size.
-        max_in_flight: NonZeroUsize,
-    },
-    /// It does not.
-    Off,
-}
-
-/// Whether the progress is shown on standard error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ShowProgress {
-    /// If that is a terminal.
-    #[default]
-    OnTerminal,
-    /// Also where it is not: a line every few seconds.
-    Always,
-    /// It is not.
-    Never,
-}
-
-impl ShowProgress {
-    pub(super) fn is_shown(self) -> bool {
-        match self {
-            ShowProgress::OnTerminal => io::stderr().is_terminal(),
-            ShowProgress::Always => true,
-            ShowProgress::Never => false,
         }
     }
 }

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::options::Confirms;
-use super::run::Tally;
+use super::run::{Ended, Tally};
 use crate::status::Status;
 
 /// What came of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// How it ended.
-    pub ending: Ending,
+    pub ended: Ended,
     /// Whether the broker was asked to confirm.
-    pub confirms: Confirms,
+    pub is_confirmed: bool,
     /// What became of the messages.
     pub tally: Tally,
     /// Where the first message stands that is not confirmed, as far as is known.
@@ -23,25 +22,14 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-/// How a run ended.
-#[derive(Debug)]
-pub enum Ending {
-    /// Everything is published, and confirmed unless nobody wanted to know.
-    Complete,
-    /// It could not be.
-    Failed(anyhow::Error),
-    /// By this signal, in order.
-    Interrupted(i32),
-}
-
 impl Outcome {
     /// The exit status that says so.
     #[must_use]
     pub fn status(&self) -> Status {
-        match self.ending {
-            Ending::Complete => Status::SUCCESS,
-            Ending::Failed(_) => Status::FAILURE,
-            Ending::Interrupted(signal) => Status::signalled(signal),
+        match self.ended {
+            Ended::Complete => Status::SUCCESS,
+            Ended::Failed(_) => Status::FAILURE,
+            Ended::Interrupted(signal) => Status::signalled(signal),
         }
     }
 
@@ -63,16 +51,17 @@ impl Outcome {
     /// How many are confirmed and which is the first that is not, in a sentence.
     #[must_use]
     pub fn progress_made(&self) -> String {
-        let (count, state) = match self.confirms {
-            Confirms::Awaited { .. } => (self.tally.confirmed, "confirmed"),
-            Confirms::Off => (
+        let (count, state) = if self.is_confirmed {
+            (self.tally.confirmed, "confirmed")
+        } else {
+            (
                 self.tally.published,
                 "sent, whether they arrived is not known",
-            ),
+            )
         };
         let noun = if count == 1 { "message" } else { "messages" };
-        match (&self.first_unconfirmed, self.confirms) {
-            (Some(location), Confirms::Awaited { .. }) => {
+        match &self.first_unconfirmed {
+            Some(location) if self.is_confirmed => {
                 format!("{count} {noun} {state}; the first unconfirmed is {location}")
             }
             _ => format!("{count} {noun} {state}"),

@@ -1,4 +1,4 @@
-//! Whether there is a standard output at all.
+//! Standard output: whether there is one, and in which format results are written to it.
 //!
 //! Rust's runtime puts `/dev/null` in the place of a closed one before `main` begins, so that every write succeeds and goes
 //! nowhere. Whoever takes a message from a queue to write it there must know before that.
@@ -25,4 +25,22 @@ pub(crate) fn ensure_open() -> io::Result<()> {
         return Err(io::Error::other("it is closed"));
     }
     Ok(())
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As amqp-tools writes them.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Format {
+    /// The format that `--json` chooses.
+    #[must_use]
+    pub fn of(json: bool) -> Format {
+        if json { Format::Json } else { Format::Text }
+    }
 }

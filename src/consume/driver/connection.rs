@@ -16,8 +16,9 @@ use crate::broker::{
 };
 use crate::consume::options::{ConsumeOptions, SourceQueue};
 use crate::consume::run::{
-    ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId, Trouble,
+    ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
 };
+use crate::reason::ConnectionFailure;
 use crate::system::stderr::say;
 use crate::system::waker::{Waker, WakingSender};
 
@@ -208,7 +209,7 @@ impl ConnectionThread {
         thread::sleep(pause);
         match Session::open_with_prefetch(&self.connect, self.options.prefetch) {
             Ok(session) => self.use_session(session),
-            Err(error) => self.tell(Reply::Other(FromBroker::Lost(trouble(&error)))),
+            Err(error) => self.tell(Reply::Other(FromBroker::Lost(failure(&error)))),
         }
     }
 
@@ -229,7 +230,7 @@ impl ConnectionThread {
         };
         self.tell(Reply::Other(match closed {
             Ok(()) => FromBroker::Closed,
-            Err(error) => FromBroker::Lost(trouble(&error)),
+            Err(error) => FromBroker::Lost(failure(&error)),
         }));
     }
 
@@ -348,7 +349,7 @@ fn broken() -> Error {
 }
 
 /// The error, with what to do about those that do not explain themselves.
-fn trouble(error: &Error) -> Trouble {
+fn failure(error: &Error) -> ConnectionFailure {
     let reason = match error {
         Error::Refused { text, .. } if text.contains("delivery acknowledgement") => format!(
             "{error}\nThe broker takes a message back that is not acknowledged in time. Raise its consumer_timeout \
@@ -359,6 +360,9 @@ fn trouble(error: &Error) -> Trouble {
         _ => error.to_string(),
     };
     // Connecting has had its retries.
-    let may_pass = error.is_transient() && !matches!(error, Error::GaveUp { .. });
-    Trouble { reason, may_pass }
+    let is_transient = error.is_transient() && !matches!(error, Error::GaveUp { .. });
+    ConnectionFailure {
+        reason,
+        is_transient,
+    }
 }

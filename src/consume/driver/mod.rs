@@ -25,14 +25,13 @@ use super::process::command::{Launcher, StartFailure};
 use super::process::environment::{self, delivery_count};
 use super::republish;
 use super::run::{
-    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork,
-    Settlement, Trouble,
+    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork, Settlement,
 };
 use super::signals::SignalQueue;
 use crate::broker::{ConnectOptions, Delivery, Unsettled};
 use crate::envelope;
 use crate::message::Message;
-use crate::reason::reason;
+use crate::reason::{ConnectionFailure, reason};
 use crate::status::Status;
 use crate::system::stderr::say;
 use crate::system::waker::Waker;
@@ -120,10 +119,7 @@ impl Driver {
         loop {
             if let Some(ended) = run.ended() {
                 self.finish_joblog();
-                return match ended.trouble {
-                    Some(reason) => Err(anyhow::anyhow!(reason)),
-                    None => Ok(ended.status),
-                };
+                return ended.map_err(anyhow::Error::msg);
             }
             let event = self.next_event(run.deadline());
             let actions = run.on(event, self.began.elapsed());
@@ -271,12 +267,12 @@ impl Driver {
         match began {
             Ok(connection) => self.connection = Some(connection),
             Err(error) => {
-                let trouble = Trouble {
+                let failure = ConnectionFailure {
                     reason: format!("starting a thread: {}", reason(&error)),
-                    may_pass: false,
+                    is_transient: false,
                 };
                 self.pending
-                    .push_back(Event::Broker(number, FromBroker::Lost(trouble)));
+                    .push_back(Event::Broker(number, FromBroker::Lost(failure)));
             }
         }
     }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::connection::{ConnectionState, Question, SubscriptionState, Uncertain};
 use super::event::{
-    Action, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId, Trouble,
+    Action, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId,
 };
 use super::message::{Delivery, DeliveryState, MessageInHand, MessageState};
 use super::phase::{Cause, Phase};
 use super::{Run, RunWork};
+use crate::reason::ConnectionFailure;
 
 /// The least time between two connections.
 const BREATHER: Duration = Duration::from_secs(1);
@@ -32,7 +33,7 @@ impl Run {
                 self.connection.prefetch = self.options.prefetch;
                 self.quiet_since = self.now;
             }
-            FromBroker::Lost(trouble) => self.on_lost(trouble),
+            FromBroker::Lost(failure) => self.on_lost(failure),
             FromBroker::Subscribed(subscription) => {
                 self.connection.subscribed(subscription);
                 let is_fruitless_so_far = self.in_hand.values().any(MessageInHand::is_held);
@@ -140,7 +141,7 @@ impl Run {
     }
 
     /// The connection is gone, or could not be had.
-    fn on_lost(&mut self, trouble: Trouble) {
+    fn on_lost(&mut self, failure: ConnectionFailure) {
         let was_closing = self.connection.state == ConnectionState::Closing;
         let doubtful = self.connection.uncertain;
         let nothing_to_prove = doubtful.messages() == 0;
@@ -150,18 +151,18 @@ impl Run {
         }
         self.give_up_uncertain(doubtful);
         let goes_on = self.phase.lies_in_the_work()
-            && trouble.may_pass
+            && failure.is_transient
             && self.options.reconnect
             && self.signals == 0;
         if goes_on {
-            self.say(Notice::ConnectingAnew(trouble.reason));
+            self.say(Notice::ConnectingAnew(failure.reason));
             self.phase = Phase::Consuming;
             self.connect_anew(BREATHER);
         } else if self.phase.lies_in_the_work() {
-            self.phase = Phase::Draining(Cause::Failed(trouble.reason));
+            self.phase = Phase::Draining(Cause::Failed(failure.reason));
             self.stop_commands();
         } else {
-            self.say(Notice::AlsoFailed(trouble.reason));
+            self.say(Notice::AlsoFailed(failure.reason));
             if matches!(self.phase, Phase::Draining(Cause::Failed(_))) {
                 self.stop_commands();
             }

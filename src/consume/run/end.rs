@@ -1,11 +1,10 @@
-//! Whether the run ends, what is still to be done then, and the exit status.
+//! Whether the run ends, and what is still to be done then.
 
 use std::time::Duration;
 
 use super::Run;
 use super::connection::ConnectionState;
 use super::event::{Action, Copy, DeliveryId, Notice, Settlement};
-use super::exit_status::{Account, exit_status};
 use super::message::{DeliveryState, MessageState};
 use super::phase::{Cause, Phase};
 use crate::status::Status;
@@ -293,23 +292,6 @@ impl Run {
             _ => return,
         };
         self.unfinished.get_or_insert(status);
-    }
-
-    pub(super) fn exit_status(&self, cause: &Cause) -> Status {
-        exit_status(&Account {
-            cause,
-            limit: self.options.limit,
-            succeeded: self.succeeded,
-            failed: self.failed,
-            first_failure: self.first_failure,
-            unfinished: self.unfinished,
-            is_uncertain: self.connection.uncertain.messages() > 0,
-            was_in_doubt: self.in_doubt > 0,
-            status_if_unused: self
-                .options
-                .idle
-                .map_or(Status::SUCCESS, |idle| idle.status_if_unused),
-        })
     }
 }
 

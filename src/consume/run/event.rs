@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::reason::ConnectionFailure;
 use crate::status::Status;
 
 /// A delivery, as core and driver call it. Ids rise in the order of arrival and are never used twice.
@@ -61,7 +62,7 @@ pub enum FromBroker {
         prefetch_of_channel: bool,
     },
     /// There is no connection, or no more.
-    Lost(Trouble),
+    Lost(ConnectionFailure),
     /// basic.consume-ok.
     Subscribed(SubscriptionId),
     /// basic.cancel-ok; everything that the subscription brought was told before.
@@ -74,15 +75,6 @@ pub enum FromBroker {
     Ready(u32),
     /// connection.close-ok.
     Closed,
-}
-
-/// Why something failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// In words.
-    pub reason: String,
-    /// Whether a new connection may do better.
-    pub may_pass: bool,
 }
 
 /// What the core needs to know about a delivery.

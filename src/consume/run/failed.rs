@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::event::{Action, Copy, DeliveryId, Notice, Settlement};
-use super::message::{CopyState, Delivery, DeliveryState, MessageState, WayBack};
-use super::{Answer, Run};
-use crate::consume::failure::{DeliveryLimit, Fate};
+use super::message::{CopyState, Delivery, DeliveryState, MessageState};
+use super::{CountsDeliveries, Run};
+use crate::consume::failure::{DeliveryLimit, FailureAction};
 use crate::consume::options::Acknowledgement;
 use crate::status::Status;
 
@@ -57,12 +57,12 @@ impl Run {
             return Some(None);
         }
         match self.counts_deliveries {
-            Answer::Known(counts) => Some(counts),
+            CountsDeliveries::Known(counts) => Some(counts),
             // A failure that was counted in a header is counted there again, whatever the queue does.
             _ if delivery.info.attempts.is_some() => Some(Some(false)),
-            Answer::Asked => None,
-            Answer::NotAsked => {
-                self.counts_deliveries = Answer::Asked;
+            CountsDeliveries::Asked => None,
+            CountsDeliveries::NotAsked => {
+                self.counts_deliveries = CountsDeliveries::Asked;
                 self.act(Action::AskWhetherDeliveriesAreCounted);
                 None
             }
@@ -70,10 +70,10 @@ impl Run {
     }
 
     pub(super) fn on_counts_deliveries(&mut self, counts: Option<bool>) {
-        if let Answer::Known(Some(_)) = self.counts_deliveries {
+        if let CountsDeliveries::Known(Some(_)) = self.counts_deliveries {
             return;
         }
-        self.counts_deliveries = Answer::Known(counts);
+        self.counts_deliveries = CountsDeliveries::Known(counts);
         for id in self.all(|state| matches!(state, MessageState::Undecided(_))) {
             let Some(message) = self.in_hand.get(&id) else {
                 continue;
@@ -86,17 +86,17 @@ impl Run {
 
     fn decide(&mut self, id: DeliveryId, delivery: Delivery, status: Status, counts: Option<bool>) {
         let failures = delivery.earlier_failures(counts).saturating_add(1);
-        match self.options.failure.fate(status, failures) {
-            Fate::GoesBack if self.must_be_counted_here(&delivery, counts) => {
-                self.hold(id, delivery, WayBack::Copied(failures), status);
+        match self.options.failure.decide(status, failures) {
+            FailureAction::Requeue if self.must_be_counted_here(&delivery, counts) => {
+                self.hold(id, delivery, Some(Copy::Attempt(failures)), status);
             }
-            Fate::GoesBack => self.hold(id, delivery, WayBack::Requeued, status),
-            Fate::Parked(_) => self.copy(id, Copy::Park(failures, Some(status)), Some(status)),
-            Fate::Rejected => {
+            FailureAction::Requeue => self.hold(id, delivery, None, status),
+            FailureAction::Park => self.copy(id, Copy::Park(failures, Some(status)), Some(status)),
+            FailureAction::Reject => {
                 self.remember_rejected(delivery.info.digest);
                 self.finish_failed(id, Settlement::Reject);
             }
-            Fate::Forgotten => self.finish_failed(id, Settlement::Ack),
+            FailureAction::Ack => self.finish_failed(id, Settlement::Ack),
         }
     }
 
@@ -118,7 +118,7 @@ impl Run {
         self.forget(id);
     }
 
-    fn hold(&mut self, id: DeliveryId, delivery: Delivery, way: WayBack, status: Status) {
+    fn hold(&mut self, id: DeliveryId, delivery: Delivery, copy: Option<Copy>, status: Status) {
         let info = &delivery.info;
         let is_counted = info.delivery_count.is_some()
             || info.attempts.is_some()
@@ -136,14 +136,14 @@ impl Run {
             .limit
             .is_none()
             .then(|| self.now.saturating_add(pause_after(failures)));
-        self.put(id, MessageState::Held(until, way, status));
+        self.put(id, MessageState::Held(until, copy, status));
     }
 
     /// Whether no more may fail before some have gone back.
     pub(super) fn holds_too_many(&self) -> bool {
         let held = || self.in_hand.values().filter(|message| message.is_held());
         let bytes = |message: &super::MessageInHand| match message.state {
-            MessageState::Held(_, WayBack::Copied(_), _) | MessageState::Refused(..) => {
+            MessageState::Held(_, Some(_), _) | MessageState::Refused(..) => {
                 message.delivery.info.size
             }
             _ => 0,
@@ -177,20 +177,19 @@ impl Run {
     }
 
     fn give_back(&mut self, id: DeliveryId) {
-        let Some(MessageState::Held(_, way, status)) =
+        let Some(MessageState::Held(_, copy, status)) =
             self.in_hand.get(&id).map(|message| &message.state)
         else {
             return;
         };
-        let (way, status) = (*way, *status);
+        let (copy, status) = (*copy, *status);
         self.quiet_since = self.now;
-        match way {
-            WayBack::Requeued => {
-                self.settle(id, Settlement::Requeue);
-                self.remember_given_back(status);
-                self.forget(id);
-            }
-            WayBack::Copied(failures) => self.copy(id, Copy::Attempt(failures), Some(status)),
+        if let Some(copy) = copy {
+            self.copy(id, copy, Some(status));
+        } else {
+            self.settle(id, Settlement::Requeue);
+            self.remember_given_back(status);
+            self.forget(id);
         }
     }
 

@@ -48,8 +48,8 @@ pub(super) enum MessageState {
     Postponed(Duration),
     /// It failed; what becomes of it depends on whether the queue counts deliveries, which is being asked.
     Undecided(Status),
-    /// It failed and goes back: then, or at the end.
-    Held(Option<Duration>, WayBack, Status),
+    /// It failed and goes back: then, or at the end. By this copy, which counts the attempt, or by basic.reject.
+    Held(Option<Duration>, Option<Copy>, Status),
     /// A copy is on its way and not confirmed.
     Copying(Copy, CopyState),
     /// The copy was refused. It is tried again then, or never.
@@ -63,15 +63,6 @@ pub(super) struct CopyState {
     pub(super) status: Option<Status>,
     /// How often a copy was refused.
     pub(super) refusals: u32,
-}
-
-/// How a failed message goes back to the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WayBack {
-    /// It is requeued.
-    Requeued,
-    /// A copy that counts this many attempts is published, and the message acknowledged.
-    Copied(u64),
 }
 
 /// A running command.

@@ -50,7 +50,7 @@ mod work;
 
 pub use event::{
     Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Notice, Settlement,
-    SubscriptionId, ToCommand, Trouble,
+    SubscriptionId, ToCommand,
 };
 pub use options::{RunOptions, RunWork};
 
@@ -74,8 +74,7 @@ pub struct Run {
     waiting: BTreeMap<DeliveryId, Delivery>,
     /// All others that are not settled.
     in_hand: BTreeMap<DeliveryId, MessageInHand>,
-    /// Whether the queue counts deliveries.
-    counts_deliveries: Answer<Option<bool>>,
+    counts_deliveries: CountsDeliveries,
     /// How many succeeded, certainly.
     succeeded: u64,
     /// How many failed.
@@ -102,21 +101,13 @@ pub struct Run {
     actions: Vec<Action>,
 }
 
-/// Something that is found out once.
+/// Whether the queue counts deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer<T> {
+enum CountsDeliveries {
     NotAsked,
     Asked,
-    Known(T),
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// The exit status.
-    pub status: Status,
-    /// The error that ended it, if one did.
-    pub trouble: Option<String>,
+    /// The answer; `None`: the broker does not say.
+    Known(Option<bool>),
 }
 
 impl Run {
@@ -130,7 +121,7 @@ impl Run {
             connection: Connection::first(),
             waiting: BTreeMap::new(),
             in_hand: BTreeMap::new(),
-            counts_deliveries: Answer::NotAsked,
+            counts_deliveries: CountsDeliveries::NotAsked,
             succeeded: 0,
             failed: 0,
             first_failure: None,
@@ -188,19 +179,15 @@ impl Run {
         all.min()
     }
 
-    /// How the run ended, once it has.
+    /// How the run ended, once it has: with an exit status, or with an error.
     #[must_use]
-    pub fn ended(&self) -> Option<Ended> {
+    pub fn ended(&self) -> Option<Result<Status, String>> {
         let is_over =
             self.connection.state == connection::ConnectionState::Gone && !self.is_working();
         let cause = self.phase.cause().filter(|_| is_over)?;
-        let trouble = match cause {
-            phase::Cause::Failed(reason) => Some(reason.clone()),
-            _ => None,
-        };
-        Some(Ended {
-            status: self.exit_status(cause),
-            trouble,
+        Some(match cause {
+            phase::Cause::Failed(reason) => Err(reason.clone()),
+            cause => Ok(self.exit_status(cause)),
         })
     }
 

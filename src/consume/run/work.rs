@@ -8,7 +8,7 @@ use super::message::{
     Delivery, DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict,
 };
 use super::phase::{Cause, Phase};
-use super::{Answer, Run};
+use super::{CountsDeliveries, Run};
 use crate::consume::options::Acknowledgement;
 use crate::status::Status;
 
@@ -98,8 +98,8 @@ impl Run {
             .timeout()
             .and_then(|timeout| self.now.checked_add(timeout));
         let counts = match self.counts_deliveries {
-            Answer::Known(counts) => counts,
-            Answer::NotAsked | Answer::Asked => None,
+            CountsDeliveries::Known(counts) => counts,
+            CountsDeliveries::NotAsked | CountsDeliveries::Asked => None,
         };
         let Some(message) = self.in_hand.get_mut(&id) else {
             return;

@@ -23,34 +23,25 @@ use crossbeam_channel::{Receiver, Select, TryRecvError};
 use super::checkpoint::Checkpoint;
 use super::input::reader;
 use super::interrupts::{Caught, Interrupts};
-use super::options::Confirms;
-use super::outcome::Ending;
-use super::preparation::{Extent, Preparation};
+use super::preparation::Preparation;
 use super::progress::Progress;
 use super::run::{
-    Action, ConnectionId, Ended, Event, FromBroker, Notice, QueueIs, RecordId, Run, RunOptions,
-    Tally, Trouble,
+    Action, ConnectionId, Ended, Event, FromBroker, Notice, RecordId, Run, RunOptions, Tally,
 };
-use crate::broker::{ConnectOptions, Error};
+use crate::broker::ConnectOptions;
 use crate::reason::chain;
 use channel::{ChannelState, PublishChannel, from_broker};
 use opening::Opening;
 use record_source::RecordSource;
 use unconfirmed::UnconfirmedRecords;
 
-/// How far it came.
-#[derive(Debug, Default)]
-pub(super) struct Published {
-    pub(super) tally: Tally,
-    pub(super) first_unconfirmed: Option<String>,
-}
-
-/// Publishes what is prepared. An error means that nothing was sent.
+/// Publishes what is prepared. Says how that ended, what became of the messages, and where the first one stands that is not
+/// confirmed. An error means that nothing was sent.
 pub(super) fn publish(
     connect: &ConnectOptions,
     preparation: Preparation,
     caught: Caught,
-) -> anyhow::Result<(Ending, Published)> {
+) -> anyhow::Result<(Ended, Tally, Option<String>)> {
     Ok(Driver::start(connect, preparation, caught)?.drive())
 }
 
@@ -66,7 +57,7 @@ struct Driver<'options> {
     answers: Vec<Event>,
     unconfirmed: UnconfirmedRecords,
     may_send_again: bool,
-    confirms: Confirms,
+    is_confirmed: bool,
     input: RecordSource,
     checkpoint: Option<Checkpoint>,
     progress: Progress,
@@ -75,7 +66,7 @@ struct Driver<'options> {
     opening: Option<Opening>,
     /// The number of the present connection, or of the one that is being opened.
     connection: ConnectionId,
-    queue_check: Option<(RecordId, Receiver<QueueIs>)>,
+    queue_check: Option<(RecordId, Receiver<Option<String>>)>,
 }
 
 impl<'options> Driver<'options> {
@@ -86,10 +77,7 @@ impl<'options> Driver<'options> {
     ) -> anyhow::Result<Driver<'options>> {
         let began = Instant::now();
         let options = RunOptions {
-            max_in_flight: match preparation.confirms {
-                Confirms::Awaited { max_in_flight } => Some(max_in_flight),
-                Confirms::Off => None,
-            },
+            max_in_flight: preparation.max_in_flight,
             has_checkpoint: preparation.checkpoint.is_some(),
             retry: connect.retry,
         };
@@ -106,10 +94,6 @@ impl<'options> Driver<'options> {
         let interrupts = Interrupts::listen(caught).context("listening for signals")?;
         let chunks =
             reader::start(preparation.source, preparation.start).context("starting to read")?;
-        let Extent {
-            bytes,
-            bytes_before,
-        } = preparation.extent;
         Ok(Driver {
             run,
             began,
@@ -118,10 +102,14 @@ impl<'options> Driver<'options> {
             answers: Vec::new(),
             unconfirmed: UnconfirmedRecords::new(),
             may_send_again: options.may_send_again(),
-            confirms: preparation.confirms,
+            is_confirmed: preparation.max_in_flight.is_some(),
             input: RecordSource::new(preparation.maker, chunks),
             checkpoint: preparation.checkpoint,
-            progress: Progress::begin(preparation.progress, bytes, bytes_before),
+            progress: Progress::begin(
+                preparation.shows_progress,
+                preparation.bytes,
+                preparation.bytes_before,
+            ),
             interrupts,
             connect,
             connection: opening.as_ref().map_or(0, |opening| opening.connection),
@@ -131,7 +119,7 @@ impl<'options> Driver<'options> {
     }
 
     /// One connection after the other, until the core says that it is over.
-    fn drive(mut self) -> (Ending, Published) {
+    fn drive(mut self) -> (Ended, Tally, Option<String>) {
         let ended = loop {
             if let Some(ended) = self.run.ended() {
                 break ended;
@@ -147,16 +135,8 @@ impl<'options> Driver<'options> {
         self.show_progress();
         let unread = || self.input.next_location();
         let first_unconfirmed = self.unconfirmed.first_location().cloned().or_else(unread);
-        let published = Published {
-            tally: self.run.tally(),
-            first_unconfirmed: first_unconfirmed.map(|location| location.to_string()),
-        };
-        let ending = match ended {
-            Ended::Complete => Ending::Complete,
-            Ended::Failed(reason) => Ending::Failed(anyhow::Error::msg(reason)),
-            Ended::Interrupted(signal) => Ending::Interrupted(signal),
-        };
-        (ending, published)
+        let first_unconfirmed = first_unconfirmed.map(|location| location.to_string());
+        (ended, self.run.tally(), first_unconfirmed)
     }
 
     /// Waits until there is a session, and uses it, or until there will be none.
@@ -206,8 +186,10 @@ impl<'options> Driver<'options> {
             let (id, answer) = (*id, answers.try_recv());
             if answer != Err(TryRecvError::Empty) {
                 self.queue_check = None;
-                let answer = answer.unwrap_or(QueueIs::NotKnownToBeGone);
-                self.tell(Event::Queue(id, answer), channel.as_deref_mut());
+                self.tell(
+                    Event::QueueChecked(id, answer.ok().flatten()),
+                    channel.as_deref_mut(),
+                );
                 has_heard = true;
             }
         }
@@ -326,9 +308,7 @@ impl<'options> Driver<'options> {
             .and_then(|record| record.template.queue().map(str::to_owned));
         match queue {
             Some(queue) => self.queue_check = Some((id, queue_check::ask(self.connect, &queue))),
-            None => self
-                .answers
-                .push(Event::Queue(id, QueueIs::NotKnownToBeGone)),
+            None => self.answers.push(Event::QueueChecked(id, None)),
         }
     }
 
@@ -366,21 +346,15 @@ impl<'options> Driver<'options> {
 
     fn show_progress(&self) {
         let tally = self.run.tally();
-        let done = match self.confirms {
-            Confirms::Awaited { .. } => tally.confirmed,
-            Confirms::Off => tally.published,
+        let done = if self.is_confirmed {
+            tally.confirmed
+        } else {
+            tally.published
         };
         self.progress.advance_to(done, self.run.input_bytes());
     }
 
     fn look_at_clock(&mut self) {
         self.now = self.began.elapsed();
-    }
-}
-
-fn trouble(error: &Error) -> Trouble {
-    Trouble {
-        reason: error.to_string(),
-        may_pass: error.is_transient(),
     }
 }

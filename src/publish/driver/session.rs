@@ -2,13 +2,13 @@
 
 use crossbeam_channel::Select;
 
+use super::Driver;
 use super::channel::{ChannelState, PublishChannel, fingerprint, from_broker};
 use super::record_source::Next;
-use super::{Driver, trouble};
 use crate::broker::{Answers, BlockedNotice, Error, Result, Session};
 use crate::publish::input::records;
-use crate::publish::options::Confirms;
 use crate::publish::run::{Event, FromBroker, RecordInfo};
+use crate::reason::ConnectionFailure;
 
 /// So many records are published before it is looked what has come.
 const RECORDS_A_TURN: usize = 16;
@@ -40,9 +40,10 @@ impl Driver<'_> {
 
     fn talk(&mut self, session: &mut Session) -> Result<(ChannelState, Answers)> {
         let blocked = session.blocked_notices()?;
-        let publisher = match self.confirms {
-            Confirms::Awaited { .. } => session.publisher()?,
-            Confirms::Off => session.unconfirmed_publisher()?,
+        let publisher = if self.is_confirmed {
+            session.publisher()?
+        } else {
+            session.unconfirmed_publisher()?
         };
         let mut channel = PublishChannel {
             answers: publisher.answers(),
@@ -142,7 +143,7 @@ impl Driver<'_> {
         self.look_at_clock();
         match closed {
             Ok(()) => self.tell_broker(FromBroker::Closed, None),
-            Err(error) => self.tell_broker(FromBroker::Lost(trouble(&error)), None),
+            Err(error) => self.tell_broker(FromBroker::Lost((&error).into()), None),
         }
     }
 
@@ -154,6 +155,15 @@ impl Driver<'_> {
             self.tell_broker(from_broker(answer), None);
         }
         self.hear_others(None);
-        self.tell_broker(FromBroker::Lost(trouble(error)), None);
+        self.tell_broker(FromBroker::Lost(error.into()), None);
+    }
+}
+
+impl From<&Error> for ConnectionFailure {
+    fn from(error: &Error) -> Self {
+        ConnectionFailure {
+            reason: error.to_string(),
+            is_transient: error.is_transient(),
+        }
     }
 }

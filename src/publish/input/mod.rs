@@ -18,4 +18,4 @@ pub(super) mod template;
 
 #[doc(hidden)]
 pub use chunks::cut_into_records;
-pub use names::{Input, Inputs, List, Terminator};
+pub use names::{Input, Inputs};

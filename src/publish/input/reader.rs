@@ -98,9 +98,6 @@ impl Bytes {
     }
 }
 
-/// Nobody wants to read on, or nobody can.
-struct End;
-
 /// Starts reading.
 pub(in crate::publish) fn start(
     source: BodySource,
@@ -138,10 +135,11 @@ struct Reader {
     records: Records,
 }
 
+/// Each step gives `None` where nobody wants to read on, or nobody can.
 impl Reader {
-    fn read_all(&self, inputs: &Inputs, start: StartPosition) -> Result<(), End> {
+    fn read_all(&self, inputs: &Inputs, start: StartPosition) -> Option<()> {
         for (index, input) in (0..).zip(inputs.names()) {
-            let input = input.map_err(|error| self.give_up(None, error))?;
+            let input = input.map_err(|error| self.give_up(None, error)).ok()?;
             let first = if index == start.input {
                 start.position
             } else {
@@ -153,27 +151,27 @@ impl Reader {
                 self.read(&input, &origin)?;
             }
         }
-        Ok(())
+        Some(())
     }
 
-    fn read(&self, input: &Input, origin: &Arc<Origin>) -> Result<(), End> {
+    fn read(&self, input: &Input, origin: &Arc<Origin>) -> Option<()> {
         let unread = |error| self.give_up(Some(origin), error);
         let failed = |error: io::Error| unread(input.failed(&error));
-        let mut file = input.open().map_err(unread)?;
-        skip(&mut file, origin.first.offset).map_err(failed)?;
+        let mut file = input.open().map_err(unread).ok()?;
+        skip(&mut file, origin.first.offset).map_err(failed).ok()?;
         let Some(delimiter) = self.records.delimiter() else {
             let mut content = Vec::new();
-            file.read_to_end(&mut content).map_err(failed)?;
+            file.read_to_end(&mut content).map_err(failed).ok()?;
             return self.hand_over(origin, content);
         };
         let mut chunks = Chunks::of(file, delimiter);
-        while let Some(chunk) = chunks.next().map_err(failed)? {
+        while let Some(chunk) = chunks.next().map_err(failed).ok()? {
             self.hand_over(origin, chunk)?;
         }
-        Ok(())
+        Some(())
     }
 
-    fn hand_over(&self, origin: &Arc<Origin>, content: Vec<u8>) -> Result<(), End> {
+    fn hand_over(&self, origin: &Arc<Origin>, content: Vec<u8>) -> Option<()> {
         let (receipt, dropped) = bounded(0);
         let large = content.len() > LARGE;
         let bytes = Arc::new(Bytes {
@@ -181,20 +179,17 @@ impl Reader {
             _receipt: large.then_some(receipt),
         });
         let origin = Arc::clone(origin);
-        self.chunks
-            .send(Ok(Chunk { origin, bytes }))
-            .map_err(|_| End)?;
+        self.chunks.send(Ok(Chunk { origin, bytes })).ok()?;
         if large {
             // Nothing is ever sent; this ends when the bytes are dropped.
             let _: Result<(), _> = dropped.recv();
         }
-        Ok(())
+        Some(())
     }
 
-    fn give_up(&self, origin: Option<&Arc<Origin>>, error: ReadError) -> End {
+    fn give_up(&self, origin: Option<&Arc<Origin>>, error: ReadError) {
         let origin = origin.map(Arc::clone);
         let _ = self.chunks.send(Err(ReadFailure { origin, error }));
-        End
     }
 }
 

@@ -10,7 +10,7 @@ use super::reader::{Bytes, Chunk, Origin, Position};
 use super::template::TemplateMaker;
 use crate::broker::Template;
 use crate::envelope;
-use crate::publish::options::{LineEnd, Records};
+use crate::publish::options::Records;
 
 /// A message to be.
 #[derive(Clone)]
@@ -62,13 +62,6 @@ impl From<Vec<u8>> for Body {
     }
 }
 
-/// Whether the places of records have digests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::publish) enum Digests {
-    Taken,
-    NotNeeded,
-}
-
 /// A record that no message can be made of, or not the one that was expected.
 #[derive(Debug, thiserror::Error)]
 #[error("{location}: {reason}")]
@@ -81,7 +74,8 @@ pub(in crate::publish) struct BadRecord {
 pub(in crate::publish) struct RecordMaker {
     records: Records,
     templates: TemplateMaker,
-    digests: Digests,
+    /// Whether the locations of records have digests.
+    takes_digests: bool,
     /// What the first record must be. It is confirmed already, and passed over.
     confirmed_before: Option<Digest>,
     chunk: Option<OpenChunk>,
@@ -107,13 +101,13 @@ impl RecordMaker {
     pub(in crate::publish) fn new(
         records: Records,
         templates: TemplateMaker,
-        digests: Digests,
+        takes_digests: bool,
         confirmed_before: Option<Digest>,
     ) -> RecordMaker {
         RecordMaker {
             records,
             templates,
-            digests,
+            takes_digests,
             confirmed_before,
             chunk: None,
             cursor: None,
@@ -188,9 +182,10 @@ impl RecordMaker {
     }
 
     fn location(&self, chunk: &OpenChunk, cursor: &Cursor, range: Range<usize>) -> Location {
-        let digest = match self.digests {
-            Digests::Taken => Digest::of(&chunk.chunk.bytes.content[range]),
-            Digests::NotNeeded => Digest::EMPTY,
+        let digest = if self.takes_digests {
+            Digest::of(&chunk.chunk.bytes.content[range])
+        } else {
+            Digest::EMPTY
         };
         Location {
             origin: Arc::clone(&cursor.origin),
@@ -268,9 +263,9 @@ impl Records {
     /// Which part of a record is the message's body.
     fn body_of(self, content: &[u8], record: Range<usize>) -> Range<usize> {
         let dropped = match self {
-            Records::Lines(LineEnd::Chomped) => Some(b'\n'),
+            Records::ChompedLines => Some(b'\n'),
             Records::NulTerminated => Some(b'\0'),
-            Records::Whole | Records::Lines(LineEnd::Kept) | Records::Envelopes => None,
+            Records::Whole | Records::Lines | Records::Envelopes => None,
         };
         let bytes = &content[record.clone()];
         if dropped.is_some() && bytes.last().copied() == dropped {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::event::{Action, ConnectionId, FromBroker, Notice, Trouble};
+use super::event::{Action, ConnectionId, FromBroker, Notice};
 use super::phase::{Cause, Phase};
 use super::{Run, Silence};
 use crate::broker::Confirmation;
+use crate::reason::ConnectionFailure;
 
 /// How long to wait before a connection that broke without having been of use is opened again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -70,7 +71,7 @@ impl Run {
                 self.lose_connection();
                 self.end(Cause::Failed(reason));
             }
-            FromBroker::Lost(trouble) => self.on_lost(trouble, actions),
+            FromBroker::Lost(failure) => self.on_lost(failure, actions),
             FromBroker::Confirmed(confirmation) => self.on_confirmed(confirmation, actions),
             FromBroker::Returned {
                 fingerprint,
@@ -142,17 +143,17 @@ impl Run {
     }
 
     /// Another connection is opened, or the run ends.
-    fn on_lost(&mut self, trouble: Trouble, actions: &mut Vec<Action>) {
+    fn on_lost(&mut self, failure: ConnectionFailure, actions: &mut Vec<Action>) {
         let state = self.connection.state;
         self.lose_connection();
         if self.phase == Phase::Publishing {
-            if self.may_reopen_after(&trouble) {
-                self.reopen(trouble.reason, actions);
+            if self.may_reopen_after(&failure) {
+                self.reopen(failure.reason, actions);
             } else {
-                self.end(Cause::Failed(trouble.reason));
+                self.end(Cause::Failed(failure.reason));
             }
         } else if state == ConnectionState::Closing && self.owes_close_ok() {
-            self.phase = Phase::Ending(Cause::Failed(trouble.reason));
+            self.phase = Phase::Ending(Cause::Failed(failure.reason));
         }
     }
 
@@ -181,8 +182,8 @@ impl Run {
 
     /// Whether to go on with a new connection. Ones that break at once, again and again, are tried for as long as one that
     /// cannot be opened.
-    fn may_reopen_after(&mut self, trouble: &Trouble) -> bool {
-        if !trouble.may_pass || !self.options.may_send_again() {
+    fn may_reopen_after(&mut self, failure: &ConnectionFailure) -> bool {
+        if !failure.is_transient || !self.options.may_send_again() {
             return false;
         }
         let was_of_use = self.window.tally().confirmed > self.connection.confirmed_before

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::broker::Confirmation;
+use crate::reason::ConnectionFailure;
 
 /// A record, as core and driver call it: the first is 1, and each that the driver tells of is one more.
 pub type RecordId = u64;
@@ -27,8 +28,8 @@ pub enum Event {
     InputFailed(String),
     /// The broker, or the way to it. What comes from another connection than the present one counts for nothing.
     Broker(ConnectionId, FromBroker),
-    /// Whether the queue is there that this record was published to.
-    Queue(RecordId, QueueIs),
+    /// The queue that this record was published to was looked for. Why it is gone; `None`: it is there, or nobody can say.
+    QueueChecked(RecordId, Option<String>),
     /// The place is kept for good.
     CheckpointSynced,
     /// The checkpoint cannot be written.
@@ -54,7 +55,7 @@ pub enum FromBroker {
     /// There is no connection, and trying on will not change that.
     CannotConnect(String),
     /// The connection or its channel has ended. All that came over it before has been told.
-    Lost(Trouble),
+    Lost(ConnectionFailure),
     /// basic.ack or basic.nack. Messages are numbered from 1 in the order in which they were published on this connection.
     Confirmed(Confirmation),
     /// basic.return.
@@ -74,24 +75,6 @@ pub enum FromBroker {
     Closed,
 }
 
-/// Why a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// In words.
-    pub reason: String,
-    /// Whether a new connection may do better.
-    pub may_pass: bool,
-}
-
-/// What was found out about a queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueueIs {
-    /// It is there, or nobody can say.
-    NotKnownToBeGone,
-    /// It is gone, in words.
-    Gone(String),
-}
-
 /// Something for the driver to do, in the order of the actions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -105,7 +88,7 @@ pub enum Action {
     Close,
     /// Cut the connection, or give up connecting. Nothing of that connection is told any more.
     Abandon,
-    /// Find out, over another connection, whether the queue is there that this record was published to. Answered by `Queue`.
+    /// Find out, over another connection, whether the queue is there that this record was published to. Answered by `QueueChecked`.
     AskForQueue(RecordId),
     /// Write down that everything up to this record is confirmed. Answered only if it fails, by `CannotSaveCheckpoint`.
     SaveCheckpoint(RecordId),

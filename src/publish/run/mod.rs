@@ -34,9 +34,7 @@ mod options;
 mod phase;
 mod window;
 
-pub use event::{
-    Action, ConnectionId, Event, FromBroker, Notice, QueueIs, RecordId, RecordInfo, Trouble,
-};
+pub use event::{Action, ConnectionId, Event, FromBroker, Notice, RecordId, RecordInfo};
 pub use options::RunOptions;
 pub use phase::Ended;
 pub use window::Tally;
@@ -187,7 +185,7 @@ impl Run {
                 self.on_broker(event, actions);
             }
             Event::Broker(..) | Event::Tick => {}
-            Event::Queue(id, answer) => self.on_queue(id, answer, actions),
+            Event::QueueChecked(id, gone) => self.on_queue_checked(id, gone, actions),
             Event::CheckpointSynced => self.on_checkpoint_synced(),
             Event::CannotSaveCheckpoint(reason) => self.on_cannot_save_checkpoint(reason),
         }
@@ -283,9 +281,9 @@ impl Run {
 
     /// A queue that is gone ends the run where the message that was to reach it has not been confirmed meanwhile. The
     /// connection may be deaf by then: nothing more is expected of it.
-    fn on_queue(&mut self, id: RecordId, answer: QueueIs, actions: &mut Vec<Action>) {
+    fn on_queue_checked(&mut self, id: RecordId, gone: Option<String>, actions: &mut Vec<Action>) {
         self.silence.is_asking = false;
-        if let QueueIs::Gone(reason) = answer
+        if let Some(reason) = gone
             && self.phase == Phase::Publishing
             && self.window.is_open(id)
         {
