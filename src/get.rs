@@ -1,4 +1,4 @@
-//! amqp-get: messages from a queue to standard output, acknowledged once they are written.
+//! amqp-get: writes messages of a queue to standard output, and acknowledges them after that.
 
 use std::io::{self, Write};
 use std::num::NonZeroU64;
@@ -13,16 +13,16 @@ use crate::status::Status;
 use crate::system::signals::end_at_signals;
 use crate::system::stdout::{self, Format};
 
-/// What amqp-get was asked for.
+/// The options of amqp-get.
 #[derive(Clone, Debug)]
 pub struct GetOptions {
     /// The queue's name.
     pub queue: String,
-    /// How many messages at most.
+    /// The maximum number of messages.
     pub count: NonZeroU64,
     /// How each is written: its body alone, or its envelope on a line.
     pub format: Format,
-    /// Whether the messages go back to their places in the queue when the last one is written, instead of being acknowledged.
+    /// Whether the messages are requeued when the last one is written, instead of being acknowledged.
     pub requeue: bool,
 }
 
@@ -42,15 +42,15 @@ pub fn get(connect: &ConnectOptions, options: &GetOptions) -> anyhow::Result<Sta
     })
 }
 
-/// Messages that were taken for good.
+/// Messages that were written and acknowledged.
 #[derive(Default)]
 struct Taken {
     written: u64,
-    /// How many acknowledgements are certain: the broker has answered something since.
+    /// How many acknowledgements are certain, since the broker has answered after them.
     acknowledged: u64,
 }
 
-/// Writes and acknowledges messages, one after the other. Says how many.
+/// Writes and acknowledges messages, one after another. Returns their number.
 fn take(mut session: Session, options: &GetOptions) -> anyhow::Result<u64> {
     let mut taken = Taken::default();
     let outcome = taken.write_all(&mut session, options);
@@ -92,7 +92,7 @@ impl Taken {
     }
 }
 
-/// Writes messages, holding all until the last is written, and gives them back. Says how many.
+/// Writes messages, and requeues them when the last one is written, so that none is written twice. Returns their number.
 fn look_at(
     mut session: Session,
     connect: &ConnectOptions,
@@ -105,20 +105,18 @@ fn look_at(
     outcome.map(|()| count)
 }
 
-/// How many messages are given back alike to every kind of queue. A classic queue takes its time for each that is given
-/// back by basic.nack, the more the longer it is, and serves nobody meanwhile.
+/// Up to this number, messages are requeued in the same way for every type of queue. With more, basic.nack is slow on a classic queue,
+/// and blocks it meanwhile.
 const FEW: u64 = 1000;
 
-/// Messages that were written and are not given back yet.
+/// Messages that were written and are not requeued yet.
 #[derive(Default)]
 struct Held {
     count: u64,
-    /// Whether closing the channel gives them back, and not basic.nack.
-    ///
-    /// A classic queue takes all of them back at once then. On a quorum queue basic.nack keeps their order, and does not count as
-    /// a failed delivery (`RabbitMQ` 4.3).
+    /// Whether closing the channel requeues them, and not basic.nack. That is faster on a classic queue. On a quorum queue basic.nack
+    /// keeps their order, and does not count as a failed delivery (`RabbitMQ` 4.3).
     by_closing: bool,
-    /// Those of them that the present channel does not hold.
+    /// The earlier channels, which hold some of them.
     elsewhere: Vec<LeftChannel>,
 }
 
@@ -138,7 +136,7 @@ impl Held {
                 self.leave_channel(session)?;
                 on_this_channel = 0;
             }
-            // Answered for together with all the others of its channel.
+            // It is settled with all others of its channel.
             let Some(delivery) = session.get(&options.queue)? else {
                 break;
             };
@@ -157,7 +155,7 @@ impl Held {
         Ok(())
     }
 
-    /// Gives back those that were got first, first.
+    /// Requeues the messages in the order in which they came.
     fn give_back(self, mut session: Session) -> broker::Result<()> {
         for channel in self.elsewhere {
             if !self.by_closing {

@@ -1,4 +1,4 @@
-//! amqp-declare-queue and amqp-delete-queue: what is done to each queue named, and what is printed about it.
+//! amqp-declare-queue and amqp-delete-queue: what they do to each queue, and what they print.
 
 use std::io::{self, Write};
 
@@ -11,20 +11,20 @@ use crate::status::Status;
 use crate::system::signals::end_at_signals;
 use crate::system::stdout::{self, Format};
 
-/// What amqp-declare-queue was asked for.
+/// The options of amqp-declare-queue.
 #[derive(Clone, Debug)]
 pub struct DeclareOptions {
-    /// The queues' names, each once; an empty one is named by the broker.
+    /// The queues' names, each once; the broker names one that is empty.
     pub names: Vec<String>,
-    /// What they are created as, but for their names; `None`: they are only looked at.
+    /// The declaration of each, without its name; `None`: the queues are only checked.
     pub create: Option<QueueDeclaration>,
-    /// What each is bound to.
+    /// The bindings of each.
     pub bindings: Vec<Binding>,
     /// How to print the result.
     pub format: Format,
 }
 
-/// An exchange that a queue gets messages from.
+/// A binding of a queue to an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The exchange's name.
@@ -33,7 +33,7 @@ pub struct Binding {
     pub routing_key: String,
 }
 
-/// Declares the queues and prints their names as the broker confirms them.
+/// Declares the queues and prints their names.
 pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Result<Status> {
     stdout::ensure_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
@@ -60,7 +60,7 @@ pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Re
     Ok(Status::SUCCESS)
 }
 
-/// A session, and what has become of the first queue if it is to be created.
+/// A session, and the state of the first queue if it was created: its declaration is sent together with connecting.
 fn open_declaring_first(
     connect: &ConnectOptions,
     options: &DeclareOptions,
@@ -92,7 +92,7 @@ fn named(queue: &QueueDeclaration, name: &str) -> QueueDeclaration {
     }
 }
 
-/// What amqp-delete-queue was asked for.
+/// The options of amqp-delete-queue.
 #[derive(Clone, Debug)]
 pub struct DeleteOptions {
     /// The queues' names, each once.
@@ -106,9 +106,9 @@ pub struct DeleteOptions {
 /// What happens to a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeleteAction {
-    /// It is deleted, if it is as the conditions say.
+    /// It is deleted, if the conditions hold.
     Delete(DeleteConditions),
-    /// It is emptied, and stays.
+    /// It is purged, and not deleted.
     Purge,
 }
 
@@ -131,7 +131,7 @@ pub fn delete(connect: &ConnectOptions, options: &DeleteOptions) -> anyhow::Resu
     Ok(Status::SUCCESS)
 }
 
-/// Prints at once, so that what was done is known even if the next queue fails.
+/// Prints at once, so that the result is known even if the next queue fails.
 fn print_line(line: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")

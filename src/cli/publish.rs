@@ -23,13 +23,13 @@ const SOURCES: &str = "Files and records";
 const DELIVERY: &str = "Delivery";
 const REPORT: &str = "Progress and report";
 
-/// From 200 to 1000 in flight is where throughput flattens.
+/// Throughput does not grow beyond 200 to 1000 messages in flight.
 const MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 
 const EXAMPLES: &str = "Examples:
   # One persistent message to the queue job1:
   amqp-publish -r job1 -p -b apple
-  # Each line of a file, without its newline; after a crash the same again goes on where it was:
+  # Each line of a file, without its newline; run it again after a crash to go on:
   amqp-publish -r job1 -p -l --chomp --checkpoint seed.checkpoint tasks.txt
   # Each file:
   amqp-publish -r job1 -p tasks/*.json
@@ -37,7 +37,7 @@ const EXAMPLES: &str = "Examples:
   # A dump, with all properties:
   amqp-get -q dead -c 1000 --json | amqp-publish -r job1 --jsonl";
 
-/// Publish messages from standard input, an argument, or files, and wait until the broker has confirmed them.
+/// Publish messages from standard input, an argument, or files, and wait until the broker has confirmed them
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "amqp-publish",
@@ -48,59 +48,58 @@ const EXAMPLES: &str = "Examples:
     group(ArgGroup::new("source").args(["body", "inputs", "files_from", "files0_from"]))
 )]
 pub struct Publish {
-    /// The exchange to publish to [default: the default exchange, where the routing key is a queue's name]
+    /// Exchange to publish to [default: the default exchange]
     #[arg(short, long, value_name = "NAME")]
     exchange: Option<String>,
 
-    /// The routing key; without --exchange, the queue's name
+    /// Routing key; without --exchange, the queue's name
     #[arg(short, long, value_name = "KEY")]
     routing_key: Option<String>,
 
-    /// The message's body [default: all of standard input]
+    /// Message body [default: all of standard input]
     #[arg(short, long, value_name = "BODY", conflicts_with_all = ["records", "checkpoint"])]
     body: Option<OsString>,
 
-    /// Make each line a message, newline included, and send it as soon as it is read
+    /// Publish one message per line, newline included, as soon as it is read
     #[arg(short, long, help_heading = SOURCES)]
     line_buffered: bool,
 
-    /// With -l: leave the newline out of the message
+    /// With -l: leave out the newline
     #[arg(long, help_heading = SOURCES)]
     chomp: bool,
 
-    /// Make each NUL-terminated record a message, without the NUL
+    /// Publish one message per NUL-terminated record, without the NUL
     #[arg(short = '0', long, help_heading = SOURCES)]
     null: bool,
 
-    /// Make a message of each line of JSON, as amqp-get --json and amqp-consume --json write it. Flags win over what
-    /// it says; -r without -e means the queue of that name
+    /// Publish one message per line of JSON, as amqp-get --json writes it; options override its properties, and -r without -e names a queue
     #[arg(long, help_heading = SOURCES)]
     jsonl: bool,
 
-    /// Publish the files that FILE names, one a line; - is standard input
+    /// Publish the files named in FILE, one name per line (- = standard input)
     #[arg(long, value_name = "FILE", help_heading = SOURCES)]
     files_from: Option<OsString>,
 
-    /// Publish the files that FILE names, each ended by a NUL, as find -print0 does
+    /// Publish the files named in FILE, NUL-terminated as by find -print0
     #[arg(long, value_name = "FILE", help_heading = SOURCES)]
     files0_from: Option<OsString>,
 
-    /// Files to publish, each as a message or, with -l, -0 or --jsonl, each of its records; - is standard input
+    /// Files to publish, each as one message or, with -l, -0 or --jsonl, one per record (- = standard input)
     #[arg(value_name = "FILE")]
     inputs: Vec<OsString>,
 
     #[command(flatten)]
     properties: PropertyArgs,
 
-    /// End once the messages are sent, without the broker's word that it has them
+    /// Do not wait for the broker's confirms
     #[arg(long, help_heading = DELIVERY)]
     no_confirm: bool,
 
-    /// How many messages may be unconfirmed at a time, and of their bodies at most 16 MiB
+    /// Maximum number of unconfirmed messages; of their bodies, 16 MiB
     #[arg(long, value_name = "N", default_value_t = MAX_IN_FLIGHT, conflicts_with = "no_confirm", help_heading = DELIVERY)]
     max_in_flight: NonZeroUsize,
 
-    /// Make it an error that a message reaches no queue [default: for the default exchange only]
+    /// Fail if a message reaches no queue [default: for the default exchange only]
     #[arg(long, overrides_with = "no_mandatory", help_heading = DELIVERY)]
     mandatory: bool,
 
@@ -108,11 +107,11 @@ pub struct Publish {
     #[arg(long, overrides_with = "mandatory", help_heading = DELIVERY)]
     no_mandatory: bool,
 
-    /// Keep in FILE up to where all is confirmed; the same command, run again, goes on from there
+    /// Keep in FILE how far the input is confirmed; the same command, run again, goes on from there
     #[arg(long, value_name = "FILE", conflicts_with = "no_confirm", help_heading = DELIVERY)]
     checkpoint: Option<PathBuf>,
 
-    /// Whether to show progress on standard error; auto: if it is a terminal
+    /// Show progress on standard error; auto = on a terminal
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = progress_parser(), action = ArgAction::Set, help_heading = REPORT)]
     progress: bool,
 
@@ -124,7 +123,7 @@ pub struct Publish {
     connection: ConnectionArgs,
 }
 
-/// Whether the progress is shown, by the word for it.
+/// Whether the progress is shown, by name.
 fn progress_parser() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["auto", "always", "never"]).map(|word| match &*word {
         "auto" => io::stderr().is_terminal(),
@@ -240,7 +239,7 @@ fn named(names: &[OsString]) -> Result<Inputs, UsageError> {
     Ok(Inputs::Named(inputs))
 }
 
-/// Says on standard error what went wrong and, where there is more than one message, how far it came.
+/// Prints on standard error what went wrong and, unless there is a single message, how many are confirmed.
 fn explain(outcome: &Outcome, is_single_message: bool) {
     match &outcome.ended {
         Ended::Complete => {}

@@ -1,46 +1,46 @@
-//! What becomes of a message whose command failed.
+//! What happens to failed messages.
 
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 
 use crate::status::Status;
 
-/// What is done about failed messages.
+/// What happens to failed messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailurePolicy {
-    /// What is done where no rule applies.
+    /// The action if no rule applies.
     pub action: FailureAction,
     /// Rules for certain exit statuses, in the order in which they were given.
     pub rules: Vec<Rule>,
-    /// How often a message may fail; `None`: for ever.
+    /// How often a message may fail; `None`: without limit.
     pub attempts: Option<AttemptLimit>,
-    /// How often the queue's messages may be delivered before the broker drops them.
+    /// How often the broker delivers a message before it drops it.
     pub delivery_limit: DeliveryLimit,
 }
 
-/// The delivery limit of a quorum queue, which a worker is to keep its messages from.
+/// The delivery limit of a quorum queue. The tool republishes a message before it reaches the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeliveryLimit {
-    /// The broker's own, by its release.
+    /// The broker's default, by its version.
     #[default]
     Default,
-    /// It is none of the worker's business.
+    /// Messages are not republished.
     Off,
-    /// The queue has this one.
+    /// This limit.
     Of(NonZeroU64),
 }
 
-/// What is done about a failed message.
+/// What happens to a failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureAction {
-    /// It goes back to the queue.
+    /// It is requeued.
     Requeue,
-    /// It goes to the queue's dead-letter exchange, or nowhere if there is none.
+    /// It is rejected: to the queue's dead-letter exchange, or dropped if there is none.
     Reject,
-    /// It is acknowledged as if it were done.
+    /// It is acknowledged as if it had succeeded.
     Ack,
-    /// A copy goes to the parking queue, and the message is acknowledged. No option says so: it is what becomes of a message that
-    /// has failed too often.
+    /// A copy is published to the parking queue, and the message is acknowledged. No option names this action: it is for a message
+    /// that has failed too often.
     Park,
 }
 
@@ -49,7 +49,7 @@ pub enum FailureAction {
 pub struct Rule {
     /// The exit statuses.
     pub statuses: Vec<RangeInclusive<u8>>,
-    /// What is done.
+    /// The action.
     pub action: FailureAction,
 }
 
@@ -63,9 +63,9 @@ pub struct AttemptLimit {
 }
 
 impl FailurePolicy {
-    /// What becomes of a message whose command ended with `status`, when that was its failure number `failures`.
+    /// What happens to a message whose command ended with `status`, which was the message's failure number `failures`.
     ///
-    /// | action for the status | failures | `--park` | what becomes of it |
+    /// | action for the status | failures | `--park` | result |
     /// |---|---|---|---|
     /// | ack | any | | ack |
     /// | reject | any | | reject |

@@ -1,4 +1,4 @@
-//! What amqp-publish can be asked for. Options that exist can be carried out, as far as that is known beforehand.
+//! The options of amqp-publish, validated.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,21 +7,21 @@ use super::input::Inputs;
 use crate::broker::Unroutable;
 use crate::message::Properties;
 
-/// What amqp-publish was asked for.
+/// The options of amqp-publish.
 #[derive(Clone, Debug)]
 pub struct PublishOptions {
     /// Where the bodies come from.
     pub source: BodySource,
     /// Where the messages go.
     pub address: Address,
-    /// The properties that all messages get. They win over those of an envelope.
+    /// The properties of all messages. They override those of an envelope.
     pub properties: Properties,
     /// When it is an error that a message reaches no queue.
     pub routing: Routing,
     /// How many messages may be unconfirmed at a time, besides the limit of their bodies' size; `None`: the broker is not asked to
     /// confirm.
     pub max_in_flight: Option<NonZeroUsize>,
-    /// The file that keeps the place up to which everything is confirmed.
+    /// The file that records how far the input is confirmed.
     pub checkpoint: Option<PathBuf>,
     /// Whether the progress is shown on standard error.
     pub shows_progress: bool,
@@ -37,7 +37,7 @@ pub enum BodySource {
 }
 
 impl BodySource {
-    /// Whether it is known to be one message.
+    /// Whether it is certainly a single message.
     #[must_use]
     pub fn is_single_message(&self) -> bool {
         match self {
@@ -51,20 +51,20 @@ impl BodySource {
 /// What one message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Records {
-    /// A whole input.
+    /// A whole file.
     Whole,
     /// A line with its newline, as in amqp-tools.
     Lines,
     /// A line without its newline.
     ChompedLines,
-    /// What is between NULs.
+    /// A NUL-terminated record, without the NUL.
     NulTerminated,
-    /// A line, which is an envelope.
+    /// A line that is an envelope.
     Envelopes,
 }
 
 impl Records {
-    /// What ends a record, if it is not the end of the input.
+    /// The byte that ends a record, if it is not the end of the input.
     pub(super) fn delimiter(self) -> Option<u8> {
         match self {
             Records::Whole => None,
@@ -73,7 +73,7 @@ impl Records {
         }
     }
 
-    /// A name for it, which a checkpoint keeps: places are counted in records.
+    /// Its name in a checkpoint, which counts in records.
     pub(super) fn name(self) -> &'static str {
         match self {
             Records::Whole => "files",
@@ -87,16 +87,16 @@ impl Records {
 /// Where the messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// All to the same exchange with the same routing key.
+    /// All messages to the same exchange with the same routing key.
     Given {
         /// The exchange; empty: the default exchange.
         exchange: String,
         /// The routing key; to the default exchange, the queue's name.
         routing_key: String,
     },
-    /// Each where its envelope says.
+    /// Each message to the address in its envelope.
     OfEnvelope {
-        /// The exchange for all of them, whatever their envelopes say.
+        /// The exchange for all messages, which overrides that of an envelope.
         exchange: Option<String>,
     },
 }
@@ -104,7 +104,7 @@ pub enum Address {
 /// When it is an error that a message reaches no queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Routing {
-    /// For the default exchange, where the routing key is meant to be a queue's name.
+    /// For the default exchange, where the routing key is a queue's name.
     #[default]
     MustReachNamedQueue,
     /// For every exchange.
@@ -114,7 +114,7 @@ pub enum Routing {
 }
 
 impl Routing {
-    /// What the broker is to do with a message to `exchange` that no queue gets.
+    /// What the broker is to do with a message to `exchange` that reaches no queue.
     #[must_use]
     pub fn unroutable(self, exchange: &str) -> Unroutable {
         match self {

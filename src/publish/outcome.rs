@@ -1,4 +1,4 @@
-//! What came of it all: how the run ended, and what became of the messages.
+//! The result of a run: how it ended, and the numbers of messages.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use serde_json::json;
 use super::run::{Ended, Tally};
 use crate::status::Status;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// How it ended.
     pub ended: Ended,
     /// Whether the broker was asked to confirm.
     pub is_confirmed: bool,
-    /// What became of the messages.
+    /// The numbers of messages.
     pub tally: Tally,
-    /// Where the first message stands that is not confirmed, as far as is known.
+    /// The location of the first unconfirmed record, if it is known.
     pub first_unconfirmed: Option<String>,
-    /// How long it took, connecting included.
+    /// How long the run took, with connecting.
     pub took: Duration,
 }
 
 impl Outcome {
-    /// The exit status that says so.
+    /// The exit status.
     #[must_use]
     pub fn status(&self) -> Status {
         match self.ended {
@@ -48,7 +48,7 @@ impl Outcome {
         .to_string()
     }
 
-    /// How many are confirmed and which is the first that is not, in a sentence.
+    /// How many messages are confirmed and which is the first unconfirmed one, in a sentence.
     #[must_use]
     pub fn progress_made(&self) -> String {
         let (count, state) = if self.is_confirmed {

@@ -1,4 +1,4 @@
-//! All that can be found out, and can fail, before the broker is asked for anything.
+//! What can be found out, and can fail, before connecting.
 
 use std::num::NonZeroUsize;
 
@@ -10,7 +10,7 @@ use super::input::survey::{self, Survey};
 use super::input::template::TemplateMaker;
 use super::options::{BodySource, PublishOptions, Records};
 
-/// What is to be published, from where on, and how.
+/// What is to be published, from which position, and how.
 pub(super) struct Preparation {
     pub(super) source: BodySource,
     pub(super) start: StartPosition,
@@ -33,7 +33,7 @@ impl Preparation {
                 (BodySource::Inputs(inputs, records), records, None)
             }
             (BodySource::Inputs(inputs, records), Some(path)) => {
-                // They are read twice: now, to see whether the checkpoint is theirs, and then to be published.
+                // The names are read twice: now, to compare them with the checkpoint, and when they are published.
                 let inputs = inputs.rereadable()?;
                 let survey = Survey::of(&inputs)?;
                 let opened = Checkpoint::open(path, records, &survey)?;

@@ -80,7 +80,7 @@ impl Progress {
         }
     }
 
-    /// Does something that may print lines on standard error.
+    /// Does work that may print lines on standard error.
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(shown) = &self.0 else {
             return work();
@@ -158,7 +158,7 @@ fn time_left(done: u64, rest: u64, elapsed: Duration) -> Option<Duration> {
     (done > 0).then(|| elapsed.saturating_mul(times) / 1000)
 }
 
-/// What is shown while messages flow, and while the broker takes none.
+/// The templates while messages flow, and while the broker takes none.
 fn templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'static str) {
     match (columns, length_is_known) {
         (Some(..NARROW), true) => (

@@ -1,7 +1,7 @@
-//! A connection to the broker, used by a thread of its own: amiquip's calls wait for their answers, and the loop must hear of
-//! signals and commands meanwhile.
+//! The connection to the broker. A thread of its own uses it, since amiquip's calls wait for their answers, and the loop must
+//! react to signals and commands meanwhile.
 //!
-//! The loop sends [`Request`]s and gets [`Reply`]s; what subscriptions bring it reads itself.
+//! The loop sends [`Request`]s and gets [`Reply`]s. It reads the deliveries itself.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,7 +34,7 @@ pub(super) enum Request {
     CountReady,
     Settle(Unsettled, Settlement),
     Close,
-    /// The connection has fallen silent, or this was heard on it: say why it ended.
+    /// The connection has ended, perhaps with this error: find out why.
     Explain(Option<Error>),
 }
 
@@ -105,7 +105,7 @@ impl ConnectionHandle {
     }
 
     pub(super) fn request(&self, request: Request) {
-        // If the thread has ended, it has said why.
+        // A thread that has ended has already said why.
         let _ = self.requests.send(request);
     }
 
@@ -214,7 +214,7 @@ impl ConnectionThread {
     }
 
     fn tell(&self, reply: Reply) {
-        // If the loop has gone on, nobody wants to know.
+        // The loop may have gone on to another connection.
         let _ = self.replies.send(reply);
     }
 
@@ -238,7 +238,7 @@ impl ConnectionThread {
         session.ring_for_news(&self.waker);
         let queue = prepare_queue(session, &self.options.source)?;
         if let Some(park) = self.options.failure.parking_queue() {
-            // Better now than when the first message is to go there.
+            // A missing parking queue is an error now, not when the first message is parked.
             session.look_at_queue(park)?;
         }
         if self.options.limit == Some(0) {
@@ -308,7 +308,7 @@ fn settle(session: &Session, unsettled: Unsettled, settlement: Settlement) -> br
     }
 }
 
-/// The queue's name, once it stands as asked.
+/// Declares and binds the queue if the options say so, and returns its name.
 fn prepare_queue(session: &Session, source: &SourceQueue) -> broker::Result<String> {
     let (name, exclusive, bindings) = match source {
         SourceQueue::Existing(name) => return Ok(name.clone()),
@@ -348,7 +348,7 @@ fn broken() -> Error {
     }
 }
 
-/// The error, with what to do about those that do not explain themselves.
+/// The failure, with advice where the error does not explain itself.
 fn failure(error: &Error) -> ConnectionFailure {
     let reason = match error {
         Error::Refused { text, .. } if text.contains("delivery acknowledgement") => format!(
@@ -359,7 +359,7 @@ fn failure(error: &Error) -> ConnectionFailure {
         ),
         _ => error.to_string(),
     };
-    // Connecting has had its retries.
+    // Connecting has already been retried.
     let is_transient = error.is_transient() && !matches!(error, Error::GaveUp { .. });
     ConnectionFailure {
         reason,

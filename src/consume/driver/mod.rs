@@ -1,7 +1,12 @@
-//! The driver of a [`Run`]: waits, makes events of what has come, and carries out the actions.
+//! The driver of a [`Run`]: it waits, turns what happened into events, and carries out the actions.
 //!
-//! One thread, the loop, does that; it polls a file of signals and a waker that everybody else rings. It never waits for the
-//! broker, standard output or a file: `connection`, `printer` and `republisher` are threads that may.
+//! One thread, the loop, does that. It polls a file of signals and a waker, which all other threads wake. It never waits for the
+//! broker, for standard output or for a file; other threads do.
+//!
+//! * `connection`: the thread that uses the connection to the broker.
+//! * `republisher`: the thread that publishes copies, over a connection of its own.
+//! * `printer`: the thread that writes lines to standard output.
+//! * `notice`: what the person at the terminal is told, in words.
 
 mod connection;
 mod notice;
@@ -39,18 +44,18 @@ use connection::{ConnectionHandle, Request};
 use printer::Printer;
 use republisher::Republisher;
 
-/// How long the last lines of the job log may take to be written.
+/// How long the end of the run waits for the last lines of the job log.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How much of a body tells it from others.
+/// How much of a body goes into its digest.
 const HASHED: usize = 4096;
 
-/// What the core has decided about, and what it is decided upon.
+/// All that the core has no part in: files, threads, children, and the deliveries themselves.
 pub(super) struct Driver {
     options: ConsumeOptions,
     connect: ConnectOptions,
     signals: SignalQueue,
-    /// Rung by whoever else has something for the loop.
+    /// Wakes the loop.
     waker: Waker,
     began: Instant,
     connection: Option<ConnectionHandle>,
@@ -64,20 +69,20 @@ pub(super) struct Driver {
     printer: Printer,
     republisher: Republisher,
     joblog: Option<Joblog>,
-    /// What was found out meanwhile and the core is to be told first: commands that ended, actions that failed.
+    /// Events that the core is told first: commands that ended, actions that failed.
     pending: VecDeque<Event>,
 }
 
 /// A delivery that the core has not forgotten.
 struct OpenDelivery {
     message: Message,
-    /// Shared with whoever feeds it to a command.
+    /// Shared with the thread that writes it to a command.
     body: Arc<Vec<u8>>,
     redelivered: bool,
     tag: u64,
-    /// The right to settle it, until that is used.
+    /// Used up when the delivery is settled.
     unsettled: Option<Unsettled>,
-    /// When its command was started the last time.
+    /// The last start of its command.
     start: Option<CommandStart>,
 }
 
@@ -112,7 +117,7 @@ impl Driver {
         })
     }
 
-    /// Runs to the end.
+    /// Runs until the core says that the run has ended.
     pub(super) fn run(mut self) -> anyhow::Result<Status> {
         let (mut run, actions) = Run::begin(self.run_options());
         self.carry_out(actions);
@@ -174,7 +179,7 @@ impl Driver {
         }
     }
 
-    /// Signals come first: they must not wait behind a stream of messages.
+    /// Signals come first, so that they do not wait behind a stream of messages.
     fn event_at_hand(&mut self) -> Option<Event> {
         if let Some(failure) = self.pending.pop_front() {
             return Some(failure);
@@ -214,14 +219,14 @@ impl Driver {
         Some(Event::Broker(connection.number, event))
     }
 
-    /// Waits for a signal, the waker or the deadline. Whichever it was, what has come is found by looking.
+    /// Waits for a signal, the waker or the deadline. The caller then looks at everything.
     fn wait(&self, left: Option<Duration>) {
         let mut files = [
             PollFd::new(&self.signals, PollFlags::IN),
             PollFd::new(&self.waker, PollFlags::IN),
         ];
         let left = left.map(timespec);
-        // It fails where a signal comes that is not kept; then there is nothing to be answered.
+        // A signal that is not blocked makes it fail; there is nothing to clear then.
         if poll(&mut files, left.as_ref()).is_ok() && !files[1].revents().is_empty() {
             self.waker.clear();
         }
@@ -391,7 +396,7 @@ impl OpenDelivery {
         }
     }
 
-    /// The message's line. Its body is needed no longer.
+    /// The message's line. The body is dropped.
     fn line(&mut self) -> String {
         self.message.body = Arc::unwrap_or_clone(std::mem::take(&mut self.body));
         let line = envelope::to_json_line(&self.message, Some(self.redelivered)) + "\n";
@@ -439,7 +444,7 @@ fn cannot_start(id: DeliveryId, work: &CommandWork, failure: &StartFailure) -> E
     Event::CannotStart { id, status, reason }
 }
 
-/// A wait of a century is long enough where more cannot be told to the system.
+/// A duration as the system takes it, a century at most.
 fn timespec(wait: Duration) -> Timespec {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     wait.min(CENTURY).try_into().unwrap_or_default()

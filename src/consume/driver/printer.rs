@@ -1,5 +1,5 @@
-//! Messages to standard output, a line of JSON each. By a thread: whoever reads the lines may take his time, and the tool must
-//! hear of signals meanwhile.
+//! Messages on standard output, one line of JSON each. A thread writes them, since a slow reader must not keep the loop from
+//! signals.
 
 use std::io::{self, Write};
 use std::thread;

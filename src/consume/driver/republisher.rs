@@ -1,6 +1,6 @@
-//! What a worker publishes: failed messages, for another attempt or to be parked. By a thread with a connection of its own:
-//! the broker stops reading from publishers when it runs out of memory or disk, and would not hear acknowledgements then
-//! (<https://www.rabbitmq.com/docs/alarms>).
+//! The thread that publishes copies of failed messages, for another attempt or to the parking queue. It has a connection of its
+//! own: a broker that runs out of memory or disk stops reading from publishers, and acknowledgements on the same connection would
+//! wait (<https://www.rabbitmq.com/docs/alarms>).
 
 use std::collections::HashSet;
 use std::thread;
@@ -16,10 +16,10 @@ use crate::message::Message;
 use crate::system::stderr::say;
 use crate::system::waker::{Waker, WakingSender};
 
-/// The way into the thread, and back.
+/// The loop's end of the thread.
 pub(super) struct Republisher {
     connect: ConnectOptions,
-    /// Absent until there is something to do: most workers never publish.
+    /// Absent until there is a task: most workers never publish.
     tasks: Option<Sender<Task>>,
     event_sender: WakingSender<Event>,
     events: Receiver<Event>,

@@ -1,7 +1,7 @@
-//! The running commands, as processes.
+//! The running commands.
 //!
-//! All children of this process are waited for here and nowhere else, so that a status cannot go to the wrong place; orphans
-//! that fall to the first process of a container are only reaped.
+//! This is the only place that waits for children, so that no exit status gets lost. Orphans that the first process of a container
+//! adopts are reaped too.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ impl Children {
         self.0.insert(pid.as_raw_pid(), child);
     }
 
-    /// Reaps all children that have ended, and says how those that are commands did.
+    /// Reaps all children that have ended. Returns an event for each command among them.
     pub(in crate::consume) fn reap(&mut self) -> Vec<Event> {
         let mut ended = Vec::new();
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
@@ -57,7 +57,7 @@ impl Children {
         match signal {
             ToCommand::Terminate => {
                 send(group, Signal::TERM);
-                // A process that is stopped would not hear of it.
+                // A stopped process handles SIGTERM only after SIGCONT.
                 send(group, Signal::CONT);
             }
             ToCommand::Kill => send(group, Signal::KILL),
@@ -70,8 +70,8 @@ impl Children {
     }
 }
 
-/// What a command that was told to end has started ends with it, and so does what one has started that was killed from outside:
-/// it would run beside the next attempt. The number cannot be another group's yet: there are too many others.
+/// The event for a command that has ended. If the tool told it to end, or a signal killed it, the rest of its process group is
+/// killed too: those processes would run beside the next attempt. The group's id is not in use again so soon.
 fn end_of(pid: Pid, child: &Child, status: WaitStatus) -> Event {
     let signal = status.terminating_signal().unwrap_or(0);
     if child.is_stopped || signal != 0 {
@@ -88,8 +88,8 @@ fn end_of(pid: Pid, child: &Child, status: WaitStatus) -> Event {
     }
 }
 
-/// Sends a signal to a command and all that it has started.
+/// Sends a signal to a command's process group.
 fn send(group: Pid, signal: Signal) {
-    // It may have ended this very moment, or run as another user by now; there is nothing else to be done about it.
+    // The group may have ended, or run as another user by now. Nothing else can be done then.
     let _ = kill_process_group(group, signal);
 }

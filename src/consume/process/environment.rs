@@ -6,7 +6,7 @@ use crate::consume::republish::original_address;
 use crate::envelope::headers_to_json;
 use crate::message::Message;
 
-/// The longest string that the kernel lets into an environment, with its name and the NUL behind it (execve(2)).
+/// The longest string in an environment, with its name and a NUL at its end (execve(2)).
 const LONGEST_VARIABLE: usize = 128 * 1024;
 
 /// The variables for a command about its message, which came from `queue`. `attempt` counts from 1. A variable without a value is
@@ -63,13 +63,13 @@ pub(in crate::consume) fn names() -> Vec<&'static str> {
     variables.map(|(name, _)| name).collect()
 }
 
-/// How often the broker has delivered the message before, where it counts (quorum queues:
+/// How often the broker has delivered the message before, if it counts (quorum queues:
 /// <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
 pub(in crate::consume) fn delivery_count(message: &Message) -> Option<u64> {
     message.header_number("x-delivery-count")
 }
 
-/// The value, if the kernel takes it: a message must not keep its command from starting.
+/// The value, if the kernel accepts it. A message must not keep its command from starting.
 fn presentable(name: &str, value: String) -> Option<OsString> {
     let fits = name.len() + value.len() + 2 <= LONGEST_VARIABLE;
     (fits && !value.contains('\0')).then(|| value.into())

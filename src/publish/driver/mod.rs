@@ -1,12 +1,14 @@
-//! The driver of the core: waits for what happens, tells the core, and does what that says.
+//! The driver of the core: it waits for events, tells the core, and carries out the actions.
 //!
-//! One thread uses the connection and waits for everything. Others read the input, connect, and hear of signals; the last
-//! also cuts a connection that the first one is stuck on.
+//! One thread uses the connection and waits for everything. Other threads read the input, connect, and receive signals. The signal
+//! thread also cuts a connection that the first thread is stuck on.
 //!
-//! * `kept`: bodies and places, under the numbers that the core knows them by.
-//! * `input`: the records.
-//! * `opening`, `wire`, `talk`: a connection from its beginning to its end.
-//! * `question`: whether a queue is there.
+//! * `record_source`: the records.
+//! * `unconfirmed`: bodies and locations, under the numbers of the core.
+//! * `opening`: connecting.
+//! * `session`: a session from its beginning to its end.
+//! * `channel`: the channel that messages are published on.
+//! * `queue_check`: whether a queue exists.
 
 mod channel;
 mod opening;
@@ -35,8 +37,8 @@ use opening::Opening;
 use record_source::RecordSource;
 use unconfirmed::UnconfirmedRecords;
 
-/// Publishes what is prepared. Says how that ended, what became of the messages, and where the first one stands that is not
-/// confirmed. An error means that nothing was sent.
+/// Publishes what is prepared. Returns how that ended, the numbers of messages, and the location of the first unconfirmed one. An
+/// error means that nothing was published.
 pub(super) fn publish(
     connect: &ConnectOptions,
     preparation: Preparation,
@@ -49,11 +51,11 @@ pub(super) fn publish(
 struct Driver<'options> {
     run: Run,
     began: Instant,
-    /// When it was last looked at the clock.
+    /// The time of the last look at the clock.
     now: Duration,
-    /// What the core wants done. Empty but while it is being done.
+    /// The core's actions. Empty except while they are carried out.
     actions: Vec<Action>,
-    /// What actions led to and the core is to be told.
+    /// Events that actions led to, for the core.
     answers: Vec<Event>,
     unconfirmed: UnconfirmedRecords,
     may_send_again: bool,
@@ -64,7 +66,7 @@ struct Driver<'options> {
     interrupts: Interrupts,
     connect: &'options ConnectOptions,
     opening: Option<Opening>,
-    /// The number of the present connection, or of the one that is being opened.
+    /// The number of the connection that is open or being opened.
     connection: ConnectionId,
     queue_check: Option<(RecordId, Receiver<Option<String>>)>,
 }
@@ -83,7 +85,7 @@ impl<'options> Driver<'options> {
         };
         let mut actions = Vec::new();
         let run = Run::begin(options, &mut actions);
-        // The broker is at work while the other threads start.
+        // Connecting begins while the other threads start.
         let mut opening = None;
         for action in actions.drain(..) {
             if let Action::Connect(connection, pause) = action {
@@ -118,7 +120,7 @@ impl<'options> Driver<'options> {
         })
     }
 
-    /// One connection after the other, until the core says that it is over.
+    /// Uses one connection after another, until the core says that the run has ended.
     fn drive(mut self) -> (Ended, Tally, Option<String>) {
         let ended = loop {
             if let Some(ended) = self.run.ended() {
@@ -126,7 +128,7 @@ impl<'options> Driver<'options> {
             }
             match self.opening.take() {
                 Some(opening) => self.wait_for_session(opening),
-                // Nothing but a connection and its loss is waited for between two of them, and both are told at once.
+                // A lost connection is followed by another one, or by the end.
                 None => {
                     break Ended::Failed("internal error: the run has no connection".to_owned());
                 }
@@ -139,7 +141,7 @@ impl<'options> Driver<'options> {
         (ended, self.run.tally(), first_unconfirmed)
     }
 
-    /// Waits until there is a session, and uses it, or until there will be none.
+    /// Waits until the session is open, and uses it, or until opening it has failed.
     fn wait_for_session(&mut self, opening: Opening) {
         let result = opening.result.clone();
         self.opening = Some(opening);
@@ -158,7 +160,7 @@ impl<'options> Driver<'options> {
             }
             None
         });
-        // A signal may have ended the waiting.
+        // A signal may have ended the wait.
         if self.opening.take().is_none() {
             return;
         }
@@ -174,7 +176,7 @@ impl<'options> Driver<'options> {
         }
     }
 
-    /// Takes in what comes neither from the broker nor from the input. False: nothing has come.
+    /// Takes in events that come neither from the broker nor from the input. False: there were none.
     fn hear_others(&mut self, mut channel: Option<&mut PublishChannel<'_>>) -> bool {
         self.look_at_clock();
         let mut has_heard = false;
@@ -204,7 +206,7 @@ impl<'options> Driver<'options> {
         has_heard
     }
 
-    /// Waits until one of these is ready, or a signal, an answer or the time for something has come.
+    /// Waits until one of these is ready, for a signal, the answer about a queue, or the deadline.
     fn wait<'wait>(&'wait self, mut select: Select<'wait>) {
         select.recv(self.interrupts.signals());
         if let Some((_, answers)) = &self.queue_check {
@@ -212,7 +214,7 @@ impl<'options> Driver<'options> {
         }
         match self.run.deadline() {
             Some(deadline) => {
-                // Whether something is ready or it is time: everything is looked at.
+                // The caller looks at everything, whatever ended the wait.
                 let _ = select.ready_deadline(self.began + deadline);
             }
             None => {
@@ -225,7 +227,7 @@ impl<'options> Driver<'options> {
         self.tell(Event::Broker(self.connection, event), channel);
     }
 
-    /// Tells the core, does what it says, and tells it what came of that.
+    /// Tells the core an event, carries out its actions, and tells it the events that these led to.
     fn tell(&mut self, event: Event, mut channel: Option<&mut PublishChannel<'_>>) {
         self.run.on(event, self.now, &mut self.actions);
         if !self.actions.is_empty() {
@@ -251,7 +253,7 @@ impl<'options> Driver<'options> {
             (Action::CatchUp, Some(channel)) => self.catch_up(channel),
             (Action::Close, Some(channel)) => channel.state = ChannelState::Close,
             (Action::Abandon, Some(channel)) => channel.state = ChannelState::Cut,
-            // The connection has just been lost, which the core is told next.
+            // The connection was just lost. The core learns that next.
             (Action::Publish(_) | Action::CatchUp | Action::Close, None) => {}
             (Action::Abandon, None) => self.opening = None,
             (Action::AskForQueue(id), _) => self.ask_for_queue(id),
@@ -285,7 +287,7 @@ impl<'options> Driver<'options> {
         }
     }
 
-    /// What came back is told before; the broker has returned it by then.
+    /// Waits until the broker has handled everything. The core learns about returned messages before.
     fn catch_up(&mut self, channel: &mut PublishChannel<'_>) {
         let answered = channel.publisher.catch_up();
         while let Ok(Some(event)) = channel.answers.try_next() {

@@ -10,11 +10,11 @@ use crate::publish::input::records;
 use crate::publish::run::{Event, FromBroker, RecordInfo};
 use crate::reason::ConnectionFailure;
 
-/// So many records are published before it is looked what has come.
+/// How many records are published before the driver looks for other events.
 const RECORDS_A_TURN: usize = 16;
 
 impl Driver<'_> {
-    /// Publishes on this session until it has ended or is to end, and tells the core how it ended.
+    /// Publishes on this session until it ends, and tells the core how it ended.
     pub(super) fn use_session(&mut self, mut session: Session) {
         self.interrupts.watch_over(&session);
         let (state, answers) = match self.talk(&mut session) {
@@ -78,7 +78,7 @@ impl Driver<'_> {
         }
     }
 
-    /// True if something has been published, or was to be.
+    /// Publishes the records that are available. False: there were none.
     fn publish_what_is_there(&mut self, channel: &mut PublishChannel<'_>) -> bool {
         for published in 0..RECORDS_A_TURN {
             if !self.run.wants_record() || !channel.is_in_use() {
@@ -110,7 +110,7 @@ impl Driver<'_> {
         self.tell(Event::Record(told), Some(channel));
     }
 
-    /// Takes in what the broker has said meanwhile. False: nothing.
+    /// Takes in what the broker has said. False: nothing.
     fn hear_broker(&mut self, channel: &mut PublishChannel<'_>) -> bool {
         let mut has_heard = false;
         while channel.is_in_use() {
@@ -147,7 +147,7 @@ impl Driver<'_> {
         }
     }
 
-    /// What had come over the connection is told first, and signals: the connection may have been cut because of one.
+    /// Tells the core that the connection is lost. Earlier answers and signals come first: a signal may have cut the connection.
     fn tell_of_loss(&mut self, error: &Error, answers: Option<Answers>) {
         self.look_at_clock();
         let mut answers = answers;

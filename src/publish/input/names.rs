@@ -1,4 +1,4 @@
-//! Inputs by name: files, and standard input as `-`; named on the command line, or in a list.
+//! Inputs by name: files, and `-` for standard input, named on the command line or in a list.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -22,7 +22,7 @@ pub enum Input {
 /// Inputs, one after the other.
 #[derive(Clone, Debug)]
 pub enum Inputs {
-    /// These.
+    /// These inputs.
     Named(Vec<Input>),
     /// The files that a list names.
     Listed {
@@ -45,7 +45,7 @@ impl Input {
     /// Opens it for reading. A directory is refused here rather than at the first read.
     pub(in crate::publish) fn open(&self) -> Result<File, ReadError> {
         let file = match self {
-            // Unbuffered: a line must not wait in a buffer for the next one.
+            // Unbuffered, so that a line does not wait in a buffer for the next one.
             Input::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
             Input::File(path) => File::open(path),
         };
@@ -56,7 +56,7 @@ impl Input {
         }
     }
 
-    /// Its size, where that is known before it is read.
+    /// Its size, if that is known before it is read.
     pub(in crate::publish) fn size(&self) -> Option<u64> {
         let metadata = match self {
             Input::Stdin => self.open().ok()?.metadata(),
@@ -115,7 +115,7 @@ impl Inputs {
         }
     }
 
-    /// Whether their names can be gone through more than once.
+    /// Whether their names can be read more than once.
     pub(in crate::publish) fn are_rereadable(&self) -> bool {
         match self {
             Inputs::Named(_) => true,
@@ -123,7 +123,7 @@ impl Inputs {
         }
     }
 
-    /// The same inputs, rereadable. That may take memory for all their names.
+    /// The same inputs with names that can be read more than once. All names may be in memory then.
     pub(in crate::publish) fn rereadable(self) -> Result<Inputs, ReadError> {
         if self.are_rereadable() {
             return Ok(self);
@@ -138,7 +138,7 @@ struct ListReader {
     list: Input,
     terminator: u8,
     file: BufReader<File>,
-    /// How many names have been read.
+    /// How many names were read.
     count: u64,
 }
 
