@@ -1,4 +1,4 @@
-//! amqp-get: messages from a queue to standard output, acknowledged once they are written.
+//! amqp-get: writes messages of a queue to standard output, and acknowledges them after that.
 
 use std::io::{self, Write};
 use std::num::NonZeroU64;
@@ -11,37 +11,19 @@ use crate::broker::{
 use crate::envelope;
 use crate::status::Status;
 use crate::system::signals::end_at_signals;
-use crate::system::stdout;
+use crate::system::stdout::{self, Format};
 
-/// What amqp-get was asked for.
+/// The options of amqp-get.
 #[derive(Clone, Debug)]
 pub struct GetOptions {
     /// The queue's name.
     pub queue: String,
-    /// How many messages at most.
+    /// The maximum number of messages.
     pub count: NonZeroU64,
-    /// How each is written.
-    pub form: Form,
-    /// What becomes of a message that has been written.
-    pub fate: Fate,
-}
-
-/// How a message is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Its body alone, without anything before or after it.
-    Body,
-    /// Its envelope, on a line.
-    Envelope,
-}
-
-/// What becomes of a message that has been written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is acknowledged, and gone.
-    Taken,
-    /// It goes back to its place in the queue. Until the last one is written all are held, so that none is seen twice.
-    GivenBack,
+    /// How each is written: its body alone, or its envelope on a line.
+    pub format: Format,
+    /// Whether the messages are requeued when the last one is written, instead of being acknowledged.
+    pub requeue: bool,
 }
 
 /// Takes messages while there are any, and writes them to standard output.
@@ -49,9 +31,10 @@ pub fn get(connect: &ConnectOptions, options: &GetOptions) -> anyhow::Result<Sta
     stdout::ensure_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
     let session = Session::open(connect)?;
-    let written = match options.fate {
-        Fate::Taken => take(session, options)?,
-        Fate::GivenBack => look_at(session, connect, options)?,
+    let written = if options.requeue {
+        look_at(session, connect, options)?
+    } else {
+        take(session, options)?
     };
     Ok(match written {
         0 => Status::QUEUE_EMPTY,
@@ -59,15 +42,15 @@ pub fn get(connect: &ConnectOptions, options: &GetOptions) -> anyhow::Result<Sta
     })
 }
 
-/// Messages that were taken for good.
+/// Messages that were written and acknowledged.
 #[derive(Default)]
 struct Taken {
     written: u64,
-    /// How many acknowledgements are certain: the broker has answered something since.
+    /// How many acknowledgements are certain, since the broker has answered after them.
     acknowledged: u64,
 }
 
-/// Writes and acknowledges messages, one after the other. Says how many.
+/// Writes and acknowledges messages, one after another. Returns their number.
 fn take(mut session: Session, options: &GetOptions) -> anyhow::Result<u64> {
     let mut taken = Taken::default();
     let outcome = taken.write_all(&mut session, options);
@@ -97,7 +80,7 @@ impl Taken {
             let Some(delivery) = delivery else {
                 break;
             };
-            if let Err(error) = write(&delivery, options.form) {
+            if let Err(error) = write(&delivery, options.format) {
                 delivery.unsettled.requeue(session)?;
                 return Err(error);
             }
@@ -109,7 +92,7 @@ impl Taken {
     }
 }
 
-/// Writes messages, holding all until the last is written, and gives them back. Says how many.
+/// Writes messages, and requeues them when the last one is written, so that none is written twice. Returns their number.
 fn look_at(
     mut session: Session,
     connect: &ConnectOptions,
@@ -122,27 +105,19 @@ fn look_at(
     outcome.map(|()| count)
 }
 
-/// How many messages are given back alike to every kind of queue. A classic queue takes its time for each that is given
-/// back by basic.nack, the more the longer it is, and serves nobody meanwhile.
+/// Up to this number, messages are requeued in the same way for every type of queue. With more, basic.nack is slow on a classic queue,
+/// and blocks it meanwhile.
 const FEW: u64 = 1000;
 
-/// Messages that were written and are not given back yet.
+/// Messages that were written and are not requeued yet.
 #[derive(Default)]
 struct Held {
     count: u64,
-    way_back: WayBack,
-    /// Those of them that the present channel does not hold.
+    /// Whether closing the channel requeues them, and not basic.nack. That is faster on a classic queue. On a quorum queue basic.nack
+    /// keeps their order, and does not count as a failed delivery (`RabbitMQ` 4.3).
+    by_closing: bool,
+    /// The earlier channels, which hold some of them.
     elsewhere: Vec<LeftChannel>,
-}
-
-/// How messages go back to their queue.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum WayBack {
-    /// By basic.nack. On a quorum queue that keeps their order, and does not count as a failed delivery (`RabbitMQ` 4.3).
-    #[default]
-    Nack,
-    /// By closing the channel: a classic queue takes back all of them at once.
-    Close,
 }
 
 impl Held {
@@ -155,17 +130,17 @@ impl Held {
         let mut on_this_channel = 0;
         while self.count < options.count.get() {
             if self.count == FEW {
-                self.way_back = way_back_of_many(connect, &options.queue)?;
+                self.by_closing = keeps_no_delivery_count(connect, &options.queue)?;
             }
-            if self.way_back == WayBack::Nack && on_this_channel == CERTAIN_AT_CLOSE {
+            if !self.by_closing && on_this_channel == CERTAIN_AT_CLOSE {
                 self.leave_channel(session)?;
                 on_this_channel = 0;
             }
-            // Answered for together with all the others of its channel.
+            // It is settled with all others of its channel.
             let Some(delivery) = session.get(&options.queue)? else {
                 break;
             };
-            write(&delivery, options.form)?;
+            write(&delivery, options.format)?;
             self.count += 1;
             on_this_channel += 1;
         }
@@ -180,45 +155,39 @@ impl Held {
         Ok(())
     }
 
-    /// Gives back those that were got first, first.
+    /// Requeues the messages in the order in which they came.
     fn give_back(self, mut session: Session) -> broker::Result<()> {
-        match self.way_back {
-            WayBack::Nack => {
-                for channel in self.elsewhere {
-                    channel.give_back_all(&session)?;
-                    channel.close(&session)?;
-                }
-                session.give_back_all()?;
+        for channel in self.elsewhere {
+            if !self.by_closing {
+                channel.give_back_all(&session)?;
             }
-            WayBack::Close => {
-                for channel in self.elsewhere {
-                    channel.close(&session)?;
-                }
-                session.change_channel()?.close(&session)?;
-            }
+            channel.close(&session)?;
+        }
+        if self.by_closing {
+            session.change_channel()?.close(&session)?;
+        } else {
+            session.give_back_all()?;
         }
         session.close()
     }
 }
 
-fn way_back_of_many(connect: &ConnectOptions, queue: &str) -> broker::Result<WayBack> {
-    let kind = Session::open(connect)?.learn_delivery_count(queue);
-    Ok(match kind {
-        DeliveryCount::NotKept => WayBack::Close,
-        DeliveryCount::Kept | DeliveryCount::Unknown => WayBack::Nack,
-    })
+/// Whether the queue is a classic one.
+fn keeps_no_delivery_count(connect: &ConnectOptions, queue: &str) -> broker::Result<bool> {
+    let count = Session::open(connect)?.learn_delivery_count(queue);
+    Ok(matches!(count, DeliveryCount::NotKept))
 }
 
-fn write(delivery: &Delivery, form: Form) -> anyhow::Result<()> {
-    write_to_stdout(delivery, form)
+fn write(delivery: &Delivery, format: Format) -> anyhow::Result<()> {
+    write_to_stdout(delivery, format)
         .context("writing the message to standard output (it stays in the queue)")
 }
 
-fn write_to_stdout(delivery: &Delivery, form: Form) -> io::Result<()> {
+fn write_to_stdout(delivery: &Delivery, format: Format) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    match form {
-        Form::Body => stdout.write_all(&delivery.message.body)?,
-        Form::Envelope => {
+    match format {
+        Format::Text => stdout.write_all(&delivery.message.body)?,
+        Format::Json => {
             let line = envelope::to_json_line(&delivery.message, Some(delivery.redelivered));
             writeln!(stdout, "{line}")?;
         }

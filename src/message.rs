@@ -1,9 +1,8 @@
-//! A message as the tools see it: where it goes, its properties, its body. What goes over the wire is
-//! `broker`'s concern, what stands in a line of JSON is `envelope`'s.
+//! A message: its address, its properties, its body. `broker` converts it for the connection, and `envelope` for a line of JSON.
 
 use std::collections::BTreeMap;
 
-/// A message and its address: what a publisher sends and a consumer is given.
+/// A message and its address.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
     /// The exchange it is (or was) published to; empty for the default exchange.
@@ -33,9 +32,8 @@ impl Message {
     }
 }
 
-/// The properties of a message, each absent unless set (AMQP 0-9-1, section 1.8.1: class basic).
-///
-/// `cluster-id`, the last one, is deprecated by the specification and carried by no tool.
+/// The properties of a message, each absent unless set (AMQP 0-9-1, section 1.8.1: class basic). `cluster-id` is left out; the
+/// specification deprecates it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
     /// The MIME type of the body.
@@ -48,9 +46,9 @@ pub struct Properties {
     pub delivery_mode: Option<u8>,
     /// 0 to 255; a queue made with `x-max-priority` delivers higher ones first.
     pub priority: Option<u8>,
-    /// Ties a reply to its request.
+    /// Says which request a reply belongs to.
     pub correlation_id: Option<String>,
-    /// The queue that a reply is wanted in.
+    /// The queue for replies.
     pub reply_to: Option<String>,
     /// Milliseconds until the broker drops or dead-letters the message, in decimal digits.
     pub expiration: Option<String>,
@@ -67,7 +65,7 @@ pub struct Properties {
 }
 
 impl Properties {
-    /// These, and what `others` have beyond them.
+    /// These properties, and those of `others` that are absent here.
     #[must_use]
     pub fn or(self, others: Properties) -> Properties {
         let headers = match (self.headers, others.headers) {
@@ -98,7 +96,7 @@ impl Properties {
 /// The delivery mode of a message that the broker writes to disk.
 pub const PERSISTENT: u8 = 2;
 
-/// The delivery mode of a message that is gone when the broker restarts.
+/// The delivery mode of a message that a restart of the broker loses.
 pub const TRANSIENT: u8 = 1;
 
 /// A field table: application headers, or arguments of a declaration.
@@ -130,7 +128,7 @@ pub enum HeaderValue {
     Double(f64),
     /// `D`: `value` divided by ten to the power of `scale`
     Decimal {
-        /// How many of the digits stand behind the point.
+        /// How many digits are behind the decimal point.
         scale: u8,
         /// All the digits.
         value: u32,

@@ -1,4 +1,4 @@
-//! amqp-declare-queue and amqp-delete-queue: what is done to each queue named, and what is printed about it.
+//! amqp-declare-queue and amqp-delete-queue: what they do to each queue, and what they print.
 
 use std::io::{self, Write};
 
@@ -7,67 +7,24 @@ use anyhow::Context;
 use crate::broker::{
     self, ConnectOptions, DeleteConditions, QueueDeclaration, QueueState, Session,
 };
-use crate::message::Headers;
 use crate::status::Status;
 use crate::system::signals::end_at_signals;
-use crate::system::stdout;
+use crate::system::stdout::{self, Format};
 
-/// How results are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// As amqp-tools prints them.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// What amqp-declare-queue was asked for.
+/// The options of amqp-declare-queue.
 #[derive(Clone, Debug)]
 pub struct DeclareOptions {
-    /// The queues' names, each once; an empty one is named by the broker.
+    /// The queues' names, each once; the broker names one that is empty.
     pub names: Vec<String>,
-    /// Whether they are created or only looked at.
-    pub mode: DeclareMode,
-    /// What each is bound to.
+    /// The declaration of each, without its name; `None`: the queues are only checked.
+    pub create: Option<QueueDeclaration>,
+    /// The bindings of each.
     pub bindings: Vec<Binding>,
     /// How to print the result.
     pub format: Format,
 }
 
-/// Whether queues are created.
-#[derive(Clone, Debug)]
-pub enum DeclareMode {
-    /// Created where they don't stand yet.
-    Create(QueueTraits),
-    /// Looked at, not created.
-    LookOnly,
-}
-
-/// What all queues of one call have in common.
-#[derive(Clone, Debug, Default)]
-pub struct QueueTraits {
-    /// Survive a restart of the broker.
-    pub durable: bool,
-    /// End with their last consumer.
-    pub auto_delete: bool,
-    /// `x-queue-type` and so on.
-    pub arguments: Headers,
-}
-
-impl QueueTraits {
-    fn declaration(&self, name: &str) -> QueueDeclaration {
-        QueueDeclaration {
-            name: name.to_owned(),
-            durable: self.durable,
-            exclusive: false,
-            auto_delete: self.auto_delete,
-            arguments: self.arguments.clone(),
-        }
-    }
-}
-
-/// An exchange that a queue gets messages from.
+/// A binding of a queue to an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The exchange's name.
@@ -76,7 +33,7 @@ pub struct Binding {
     pub routing_key: String,
 }
 
-/// Declares the queues and prints their names as the broker confirms them.
+/// Declares the queues and prints their names.
 pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Result<Status> {
     stdout::ensure_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
@@ -84,7 +41,7 @@ pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Re
     for name in &options.names {
         let state = match first.take() {
             Some(state) => state,
-            None => declare_one(&session, name, &options.mode)?,
+            None => declare_one(&session, name, options.create.as_ref())?,
         };
         for binding in &options.bindings {
             session.bind_queue(&state.name, &binding.exchange, &binding.routing_key)?;
@@ -103,28 +60,39 @@ pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Re
     Ok(Status::SUCCESS)
 }
 
-/// A session, and what has become of the first queue if it is to be created.
+/// A session, and the state of the first queue if it was created: its declaration is sent together with connecting.
 fn open_declaring_first(
     connect: &ConnectOptions,
     options: &DeclareOptions,
 ) -> broker::Result<(Session, Option<QueueState>)> {
-    match (&options.mode, options.names.first()) {
-        (DeclareMode::Create(traits), Some(name)) => {
-            let (session, state) = Session::open_declaring(connect, &traits.declaration(name))?;
+    match (&options.create, options.names.first()) {
+        (Some(queue), Some(name)) => {
+            let (session, state) = Session::open_declaring(connect, &named(queue, name))?;
             Ok((session, Some(state)))
         }
         _ => Ok((Session::open(connect)?, None)),
     }
 }
 
-fn declare_one(session: &Session, name: &str, mode: &DeclareMode) -> broker::Result<QueueState> {
-    match mode {
-        DeclareMode::LookOnly => session.look_at_queue(name),
-        DeclareMode::Create(traits) => session.declare_queue(&traits.declaration(name)),
+fn declare_one(
+    session: &Session,
+    name: &str,
+    create: Option<&QueueDeclaration>,
+) -> broker::Result<QueueState> {
+    match create {
+        None => session.look_at_queue(name),
+        Some(queue) => session.declare_queue(&named(queue, name)),
     }
 }
 
-/// What amqp-delete-queue was asked for.
+fn named(queue: &QueueDeclaration, name: &str) -> QueueDeclaration {
+    QueueDeclaration {
+        name: name.to_owned(),
+        ..queue.clone()
+    }
+}
+
+/// The options of amqp-delete-queue.
 #[derive(Clone, Debug)]
 pub struct DeleteOptions {
     /// The queues' names, each once.
@@ -138,9 +106,9 @@ pub struct DeleteOptions {
 /// What happens to a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeleteAction {
-    /// It is deleted, if it is as the conditions say.
+    /// It is deleted, if the conditions hold.
     Delete(DeleteConditions),
-    /// It is emptied, and stays.
+    /// It is purged, and not deleted.
     Purge,
 }
 
@@ -163,7 +131,7 @@ pub fn delete(connect: &ConnectOptions, options: &DeleteOptions) -> anyhow::Resu
     Ok(Status::SUCCESS)
 }
 
-/// Prints at once, so that what was done is known even if the next queue fails.
+/// Prints at once, so that the result is known even if the next queue fails.
 fn print_line(line: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")

@@ -1,8 +1,8 @@
-//! Why something failed, in words for the person at the terminal.
+//! Errors in words, for the person at the terminal.
 
 use std::io;
 
-/// An I/O error's reason, without the number that the standard library puts behind it.
+/// The reason of an I/O error, without the error number that the standard library adds.
 #[must_use]
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
@@ -12,7 +12,16 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
-/// An error and what it came of, in one line.
+/// Why a connection ended, or could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionFailure {
+    /// In words.
+    pub reason: String,
+    /// Whether a new connection may do better.
+    pub is_transient: bool,
+}
+
+/// An error and its causes, in one line.
 #[must_use]
 pub fn chain(error: &anyhow::Error) -> String {
     let causes = error.chain().map(|cause| match cause.downcast_ref() {

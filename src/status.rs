@@ -1,4 +1,4 @@
-//! Exit statuses: one table, for all five tools. 0 says that the work was done, and nothing else does.
+//! Exit statuses: one table for all tools. Only 0 says that the work was done.
 
 use std::process::ExitCode;
 
@@ -7,17 +7,17 @@ use std::process::ExitCode;
 pub struct Status(u8);
 
 impl Status {
-    /// All that was asked for was done, and confirmed by the broker or the command.
+    /// The work was done, and the broker or the command confirmed it.
     pub const SUCCESS: Status = Status(0);
-    /// It was not; standard error says why. Usage errors too.
+    /// The work was not done; standard error says why. Also for usage errors.
     pub const FAILURE: Status = Status(1);
     /// `amqp-get`: the queue was empty.
     pub const QUEUE_EMPTY: Status = Status(2);
-    /// `amqp-consume`: the command ran longer than `--timeout` (as timeout(1) says it).
+    /// `amqp-consume`: the command ran longer than `--timeout`, as for timeout(1).
     pub const TIMED_OUT: Status = Status(124);
-    /// `amqp-consume`: the command could not be executed (as the shell says it).
+    /// `amqp-consume`: the command could not be executed, as in a shell.
     pub const NOT_EXECUTABLE: Status = Status(126);
-    /// `amqp-consume`: the command was not found (as the shell says it).
+    /// `amqp-consume`: the command was not found, as in a shell.
     pub const NOT_FOUND: Status = Status(127);
 
     /// The status of a command that exited by itself.
@@ -26,13 +26,13 @@ impl Status {
         Status(code)
     }
 
-    /// Ended by a signal (128 + its number, as the shell says it): the command, or the tool itself.
+    /// A signal ended the command or the tool: 128 + its number, as in a shell.
     #[must_use]
     pub fn signalled(signal: i32) -> Status {
         Status(u8::try_from(128 + signal).unwrap_or(u8::MAX))
     }
 
-    /// Whether everything was done.
+    /// Whether the work was done.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Status::SUCCESS

@@ -1,5 +1,5 @@
-//! All five tools in one binary, each by the name that the binary is called by: for images and packages, where it saves
-//! four copies of what the tools share.
+//! All tools in one binary, which runs the tool that it is called as. For images and packages, where it is smaller than one binary per
+//! tool.
 
 use std::env::args_os;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `--authfile`: the credentials in it, and a word to whom it concerns if others can read them.
+//! `--authfile`: reads the credentials, and warns if other users can read them.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -23,8 +23,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Credentials> {
     Ok(credentials)
 }
 
-/// Whether others than the owner may read the file, and someone here could change that. What an orchestrator mounts
-/// read-only (a Kubernetes Secret, mode 0644 by default) is its own affair.
+/// Whether other users may read the file, and its mode could be changed. On a read-only mount, such as a Kubernetes Secret (mode 0644
+/// by default), it could not.
 fn is_exposed(file: &File) -> bool {
     const READABLE_BY_OTHERS: u32 = 0o044;
     let others_may_read = file

@@ -1,4 +1,4 @@
-//! The flags that all tools share: which broker, as whom, and how long to try.
+//! The options that all tools share: which broker, which user, and how long to try.
 
 use std::env::VarError;
 use std::path::PathBuf;
@@ -18,50 +18,49 @@ const HEADING: &str = "Connection options";
 const TCP_PORT: u16 = 5672;
 const TLS_PORT: u16 = 5671;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// `RabbitMQ`'s own suggestion, in seconds. The broker's holds where it is lower, and not 0.
+/// `RabbitMQ`'s default, in seconds. A lower interval of the broker wins, except 0.
 const HEARTBEAT: u16 = 60;
 
-/// The connection flags as given.
+/// The connection options as given.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ConnectionArgs {
-    /// The broker's URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn
+    /// Broker's URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster
     #[arg(short, long, value_name = "URL", action = clap::ArgAction::Append, help_heading = HEADING)]
     url: Vec<String>,
 
-    /// The broker's host [default: localhost]
+    /// Broker's host [default: localhost]
     #[arg(short, long, value_name = "HOST", help_heading = HEADING)]
     server: Option<String>,
 
-    /// The port [default: 5672, with TLS 5671]
+    /// Broker's port [default: 5672, with TLS 5671]
     #[arg(long, value_name = "PORT", help_heading = HEADING)]
     port: Option<u16>,
 
-    /// The virtual host [default: /]
+    /// Virtual host [default: /]
     #[arg(long, value_name = "VHOST", help_heading = HEADING)]
     vhost: Option<String>,
 
-    /// The user to log in as [default: guest]
+    /// User name [default: guest]
     #[arg(long, value_name = "NAME", help_heading = HEADING)]
     username: Option<String>,
 
-    /// The user's password [default: guest]; others on this machine can see it in the process list, see --authfile
+    /// Password; the process list shows it, --authfile hides it [default: guest]
     #[arg(long, value_name = "PASSWORD", help_heading = HEADING)]
     password: Option<String>,
 
-    /// Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the
-    /// broker proposes holds [default: 60]
+    /// Heartbeat interval (0 = none); the broker may lower it [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = HEADING)]
     heartbeat: Option<u16>,
 
-    /// A file with the two lines username:NAME and password:SECRET
+    /// File with two lines, username:NAME and password:SECRET
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
     authfile: Option<PathBuf>,
 
-    /// How long connecting may take: name, TCP, TLS and login together [default: 10s]
+    /// Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = HEADING)]
     connect_timeout: Option<Duration>,
 
-    /// How long to keep trying while the broker cannot be reached [default: 0s]
+    /// Time to keep trying while the broker is unreachable [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = HEADING)]
     retry: Option<Duration>,
 
@@ -70,7 +69,7 @@ pub(super) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
-    /// What to connect to, from the flags, `AMQP_URL` and the defaults.
+    /// The broker to connect to, from the options, `AMQP_URL` and the defaults.
     pub(super) fn options(self) -> anyhow::Result<ConnectOptions> {
         if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
             return Err(
@@ -95,7 +94,7 @@ impl ConnectionArgs {
         Ok(options)
     }
 
-    /// The URLs of `--url` or, if no flag says where to connect, of `AMQP_URL`; at least one.
+    /// The URLs of `--url` or, if no option says where to connect, of `AMQP_URL`; at least one.
     fn urls_in_force(&self) -> Result<Option<Vec<String>>, UsageError> {
         let rival = [
             ("--server", self.server.is_some()),
@@ -114,7 +113,7 @@ impl ConnectionArgs {
         }
     }
 
-    /// What the flags say that stand for a URL.
+    /// The URL that the other options stand for.
     fn url_from_flags(&self) -> Result<BrokerUrl, UsageError> {
         let (host, port) = self.server_and_port()?;
         let default = Credentials::default();
@@ -131,7 +130,7 @@ impl ConnectionArgs {
         })
     }
 
-    /// What `--authfile` holds; an error if there are credentials elsewhere too.
+    /// The credentials of `--authfile`. It is an error if there are others too.
     fn credentials_from_file(&self, urls: &[BrokerUrl]) -> anyhow::Result<Option<Credentials>> {
         let Some(file) = &self.authfile else {
             return Ok(None);
@@ -181,13 +180,13 @@ impl ConnectionArgs {
         }
     }
 
-    /// The host, and the port of `--port` or, as amqp-tools still allows, behind the host.
+    /// The host, and the port of `--port` or, deprecated as in amqp-tools, of `--server`.
     fn server_and_port(&self) -> Result<(Option<String>, Option<u16>), UsageError> {
         let Some(server) = &self.server else {
             return Ok((None, self.port));
         };
         match server.rsplit_once(':') {
-            // More than one colon and no brackets: an IPv6 address, not a host and a port.
+            // Several colons without brackets are an IPv6 address without a port.
             Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
                 if self.port.is_some() {
                     return Err(UsageError(
@@ -208,7 +207,7 @@ impl ConnectionArgs {
         self.tls.ssl || url.tls
     }
 
-    /// What TLS connections are made with, if there are to be any.
+    /// The TLS settings, if a connection uses TLS.
     fn tls(&self, urls: &[BrokerUrl]) -> Result<Option<TlsClient>, TlsError> {
         if urls.iter().any(|url| self.wants_tls(url)) {
             return self.tls.client().map(Some);

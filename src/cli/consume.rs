@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Command, CommandFactory, Parser, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
 use super::{Tool, UsageError};
 use crate::consume::{
-    self, Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
+    self, Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
 };
 use crate::queues::Binding;
 use crate::status::Status;
@@ -22,7 +23,7 @@ const QUEUE: &str = "Queue";
 const WORK: &str = "Work";
 const TIME: &str = "Time";
 
-/// Printing takes no time: nothing is hoarded, and no round trip waited for.
+/// The prefetch limit with `--json`. Printing is fast, so no worker holds messages back from another.
 const PRINT_AHEAD: u16 = 100;
 
 const EXAMPLES: &str = "Examples:
@@ -30,14 +31,14 @@ const EXAMPLES: &str = "Examples:
   amqp-consume -q job1 -c 1 ./worker.sh
   # Four at a time, none for longer than ten minutes:
   amqp-consume -q job1 -j 4 --timeout 10m ./worker.sh
-  # Until the queue is empty; what fails three times is put aside:
+  # Until the queue is empty; a message that fails three times is parked:
   amqp-consume -q job1 --idle-timeout 0s --max-attempts 3 --park bad ./worker.sh
-  # From an exchange, by a queue that ends with the tool:
+  # From an exchange, with a queue that is deleted at the end:
   amqp-consume -e logs -r error,warning -x cat";
 
-/// Run a command for each message and acknowledge those whose command succeeds
+/// Run a command for each message and acknowledge the message when the command succeeds
 ///
-/// The body is on the command's standard input, the message's properties are in its environment.
+/// The command reads the message's body from standard input. Environment variables hold its properties.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "amqp-consume",
@@ -46,7 +47,7 @@ const EXAMPLES: &str = "Examples:
     after_help = EXAMPLES
 )]
 pub struct Consume {
-    /// The queue to consume from [default: a new one, named by the broker]
+    /// Queue to consume from [default: a new one, named by the broker]
     #[arg(short, long, value_name = "NAME", help_heading = QUEUE)]
     queue: Option<String>,
 
@@ -54,66 +55,66 @@ pub struct Consume {
     #[arg(short, long, value_name = "NAME", help_heading = QUEUE)]
     exchange: Option<String>,
 
-    /// The routing keys to bind with, separated by commas
+    /// Routing keys to bind with, separated by commas
     #[arg(short, long, value_name = "KEYS", help_heading = QUEUE)]
     routing_key: Option<String>,
 
-    /// Declare the queue; it ends with its last consumer
+    /// Declare the queue; the broker deletes it with its last consumer
     #[arg(short, long, help_heading = QUEUE)]
     declare: bool,
 
-    /// Declare the queue for this connection alone
+    /// Declare the queue for this connection only
     #[arg(short = 'x', long, help_heading = QUEUE)]
     exclusive: bool,
 
-    /// Acknowledge each message before its command runs: if that fails, the message is gone
+    /// Acknowledge each message before its command runs; a failure loses it
     #[arg(short = 'A', long, help_heading = WORK)]
     no_ack: bool,
 
-    /// End after N messages, with the status of the first command that failed [default: no limit]
+    /// End after N messages, with the first failed command's status [default: no limit]
     #[arg(short, long, value_name = "N", help_heading = WORK)]
     count: Option<i64>,
 
-    /// How many unacknowledged messages the broker may hand over; 0: 65535 [default: as many as --jobs; with --json 100]
+    /// Prefetch limit (0 = 65535) [default: --jobs; with --json 100]
     #[arg(short, long, value_name = "N", help_heading = WORK)]
     prefetch_count: Option<i64>,
 
-    /// How many commands may run at once
+    /// Number of commands to run at once
     #[arg(short, long, value_name = "N", default_value_t = NonZeroUsize::MIN, help_heading = WORK)]
     jobs: NonZeroUsize,
 
-    /// Without COMMAND: write each message to standard output as a line of JSON, and acknowledge it then
+    /// Without COMMAND: write each message as a line of JSON, then acknowledge it
     #[arg(long, conflicts_with_all = ["command", "jobs", "stdin", "joblog", "timeout", "retries", "no_ack"], help_heading = WORK)]
     json: bool,
 
-    /// What the command's standard input is: pipe, or file, which can be sought in and opened as /dev/stdin [default: pipe]
-    #[arg(long, value_name = "KIND", hide_possible_values = true, help_heading = WORK)]
-    stdin: Option<StdinName>,
+    /// Kind of standard input for the command: pipe, or file (seekable) [default: pipe]
+    #[arg(long, value_name = "KIND", value_parser = stdin_parser(), hide_possible_values = true, help_heading = WORK)]
+    stdin: Option<Stdin>,
 
-    /// Append a line about each command to this file
+    /// Append a line about each command to FILE
     #[arg(long, value_name = "FILE", help_heading = WORK)]
     joblog: Option<PathBuf>,
 
-    /// End a command that runs longer, by SIGTERM and 5s later SIGKILL; it has failed, with status 124
+    /// End a command after this time (SIGTERM, SIGKILL 5s later); it has failed with status 124
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = TIME)]
     timeout: Option<Duration>,
 
-    /// End when no message has come for that long and nothing runs; 0s: when the queue is empty
+    /// End when no message came for this time and nothing runs (0s = when none is ready)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = TIME)]
     idle_timeout: Option<Duration>,
 
-    /// The exit status if --idle-timeout passes and not one message was handled [default: 0]
+    /// Exit status if --idle-timeout ends a run without any message [default: 0]
     #[arg(long, value_name = "N", requires = "idle_timeout", help_heading = TIME)]
     idle_status: Option<u8>,
 
-    /// After SIGTERM or SIGINT, end commands that still run after that long [default: let them finish]
+    /// Time that running commands have after SIGTERM or SIGINT [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = TIME)]
     grace: Option<Duration>,
 
     #[command(flatten)]
     failure: FailureArgs,
 
-    /// The command and its arguments; options of amqp-consume stand before it
+    /// Command and its arguments; options of amqp-consume come before it
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     command: Vec<OsString>,
 
@@ -121,20 +122,12 @@ pub struct Consume {
     connection: ConnectionArgs,
 }
 
-/// What standard input can be, by name.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum StdinName {
-    Pipe,
-    File,
-}
-
-impl From<StdinName> for Stdin {
-    fn from(name: StdinName) -> Self {
-        match name {
-            StdinName::Pipe => Stdin::Pipe,
-            StdinName::File => Stdin::File,
-        }
-    }
+/// The kinds of standard input, by name.
+fn stdin_parser() -> impl TypedValueParser<Value = Stdin> {
+    PossibleValuesParser::new(["pipe", "file"]).map(|name| match &*name {
+        "file" => Stdin::File,
+        _ => Stdin::Pipe,
+    })
 }
 
 impl Tool for Consume {
@@ -172,7 +165,7 @@ impl Consume {
         Ok((options, self.connection))
     }
 
-    /// As amqp-tools has it: a queue that is named, and nothing said about it, must exist; any other is declared.
+    /// As in amqp-tools: a queue must exist if only its name is given; otherwise it is declared.
     fn source(&self) -> Result<SourceQueue, UsageError> {
         if self.routing_key.is_some() && self.exchange.is_none() {
             return Err(UsageError(
@@ -224,11 +217,9 @@ impl Consume {
         };
         let (retries, retry_delay) = self.failure.retries();
         Ok(Work::Command(Arc::new(CommandWork {
-            line: CommandLine {
-                program: program.clone(),
-                arguments: arguments.to_vec(),
-            },
-            stdin: self.stdin.map_or(Stdin::Pipe, Stdin::from),
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            stdin: self.stdin.unwrap_or_default(),
             jobs: self.jobs,
             timeout: self.timeout,
             retries,
@@ -236,13 +227,13 @@ impl Consume {
         })))
     }
 
-    /// A negative count is no limit.
+    /// The limit; a negative count is none.
     fn limit(&self) -> Option<u64> {
         self.count.and_then(|count| u64::try_from(count).ok())
     }
 
-    /// As many as can run, so that no worker hoards what an idle one could do; never more than are asked for. As in
-    /// amqp-tools, 0 and what AMQP has no number for is no limit; ours is the highest number, as a limit there must be.
+    /// The prefetch limit. The default is the number of jobs, so that no worker holds messages that an idle one could handle, and never
+    /// more than the count. As in amqp-tools, 0 and numbers that do not fit mean no limit; that is 65535 here.
     fn prefetch(&self, limit: Option<u64>) -> NonZeroU16 {
         let asked = match self.prefetch_count {
             Some(count @ 1..) => u16::try_from(count).unwrap_or(u16::MAX),

@@ -4,16 +4,18 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::{Tool, UsageError};
+use crate::broker::QueueDeclaration;
 use crate::message::{HeaderValue, Headers};
-use crate::queues::{self, Binding, DeclareMode, DeclareOptions, Format, QueueTraits};
+use crate::queues::{self, Binding, DeclareOptions};
 use crate::status::Status;
+use crate::system::stdout::Format;
 
 const EXAMPLES: &str = "Examples:
   # A queue that survives a restart of the broker:
   amqp-declare-queue -q job1 -d
-  # Two replicated ones, which hand rejected messages to an exchange:
+  # Two replicated queues with a dead-letter exchange:
   amqp-declare-queue -d --queue-type=quorum -a x-dead-letter-exchange=dlx a b
-  # A queue for a shell script, with a name of the broker's choice:
+  # A queue for a shell script, named by the broker:
   queue=$(amqp-declare-queue -q '')";
 
 /// Declare queues and print their names
@@ -25,23 +27,23 @@ const EXAMPLES: &str = "Examples:
     after_help = EXAMPLES
 )]
 pub struct DeclareQueue {
-    /// The queue's name; empty: the broker makes one up
+    /// Queue name ('' = named by the broker)
     #[arg(short, long, value_name = "NAME")]
     queue: Option<String>,
 
-    /// Let the queue survive a restart of the broker
+    /// Make the queue survive a restart of the broker
     #[arg(short, long)]
     durable: bool,
 
-    /// Set an argument of the queue, such as x-max-length=1000; integers, true and false are recognised as such
+    /// Queue argument, such as x-max-length=1000 (integers, true and false are typed); repeatable
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = parse_argument, action = clap::ArgAction::Append)]
     argument: Vec<(String, HeaderValue)>,
 
-    /// The queue's type
+    /// Queue type
     #[arg(long, value_name = "TYPE", value_parser = ["classic", "quorum", "stream"])]
     queue_type: Option<String>,
 
-    /// Let the queue end with its last consumer
+    /// Have the broker delete the queue with its last consumer
     #[arg(long)]
     auto_delete: bool,
 
@@ -49,11 +51,11 @@ pub struct DeclareQueue {
     #[arg(long, conflicts_with_all = ["durable", "argument", "queue_type", "auto_delete"])]
     passive: bool,
 
-    /// Bind the queue to an exchange, with a routing key
+    /// Bind the queue to this exchange, with this routing key; repeatable
     #[arg(long, value_name = "EXCHANGE[:KEY]", value_parser = parse_binding, action = clap::ArgAction::Append)]
     bind: Vec<Binding>,
 
-    /// Print {"queue":NAME,"messages":N,"consumers":N} a line
+    /// Print {"queue":NAME,"messages":N,"consumers":N} for each queue
     #[arg(long)]
     json: bool,
 
@@ -71,20 +73,18 @@ impl Tool for DeclareQueue {
     }
 
     fn run(self) -> anyhow::Result<Status> {
-        let mode = if self.passive {
-            DeclareMode::LookOnly
-        } else {
-            DeclareMode::Create(QueueTraits {
-                durable: self.durable,
-                auto_delete: self.auto_delete,
-                arguments: self.arguments()?,
-            })
-        };
+        let arguments = self.arguments()?;
+        let create = (!self.passive).then(|| QueueDeclaration {
+            durable: self.durable,
+            auto_delete: self.auto_delete,
+            arguments,
+            ..QueueDeclaration::default()
+        });
         let options = DeclareOptions {
             names: distinct_names(self.queue, self.queues)?,
-            mode,
+            create,
             bindings: self.bind,
-            format: format(self.json),
+            format: Format::of(self.json),
         };
         queues::declare(&self.connection.options()?, &options)
     }
@@ -106,7 +106,7 @@ impl DeclareQueue {
     }
 }
 
-/// All names given, by flag or as operands, each once.
+/// All names, by option or as operands, each once.
 pub(super) fn distinct_names(
     flag: Option<String>,
     operands: Vec<String>,
@@ -121,11 +121,6 @@ pub(super) fn distinct_names(
         return Err(UsageError("queue name not specified".to_owned()));
     }
     Ok(names)
-}
-
-/// The output format that `--json` chooses.
-pub(super) fn format(json: bool) -> Format {
-    if json { Format::Json } else { Format::Text }
 }
 
 fn parse_argument(text: &str) -> Result<(String, HeaderValue), String> {

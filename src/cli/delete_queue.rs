@@ -4,17 +4,18 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::Tool;
 use super::connection::ConnectionArgs;
-use super::declare_queue::{distinct_names, format};
+use super::declare_queue::distinct_names;
 use crate::broker::DeleteConditions;
 use crate::queues::{self, DeleteAction, DeleteOptions};
 use crate::status::Status;
+use crate::system::stdout::Format;
 
 const EXAMPLES: &str = "Examples:
-  # A queue and what is in it:
+  # A queue and its messages:
   amqp-delete-queue -q job1
-  # Only if nothing is lost by it:
+  # Only if no message is lost and nobody consumes from it:
   amqp-delete-queue --if-empty --if-unused job1 job2
-  # The messages, but not the queue:
+  # Only the messages:
   amqp-delete-queue --purge job1";
 
 /// Delete queues and print how many messages were in each
@@ -26,23 +27,23 @@ const EXAMPLES: &str = "Examples:
     after_help = EXAMPLES
 )]
 pub struct DeleteQueue {
-    /// The queue's name
+    /// Queue name
     #[arg(short, long, value_name = "NAME")]
     queue: Option<String>,
 
-    /// Refuse to delete a queue that has consumers
+    /// Do not delete a queue that has consumers
     #[arg(long)]
     if_unused: bool,
 
-    /// Refuse to delete a queue that has messages
+    /// Do not delete a queue that has messages
     #[arg(short = 'e', long)]
     if_empty: bool,
 
-    /// Drop all messages that are ready, but keep the queue
+    /// Remove all ready messages, but keep the queue
     #[arg(long, conflicts_with_all = ["if_unused", "if_empty"])]
     purge: bool,
 
-    /// Print {"queue":NAME,"messages":N} a line
+    /// Print {"queue":NAME,"messages":N} for each queue
     #[arg(long)]
     json: bool,
 
@@ -71,7 +72,7 @@ impl Tool for DeleteQueue {
         let options = DeleteOptions {
             names: distinct_names(self.queue, self.queues)?,
             action,
-            format: format(self.json),
+            format: Format::of(self.json),
         };
         queues::delete(&self.connection.options()?, &options)
     }

@@ -1,10 +1,11 @@
-//! amqp-consume's flags for failed messages.
+//! amqp-consume's options for failed messages.
 
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args};
 
 use super::UsageError;
 use super::duration::parse_duration;
@@ -13,71 +14,68 @@ use crate::consume::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, 
 const HEADING: &str = "Failure";
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The flags as given.
+/// The options as given.
 #[derive(Args, Clone, Debug)]
 pub(super) struct FailureArgs {
-    /// Run the command again, up to N times, on a message before that counts as failed
+    /// Run a failed command up to N more times on the same message
     #[arg(long, value_name = "N", default_value = "0", hide_default_value = true, help_heading = HEADING)]
     retries: u32,
 
-    /// The pause before the first retry, doubled before each further one [default: 1s]
+    /// Pause before the first retry, doubled before each further one [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "retries", help_heading = HEADING)]
     retry_delay: Option<Duration>,
 
-    /// What becomes of a message whose command failed: requeue, reject (to the queue's dead-letter exchange; without one it is gone) or ack [default: requeue]
-    #[arg(long, value_name = "ACTION", hide_possible_values = true, help_heading = HEADING)]
-    on_failure: Option<ActionName>,
+    /// What to do with a failed message: requeue, reject (dead-letter, or drop) or ack [default: requeue]
+    #[arg(long, value_name = "ACTION", value_parser = action_parser(), hide_possible_values = true, help_heading = HEADING)]
+    on_failure: Option<FailureAction>,
 
-    /// The same for certain exit statuses, such as 65=reject or 64-78,99=requeue; may be given several times
+    /// The same by exit status, such as 65=reject or 64-78,99=requeue; repeatable
     #[arg(long, value_name = "CODES=ACTION", value_parser = parse_rule, action = ArgAction::Append, help_heading = HEADING)]
     on_exit: Vec<Rule>,
 
-    /// Reject a message that has failed N times instead of requeueing it
+    /// Reject a message that has failed N times; without a dead-letter exchange it is dropped, see --park
     #[arg(long, value_name = "N", help_heading = HEADING)]
     max_attempts: Option<NonZeroU64>,
 
-    /// Put a message that has failed --max-attempts times into this queue instead of rejecting it
+    /// Publish a message that has failed --max-attempts times to this queue instead of rejecting it
     #[arg(long, value_name = "QUEUE", requires = "max_attempts", help_heading = HEADING)]
     park: Option<String>,
 
-    /// The queue's delivery limit: a message close to it goes to the queue's tail, so that the broker does not drop it; 0: it may [default: 20 with RabbitMQ 4.0 or later]
+    /// The queue's delivery limit (0 = leave it to the broker): a message close to it is republished to the queue's tail [default: 20 with RabbitMQ 4.0 or later]
     #[arg(long, value_name = "N", help_heading = HEADING)]
     delivery_limit: Option<u64>,
 }
 
 /// The actions by name.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ActionName {
-    Requeue,
-    Reject,
-    Ack,
+const ACTIONS: [(&str, FailureAction); 3] = [
+    ("requeue", FailureAction::Requeue),
+    ("reject", FailureAction::Reject),
+    ("ack", FailureAction::Ack),
+];
+
+fn action_parser() -> impl TypedValueParser<Value = FailureAction> {
+    PossibleValuesParser::new(ACTIONS.map(|(name, _)| name))
+        .map(|name| action_named(&name).unwrap_or(FailureAction::Requeue))
 }
 
-impl From<ActionName> for FailureAction {
-    fn from(name: ActionName) -> Self {
-        match name {
-            ActionName::Requeue => FailureAction::Requeue,
-            ActionName::Reject => FailureAction::Reject,
-            ActionName::Ack => FailureAction::Ack,
-        }
-    }
+fn action_named(name: &str) -> Option<FailureAction> {
+    let action = ACTIONS.iter().find(|(known, _)| *known == name)?;
+    Some(action.1)
 }
 
 impl FailureArgs {
-    /// How often a command is run again, and the pause before the first time.
+    /// How often a command runs again, and the pause before the first time.
     pub(super) fn retries(&self) -> (u32, Duration) {
         (self.retries, self.retry_delay.unwrap_or(RETRY_DELAY))
     }
 
-    /// What is done about failed messages.
+    /// The policy for failed messages.
     pub(super) fn policy(&self) -> Result<FailurePolicy, UsageError> {
         if self.park.as_deref() == Some("") {
             return Err(UsageError("--park needs the name of a queue".to_owned()));
         }
         Ok(FailurePolicy {
-            action: self
-                .on_failure
-                .map_or(FailureAction::Requeue, FailureAction::from),
+            action: self.on_failure.unwrap_or(FailureAction::Requeue),
             rules: self.on_exit.clone(),
             attempts: self.max_attempts.map(|max_attempts| AttemptLimit {
                 max_attempts,
@@ -89,7 +87,7 @@ impl FailureArgs {
         })
     }
 
-    /// A message parked in the queue that it came from would be parked again at once, for ever.
+    /// Refuses to park messages in the queue that they come from: they would be parked again and again.
     pub(super) fn check_against_queue(&self, queue: Option<&str>) -> Result<(), UsageError> {
         if self.park.is_some() && self.park.as_deref() == queue {
             return Err(UsageError(
@@ -99,7 +97,7 @@ impl FailureArgs {
         Ok(())
     }
 
-    /// One of the flags that say what becomes of a message, if any is given.
+    /// One of the options for failed messages, if any is given.
     pub(super) fn first_given(&self) -> Option<&'static str> {
         [
             ("--on-failure", self.on_failure.is_some()),
@@ -124,15 +122,12 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
         .split(',')
         .map(parse_codes)
         .collect::<Result<_, _>>()?;
-    let action = ActionName::from_str(action, false)
-        .map_err(|_| format!("'{action}' is none of requeue, reject, ack"))?;
-    Ok(Rule {
-        statuses,
-        action: action.into(),
-    })
+    let action = action_named(action)
+        .ok_or_else(|| format!("'{action}' is none of requeue, reject, ack"))?;
+    Ok(Rule { statuses, action })
 }
 
-/// `65` or `64-78`. 0 is no failure.
+/// `65` or `64-78`. 0 is not a failure.
 fn parse_codes(text: &str) -> Result<RangeInclusive<u8>, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.parse(), last.parse()) {

@@ -6,19 +6,20 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::{Tool, UsageError};
-use crate::get::{self, Fate, Form, GetOptions};
+use crate::get::{self, GetOptions};
 use crate::status::Status;
+use crate::system::stdout::Format;
 
 const EXAMPLES: &str = "Examples:
   # The next message, if there is one:
   amqp-get -q job1
-  # The first ten as JSON, which stay where they are:
+  # The first ten as JSON; they stay in the queue:
   amqp-get -q job1 -c 10 --requeue --json
-  # Yesterday's dead letters into a file, which fills a queue again:
+  # Dead letters into a file, and from there to another queue:
   amqp-get -q dead -c 1000 --json >dead.jsonl
   amqp-publish -r job1 --jsonl dead.jsonl";
 
-/// Take messages from a queue and write them to standard output.
+/// Take messages from a queue and write them to standard output
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "amqp-get",
@@ -27,19 +28,19 @@ const EXAMPLES: &str = "Examples:
     after_help = EXAMPLES
 )]
 pub struct Get {
-    /// The queue to take from
+    /// Queue to take messages from
     #[arg(short, long, value_name = "NAME")]
     queue: Option<String>,
 
-    /// Take up to N messages
+    /// Maximum number of messages
     #[arg(short, long, value_name = "N", default_value_t = NonZeroU64::MIN)]
     count: NonZeroU64,
 
-    /// Only look: give the messages back when all are written
+    /// Requeue the messages when all are written
     #[arg(long)]
     requeue: bool,
 
-    /// Print each message with its properties as a line of JSON, as amqp-publish --jsonl reads it
+    /// Write each message as a line of JSON, as amqp-publish --jsonl reads it
     #[arg(long)]
     json: bool,
 
@@ -58,16 +59,8 @@ impl Tool for Get {
                 .queue
                 .ok_or_else(|| UsageError("queue not specified".to_owned()))?,
             count: self.count,
-            form: if self.json {
-                Form::Envelope
-            } else {
-                Form::Body
-            },
-            fate: if self.requeue {
-                Fate::GivenBack
-            } else {
-                Fate::Taken
-            },
+            format: Format::of(self.json),
+            requeue: self.requeue,
         };
         get::get(&self.connection.options()?, &options)
     }

@@ -1,5 +1,12 @@
-//! From the command line to validated options, and from a result to the exit status: the only room that knows clap,
-//! prints errors and decides what a usage error is.
+//! Command lines become validated options, and results become exit statuses. This is the only module that names clap, prints errors,
+//! and decides what a usage error is.
+//!
+//! * `consume`, `publish`, `get`, `declare_queue`, `delete_queue`: one tool each.
+//! * `connection`, `tls`, `authfile`: the options that all tools share: which broker, and as which user.
+//! * `failure`: amqp-consume's options for failed messages.
+//! * `properties`: amqp-publish's options for a message's properties.
+//! * `duration`: durations.
+//! * `usage`: parsing as lenient as popt's, usage errors, and `--usage`.
 
 mod authfile;
 mod connection;
@@ -33,30 +40,30 @@ pub use delete_queue::DeleteQueue;
 pub use get::Get;
 pub use publish::Publish;
 
-/// How long a tool waits at its end for whoever reads its standard error.
+/// How long a tool waits at its end until its standard error is read.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// One of the five tools: its flags, and what it does with them.
+/// One of the tools: its options, and what it does.
 pub trait Tool: FromArgMatches {
-    /// The definition of its command line, that help, man page and completions are made from.
+    /// The definition of its command line.
     fn command() -> Command;
 
-    /// Validates what was given and does it.
+    /// Validates the options and does the work.
     fn run(self) -> anyhow::Result<Status>;
 }
 
-/// A command line that asks for nothing that can be done.
+/// A wrong command line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// A tool's command line as it is read: what man page and completions are made from.
+/// A tool's command line as it is parsed. Help, man page and completions are made from it.
 #[must_use]
 pub fn command_line<T: Tool>() -> Command {
     usage::lenient(T::command())
 }
 
-/// The whole life of a tool: reads the command line, does the work, prints what went wrong.
+/// The main function of a tool: parses the command line, does the work, and prints errors.
 pub fn main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let status = try_main::<T>(arguments);
     stderr::finish(PATIENCE);
@@ -96,7 +103,7 @@ fn usage_error<T: Tool>(message: &str) -> ExitCode {
     Status::FAILURE.into()
 }
 
-/// Prints a text that was asked for. If it cannot be written, that is a failure.
+/// Prints a text to standard output. If that fails, so does the tool.
 fn print(text: &str) -> ExitCode {
     let mut stdout = io::stdout();
     match stdout::ensure_open()

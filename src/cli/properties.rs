@@ -1,4 +1,4 @@
-//! The flags for a message's properties.
+//! The options for a message's properties.
 
 use clap::{ArgAction, Args};
 
@@ -6,64 +6,64 @@ use crate::message::{HeaderValue, Headers, PERSISTENT, Properties};
 
 const HEADING: &str = "Properties";
 
-/// The property flags as given.
+/// The property options as given.
 #[derive(Args, Clone, Debug)]
 pub(super) struct PropertyArgs {
-    /// Let messages survive a restart of the broker (in durable queues)
+    /// Make messages persistent: in durable queues they survive a restart of the broker
     #[arg(short, long, help_heading = HEADING)]
     persistent: bool,
 
-    /// The MIME type of the body
+    /// MIME type of the body
     #[arg(short = 'C', long, value_name = "TYPE", help_heading = HEADING)]
     content_type: Option<String>,
 
-    /// The MIME content encoding of the body
+    /// MIME content encoding of the body
     #[arg(short = 'E', long, value_name = "ENCODING", help_heading = HEADING)]
     content_encoding: Option<String>,
 
-    /// The queue that replies are wanted in
+    /// Queue for replies
     #[arg(short = 't', long, value_name = "QUEUE", help_heading = HEADING)]
     reply_to: Option<String>,
 
-    /// A header; may be given several times
+    /// Header; repeatable
     #[arg(short = 'H', long, value_name = "KEY: VALUE", value_parser = parse_header, action = ArgAction::Append, help_heading = HEADING)]
     header: Vec<(String, String)>,
 
-    /// The priority, 0 to 255, for queues made with x-max-priority
+    /// Priority, 0 to 255, for queues with x-max-priority
     #[arg(long, value_name = "N", help_heading = HEADING)]
     priority: Option<u8>,
 
-    /// How long the message may wait in a queue, in milliseconds
+    /// Time to live in a queue, in milliseconds
     #[arg(long, value_name = "MS", help_heading = HEADING)]
     expiration: Option<u64>,
 
-    /// What ties a reply to its request
+    /// Correlation id of a request and its reply
     #[arg(long, value_name = "ID", help_heading = HEADING)]
     correlation_id: Option<String>,
 
-    /// The message's own name
+    /// Message id
     #[arg(long, value_name = "ID", help_heading = HEADING)]
     message_id: Option<String>,
 
-    /// The application's name for the kind of message
+    /// Message type, by the application's own name for it
     #[arg(long, value_name = "TYPE", help_heading = HEADING)]
     r#type: Option<String>,
 
-    /// The publishing application
+    /// Name of the publishing application
     #[arg(long, value_name = "NAME", help_heading = HEADING)]
     app_id: Option<String>,
 
-    /// The publishing user; the broker refuses any but the one that logs in
+    /// User name; the broker refuses any but the connection's
     #[arg(long, value_name = "NAME", help_heading = HEADING)]
     user_id: Option<String>,
 
-    /// The message's time, in seconds since 1970
+    /// Timestamp, in seconds since 1970
     #[arg(long, value_name = "SECONDS", help_heading = HEADING)]
     timestamp: Option<u64>,
 }
 
 impl PropertyArgs {
-    /// The properties that the flags set, and no others.
+    /// The properties that the options set, and no others.
     pub(super) fn properties(self) -> Properties {
         let headers: Headers = self
             .header
@@ -88,7 +88,7 @@ impl PropertyArgs {
     }
 }
 
-/// `key: value`; as in amqp-tools the value is a string, and blanks before it are not part of it.
+/// `key: value`. As in amqp-tools, the value is a string without leading blanks.
 fn parse_header(text: &str) -> Result<(String, String), String> {
     let (key, value) = text
         .split_once(':')

@@ -1,36 +1,35 @@
 //! amqp-publish's command line.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, ArgGroup, Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::properties::PropertyArgs;
 use super::{Tool, UsageError, complain};
 use crate::message::{Properties, TRANSIENT};
 use crate::publish::{
-    self, Address, BodySource, Confirms, Ending, Input, Inputs, LineEnd, List, Outcome,
-    PublishOptions, Records, Routing, ShowProgress, Terminator,
+    self, Address, BodySource, Ended, Input, Inputs, Outcome, PublishOptions, Records, Routing,
 };
-use crate::reason;
 use crate::status::Status;
 
 const SOURCES: &str = "Files and records";
 const DELIVERY: &str = "Delivery";
 const REPORT: &str = "Progress and report";
 
-/// From 200 to 1000 in flight is where throughput flattens.
+/// Throughput does not grow beyond 200 to 1000 messages in flight.
 const MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 
 const EXAMPLES: &str = "Examples:
   # One persistent message to the queue job1:
   amqp-publish -r job1 -p -b apple
-  # Each line of a file, without its newline; after a crash the same again goes on where it was:
+  # Each line of a file, without its newline; run it again after a crash to go on:
   amqp-publish -r job1 -p -l --chomp --checkpoint seed.checkpoint tasks.txt
   # Each file:
   amqp-publish -r job1 -p tasks/*.json
@@ -38,7 +37,7 @@ const EXAMPLES: &str = "Examples:
   # A dump, with all properties:
   amqp-get -q dead -c 1000 --json | amqp-publish -r job1 --jsonl";
 
-/// Publish messages from standard input, an argument, or files, and wait until the broker has confirmed them.
+/// Publish messages from standard input, an argument, or files, and wait until the broker has confirmed them
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "amqp-publish",
@@ -49,59 +48,58 @@ const EXAMPLES: &str = "Examples:
     group(ArgGroup::new("source").args(["body", "inputs", "files_from", "files0_from"]))
 )]
 pub struct Publish {
-    /// The exchange to publish to [default: the default exchange, where the routing key is a queue's name]
+    /// Exchange to publish to [default: the default exchange]
     #[arg(short, long, value_name = "NAME")]
     exchange: Option<String>,
 
-    /// The routing key; without --exchange, the queue's name
+    /// Routing key; without --exchange, the queue's name
     #[arg(short, long, value_name = "KEY")]
     routing_key: Option<String>,
 
-    /// The message's body [default: all of standard input]
+    /// Message body [default: all of standard input]
     #[arg(short, long, value_name = "BODY", conflicts_with_all = ["records", "checkpoint"])]
     body: Option<OsString>,
 
-    /// Make each line a message, newline included, and send it as soon as it is read
+    /// Publish one message per line, newline included, as soon as it is read
     #[arg(short, long, help_heading = SOURCES)]
     line_buffered: bool,
 
-    /// With -l: leave the newline out of the message
+    /// With -l: leave out the newline
     #[arg(long, help_heading = SOURCES)]
     chomp: bool,
 
-    /// Make each NUL-terminated record a message, without the NUL
+    /// Publish one message per NUL-terminated record, without the NUL
     #[arg(short = '0', long, help_heading = SOURCES)]
     null: bool,
 
-    /// Make a message of each line of JSON, as amqp-get --json and amqp-consume --json write it. Flags win over what
-    /// it says; -r without -e means the queue of that name
+    /// Publish one message per line of JSON, as amqp-get --json writes it; options override its properties, and -r without -e names a queue
     #[arg(long, help_heading = SOURCES)]
     jsonl: bool,
 
-    /// Publish the files that FILE names, one a line; - is standard input
+    /// Publish the files named in FILE, one name per line (- = standard input)
     #[arg(long, value_name = "FILE", help_heading = SOURCES)]
     files_from: Option<OsString>,
 
-    /// Publish the files that FILE names, each ended by a NUL, as find -print0 does
+    /// Publish the files named in FILE, NUL-terminated as by find -print0
     #[arg(long, value_name = "FILE", help_heading = SOURCES)]
     files0_from: Option<OsString>,
 
-    /// Files to publish, each as a message or, with -l, -0 or --jsonl, each of its records; - is standard input
+    /// Files to publish, each as one message or, with -l, -0 or --jsonl, one per record (- = standard input)
     #[arg(value_name = "FILE")]
     inputs: Vec<OsString>,
 
     #[command(flatten)]
     properties: PropertyArgs,
 
-    /// End once the messages are sent, without the broker's word that it has them
+    /// Do not wait for the broker's confirms
     #[arg(long, help_heading = DELIVERY)]
     no_confirm: bool,
 
-    /// How many messages may be unconfirmed at a time, and of their bodies at most 16 MiB
+    /// Maximum number of unconfirmed messages; of their bodies, 16 MiB
     #[arg(long, value_name = "N", default_value_t = MAX_IN_FLIGHT, conflicts_with = "no_confirm", help_heading = DELIVERY)]
     max_in_flight: NonZeroUsize,
 
-    /// Make it an error that a message reaches no queue [default: for the default exchange only]
+    /// Fail if a message reaches no queue [default: for the default exchange only]
     #[arg(long, overrides_with = "no_mandatory", help_heading = DELIVERY)]
     mandatory: bool,
 
@@ -109,13 +107,13 @@ pub struct Publish {
     #[arg(long, overrides_with = "mandatory", help_heading = DELIVERY)]
     no_mandatory: bool,
 
-    /// Keep in FILE up to where all is confirmed; the same command, run again, goes on from there
+    /// Keep in FILE how far the input is confirmed; the same command, run again, goes on from there
     #[arg(long, value_name = "FILE", conflicts_with = "no_confirm", help_heading = DELIVERY)]
     checkpoint: Option<PathBuf>,
 
-    /// Whether to show progress on standard error; auto: if it is a terminal
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = REPORT)]
-    progress: When,
+    /// Show progress on standard error; auto = on a terminal
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = progress_parser(), action = ArgAction::Set, help_heading = REPORT)]
+    progress: bool,
 
     /// Print one JSON object about the run at its end
     #[arg(long, help_heading = REPORT)]
@@ -125,11 +123,12 @@ pub struct Publish {
     connection: ConnectionArgs,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum When {
-    Auto,
-    Always,
-    Never,
+/// Whether the progress is shown, by name.
+fn progress_parser() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["auto", "always", "never"]).map(|word| match &*word {
+        "auto" => io::stderr().is_terminal(),
+        word => word == "always",
+    })
 }
 
 impl Tool for Publish {
@@ -160,13 +159,9 @@ impl Publish {
         Ok(PublishOptions {
             address: self.address()?,
             routing: self.routing(),
-            confirms: self.confirms(),
+            max_in_flight: (!self.no_confirm).then_some(self.max_in_flight),
             source: self.source()?,
-            progress: match self.progress {
-                When::Auto => ShowProgress::OnTerminal,
-                When::Always => ShowProgress::Always,
-                When::Never => ShowProgress::Never,
-            },
+            shows_progress: self.progress,
             properties: if self.jsonl {
                 self.properties.properties()
             } else {
@@ -202,16 +197,6 @@ impl Publish {
         }
     }
 
-    fn confirms(&self) -> Confirms {
-        if self.no_confirm {
-            Confirms::Off
-        } else {
-            Confirms::Awaited {
-                max_in_flight: self.max_in_flight,
-            }
-        }
-    }
-
     fn source(&self) -> Result<BodySource, UsageError> {
         match &self.body {
             Some(body) => Ok(BodySource::Argument(body.clone().into_vec())),
@@ -221,8 +206,8 @@ impl Publish {
 
     fn records(&self) -> Records {
         match (self.line_buffered, self.chomp) {
-            (true, false) => Records::Lines(LineEnd::Kept),
-            (true, true) => Records::Lines(LineEnd::Chomped),
+            (true, false) => Records::Lines,
+            (true, true) => Records::ChompedLines,
             _ if self.null => Records::NulTerminated,
             _ if self.jsonl => Records::Envelopes,
             _ => Records::Whole,
@@ -231,12 +216,12 @@ impl Publish {
 
     fn inputs(&self) -> Result<Inputs, UsageError> {
         let list = |name: &OsString, terminator| {
-            let input = Input::from(name.clone());
-            Ok(Inputs::Listed(List { input, terminator }))
+            let list = Input::from(name.clone());
+            Ok(Inputs::Listed { list, terminator })
         };
         match (&self.files_from, &self.files0_from) {
-            (Some(name), _) => list(name, Terminator::Newline),
-            (_, Some(name)) => list(name, Terminator::Nul),
+            (Some(name), _) => list(name, b'\n'),
+            (_, Some(name)) => list(name, b'\0'),
             (None, None) if self.inputs.is_empty() => Ok(Inputs::Named(vec![Input::Stdin])),
             (None, None) => named(&self.inputs),
         }
@@ -254,17 +239,17 @@ fn named(names: &[OsString]) -> Result<Inputs, UsageError> {
     Ok(Inputs::Named(inputs))
 }
 
-/// Says on standard error what went wrong and, where there is more than one message, how far it came.
+/// Prints on standard error what went wrong and, unless there is a single message, how many are confirmed.
 fn explain(outcome: &Outcome, is_single_message: bool) {
-    match &outcome.ending {
-        Ending::Complete => {}
-        Ending::Failed(error) => {
-            complain(&reason::chain(error));
+    match &outcome.ended {
+        Ended::Complete => {}
+        Ended::Failed(reason) => {
+            complain(reason);
             let began = outcome.tally.published > 0 || outcome.first_unconfirmed.is_some();
             if began && !is_single_message {
                 complain(&outcome.progress_made());
             }
         }
-        Ending::Interrupted(_) => complain(&format!("interrupted; {}", outcome.progress_made())),
+        Ended::Interrupted(_) => complain(&format!("interrupted; {}", outcome.progress_made())),
     }
 }

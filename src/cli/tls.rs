@@ -1,4 +1,4 @@
-//! The flags that say how TLS is spoken: whom to trust, and who we are.
+//! The TLS options: which servers to trust, and the client's certificate.
 
 use std::path::PathBuf;
 
@@ -8,36 +8,36 @@ use crate::broker::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions
 
 const HEADING: &str = "TLS options";
 
-/// The TLS flags as given.
+/// The TLS options as given.
 #[derive(Args, Clone, Debug)]
 pub(super) struct TlsArgs {
-    /// Connect by TLS, and by nothing else; so does a URL of amqps://
+    /// Use TLS, as a URL of amqps:// does
     #[arg(long, help_heading = HEADING)]
     pub(super) ssl: bool,
 
-    /// Certificates of authorities to trust besides the system's, in PEM
+    /// CA certificates to trust besides the system's (PEM)
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
     cacert: Option<PathBuf>,
 
-    /// The client's certificate, in PEM
+    /// Client certificate (PEM)
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
     cert: Option<PathBuf>,
 
-    /// The client's private key, in PEM
+    /// Private key of the client certificate (PEM)
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
     key: Option<PathBuf>,
 
-    /// Trust none of the system's certificates, only --cacert
+    /// Trust only --cacert, not the system's certificates
     #[arg(long, help_heading = HEADING)]
     no_default_cert_paths: bool,
 
-    /// Trust any server, whatever its certificate: anyone between you and it can read along
+    /// Do not verify the server's certificate; anyone may read along
     #[arg(long, help_heading = HEADING)]
     insecure: bool,
 }
 
 impl TlsArgs {
-    /// Reads the files that the flags name.
+    /// Reads the files that the options name.
     pub(super) fn client(&self) -> Result<TlsClient, TlsError> {
         if self.insecure {
             super::complain(
@@ -50,12 +50,12 @@ impl TlsArgs {
         })
     }
 
-    /// Whether there is a certificate to show, if TLS is spoken.
+    /// Whether there is a client certificate.
     pub(super) fn has_identity(&self) -> bool {
         self.identity().is_some()
     }
 
-    /// Says so if flags were given that count for nothing without TLS.
+    /// Warns about TLS options if no connection uses TLS.
     pub(super) fn warn_if_idle(&self) {
         let given = [
             ("--cacert", self.cacert.is_some()),
@@ -85,7 +85,7 @@ impl TlsArgs {
         }
     }
 
-    /// Where one file holds both, it is enough to name it once.
+    /// The client's certificate and key. If one file contains both, it may be named once.
     fn identity(&self) -> Option<Identity> {
         Some(Identity {
             certificate: self.cert.as_ref().or(self.key.as_ref())?.clone(),

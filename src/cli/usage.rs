@@ -1,13 +1,13 @@
-//! How a command line is read leniently, as popt reads it for amqp-tools, and what is said about one that is wrong.
+//! Lenient parsing of command lines, as popt does it for amqp-tools, and the messages for usage errors.
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-/// The longest line of a usage text; of help, which clap wraps before its limit, too.
+/// The longest line of usage and help texts. clap wraps help before its own limit.
 const WIDTH: usize = 79;
 
-/// Adds what all tools share: `-?` and `--usage`, values that begin with a dash, and the last of several values wins.
+/// Adds what all tools share: `-?` and `--usage`, values that begin with a dash, and that the last of several values wins.
 pub(super) fn lenient(command: Command) -> Command {
     command
         .max_term_width(WIDTH + 1)
@@ -37,8 +37,7 @@ pub(super) fn lenient(command: Command) -> Command {
         })
 }
 
-/// One line that says what is wrong with a command line. It may quote a URL given in the wrong place, but not the
-/// credentials in it.
+/// One line that says what is wrong with a command line. If it quotes a URL, it leaves out the credentials.
 pub(super) fn describe(error: &clap::Error) -> String {
     without_credentials(&complaint(error))
 }
@@ -121,7 +120,7 @@ fn suggestion(error: &clap::Error) -> String {
     }
 }
 
-/// clap's own words in one line, without its `error: ` and what it adds below a blank line.
+/// clap's own message in one line, without `error: ` and without what follows a blank line.
 fn first_paragraph(error: &clap::Error) -> String {
     let text = StyledStr::from(error.to_string()).to_string();
     let mut lines = text.lines().take_while(|line| !line.is_empty());

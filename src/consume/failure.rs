@@ -1,44 +1,47 @@
-//! What becomes of a message whose command failed.
+//! What happens to failed messages.
 
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 
 use crate::status::Status;
 
-/// What is done about failed messages.
+/// What happens to failed messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailurePolicy {
-    /// What is done where no rule applies.
+    /// The action if no rule applies.
     pub action: FailureAction,
     /// Rules for certain exit statuses, in the order in which they were given.
     pub rules: Vec<Rule>,
-    /// How often a message may fail; `None`: for ever.
+    /// How often a message may fail; `None`: without limit.
     pub attempts: Option<AttemptLimit>,
-    /// How often the queue's messages may be delivered before the broker drops them.
+    /// How often the broker delivers a message before it drops it.
     pub delivery_limit: DeliveryLimit,
 }
 
-/// The delivery limit of a quorum queue, which a worker is to keep its messages from.
+/// The delivery limit of a quorum queue. The tool republishes a message before it reaches the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeliveryLimit {
-    /// The broker's own, by its release.
+    /// The broker's default, by its version.
     #[default]
     Default,
-    /// It is none of the worker's business.
+    /// Messages are not republished.
     Off,
-    /// The queue has this one.
+    /// This limit.
     Of(NonZeroU64),
 }
 
-/// What is done about a failed message.
+/// What happens to a failed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureAction {
-    /// It goes back to the queue.
+    /// It is requeued.
     Requeue,
-    /// It goes to the queue's dead-letter exchange, or nowhere if there is none.
+    /// It is rejected: to the queue's dead-letter exchange, or dropped if there is none.
     Reject,
-    /// It is acknowledged as if it were done.
+    /// It is acknowledged as if it had succeeded.
     Ack,
+    /// A copy is published to the parking queue, and the message is acknowledged. No option names this action: it is for a message
+    /// that has failed too often.
+    Park,
 }
 
 /// An action for certain exit statuses.
@@ -46,7 +49,7 @@ pub enum FailureAction {
 pub struct Rule {
     /// The exit statuses.
     pub statuses: Vec<RangeInclusive<u8>>,
-    /// What is done.
+    /// The action.
     pub action: FailureAction,
 }
 
@@ -55,48 +58,33 @@ pub struct Rule {
 pub struct AttemptLimit {
     /// The failure that is the last.
     pub max_attempts: NonZeroU64,
-    /// The queue that such a message is put into; `None`: it is rejected.
+    /// The queue that such a message is parked in; `None`: it is rejected.
     pub park: Option<String>,
 }
 
-/// What becomes of a failed message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Back to the queue, where another attempt waits for it.
-    GoesBack,
-    /// To the dead-letter exchange, or dropped where there is none.
-    Rejected,
-    /// To the queue of those that were tried in vain.
-    Parked(String),
-    /// Acknowledged.
-    Forgotten,
-}
-
 impl FailurePolicy {
-    /// The fate of a message whose command ended with `status`, when that was its failure number `failures`.
+    /// What happens to a message whose command ended with `status`, which was the message's failure number `failures`.
     ///
-    /// | action for the status | failures | `--park` | fate |
+    /// | action for the status | failures | `--park` | result |
     /// |---|---|---|---|
-    /// | ack | any | | forgotten |
-    /// | reject | any | | rejected |
-    /// | requeue | fewer than `--max-attempts`, or no limit | | goes back |
-    /// | requeue | `--max-attempts` or more | no | rejected |
-    /// | requeue | `--max-attempts` or more | yes | parked |
-    pub(super) fn fate(&self, status: Status, failures: u64) -> Fate {
+    /// | ack | any | | ack |
+    /// | reject | any | | reject |
+    /// | requeue | fewer than `--max-attempts`, or no limit | | requeue |
+    /// | requeue | `--max-attempts` or more | no | reject |
+    /// | requeue | `--max-attempts` or more | yes | park |
+    pub(super) fn decide(&self, status: Status, failures: u64) -> FailureAction {
         match (self.action_for(status), &self.attempts) {
-            (FailureAction::Ack, _) => Fate::Forgotten,
-            (FailureAction::Reject, _) => Fate::Rejected,
             (FailureAction::Requeue, Some(limit)) if failures >= limit.max_attempts.get() => {
                 match &limit.park {
-                    Some(queue) => Fate::Parked(queue.clone()),
-                    None => Fate::Rejected,
+                    Some(_) => FailureAction::Park,
+                    None => FailureAction::Reject,
                 }
             }
-            (FailureAction::Requeue, _) => Fate::GoesBack,
+            (action, _) => action,
         }
     }
 
-    /// The queue that messages are put into which were tried in vain.
+    /// The queue for messages that have failed too often.
     pub(super) fn parking_queue(&self) -> Option<&str> {
         self.attempts.as_ref()?.park.as_deref()
     }
@@ -141,44 +129,72 @@ mod tests {
     #[test]
     fn every_row_of_the_table() {
         let status = Status::exited(7);
-        for (action, max_attempts, park, failures, fate) in [
-            (FailureAction::Ack, None, None, 1, Fate::Forgotten),
-            (FailureAction::Ack, Some(2), Some("bad"), 2, Fate::Forgotten),
-            (FailureAction::Reject, None, None, 1, Fate::Rejected),
+        for (action, max_attempts, park, failures, expected) in [
+            (FailureAction::Ack, None, None, 1, FailureAction::Ack),
+            (
+                FailureAction::Ack,
+                Some(2),
+                Some("bad"),
+                2,
+                FailureAction::Ack,
+            ),
+            (FailureAction::Reject, None, None, 1, FailureAction::Reject),
             (
                 FailureAction::Reject,
                 Some(3),
                 Some("bad"),
                 1,
-                Fate::Rejected,
+                FailureAction::Reject,
             ),
-            (FailureAction::Requeue, None, None, u64::MAX, Fate::GoesBack),
+            (
+                FailureAction::Requeue,
+                None,
+                None,
+                u64::MAX,
+                FailureAction::Requeue,
+            ),
             (
                 FailureAction::Requeue,
                 Some(3),
                 Some("bad"),
                 2,
-                Fate::GoesBack,
+                FailureAction::Requeue,
             ),
-            (FailureAction::Requeue, Some(3), None, 3, Fate::Rejected),
-            (FailureAction::Requeue, Some(3), None, 4, Fate::Rejected),
+            (
+                FailureAction::Requeue,
+                Some(3),
+                None,
+                3,
+                FailureAction::Reject,
+            ),
+            (
+                FailureAction::Requeue,
+                Some(3),
+                None,
+                4,
+                FailureAction::Reject,
+            ),
             (
                 FailureAction::Requeue,
                 Some(3),
                 Some("bad"),
                 3,
-                Fate::Parked("bad".to_owned()),
+                FailureAction::Park,
             ),
             (
                 FailureAction::Requeue,
                 Some(3),
                 Some("bad"),
                 4,
-                Fate::Parked("bad".to_owned()),
+                FailureAction::Park,
             ),
         ] {
             let policy = policy(action, max_attempts, park);
-            assert_eq!(policy.fate(status, failures), fate, "{policy:?} {failures}");
+            assert_eq!(
+                policy.decide(status, failures),
+                expected,
+                "{policy:?} {failures}"
+            );
         }
     }
 

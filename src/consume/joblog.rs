@@ -1,5 +1,5 @@
-//! The job log: a line a command, tab-separated, in the manner of GNU parallel's `--joblog`. A thread writes it: whoever reads
-//! a pipe or a network's disk is slow to write to may take his time.
+//! The job log: one line per command, tab-separated like GNU parallel's `--joblog`. A thread writes it, since the file may be a pipe
+//! with a slow reader, or on a slow network.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -25,16 +25,16 @@ const HEADER: &str =
 /// The start of a command.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CommandStart {
-    /// Counts the commands from 1.
+    /// The number of the command, from 1.
     pub(super) sequence: u64,
-    /// When, for measuring.
+    /// For measuring the run time.
     pub(super) instant: Instant,
-    /// When, by the clock on the wall.
+    /// The time of day.
     pub(super) at: SystemTime,
 }
 
 impl CommandStart {
-    /// Now.
+    /// A start now.
     pub(super) fn now(sequence: u64) -> CommandStart {
         CommandStart {
             sequence,
@@ -50,16 +50,16 @@ const ROOM: usize = 10_000;
 /// The open job log.
 pub(super) struct Joblog {
     lines: Sender<String>,
-    /// Comes to its end when all is written.
+    /// Disconnected when everything is written.
     end: Receiver<()>,
     recorded: u64,
     written: Arc<AtomicU64>,
 }
 
-/// The log as the thread has it.
+/// The log file, as the thread uses it.
 enum Log {
     Open(File),
-    /// A pipe that nobody reads yet. To open it is to wait for a reader.
+    /// A named pipe without a reader. Opening it waits for one.
     Unread(PathBuf),
 }
 
@@ -85,18 +85,25 @@ impl Joblog {
         })
     }
 
-    /// Has the line written about a command that has ended.
-    pub(super) fn record(&mut self, line: &Line) {
-        self.write(line.text());
+    /// Has the line of a command that has ended written.
+    pub(super) fn record(
+        &mut self,
+        start: &CommandStart,
+        message: &Message,
+        redelivered: bool,
+        status: Status,
+        signal: i32,
+    ) {
+        self.write(line(start, message, redelivered, status, signal));
     }
 
     fn write(&mut self, line: String) {
         self.recorded += 1;
-        // Without room for it, it is missing at the end.
+        // A line that does not fit is counted as missing at the end.
         let _ = self.lines.try_send(line);
     }
 
-    /// Gives what was recorded that much time to be written, and says how many lines are missing then.
+    /// Waits until everything is written, at most for `limit`. Returns the number of missing lines.
     pub(super) fn finish(self, limit: Duration) -> u64 {
         drop(self.lines);
         let _ = self.end.recv_deadline(Instant::now() + limit);
@@ -106,7 +113,7 @@ impl Joblog {
 
 impl Log {
     fn open(path: &Path) -> io::Result<Log> {
-        // A pipe without a reader is refused for that flag.
+        // With this flag, opening a pipe without a reader fails.
         let now = OFlags::NONBLOCK.bits().cast_signed();
         let mut file = match options().custom_flags(now).open(path) {
             Ok(file) => file,
@@ -126,7 +133,7 @@ impl Log {
         Ok(Log::Open(file))
     }
 
-    /// Writes all lines, and counts those that are written. The work goes on without a log.
+    /// Writes all lines and counts them. A failure is reported once and does not end the run.
     fn write_all(self, lines: &Receiver<String>, written: &AtomicU64) {
         let mut file = match self {
             Log::Open(file) => file,
@@ -137,7 +144,7 @@ impl Log {
         };
         let mut has_complained = false;
         for line in lines {
-            // One write, so that the lines of several tools don't mix.
+            // One write per line, so that lines of several tools do not mix.
             match file.write_all(line.as_bytes()) {
                 Ok(()) => drop(written.fetch_add(1, Ordering::SeqCst)),
                 Err(error) if !has_complained => {
@@ -160,34 +167,30 @@ fn complain(error: &io::Error) {
     say(&format!("writing the job log: {}", reason(error)));
 }
 
-/// What the log says of a command that has ended.
-pub(super) struct Line<'a> {
-    pub(super) start: &'a CommandStart,
-    pub(super) message: &'a Message,
-    pub(super) redelivered: bool,
-    pub(super) status: Status,
-    pub(super) signal: i32,
+/// The line of a command that has ended.
+fn line(
+    start: &CommandStart,
+    message: &Message,
+    redelivered: bool,
+    status: Status,
+    signal: i32,
+) -> String {
+    let since_epoch = start.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let message_id = message.properties.message_id.as_deref();
+    format!(
+        "{}\t{:.3}\t{:.3}\t{}\t{}\t{}\t{}\t{}\n",
+        start.sequence,
+        since_epoch.as_secs_f64(),
+        start.instant.elapsed().as_secs_f64(),
+        status.code(),
+        signal,
+        field(&message.routing_key),
+        field(message_id.unwrap_or_default()),
+        u8::from(redelivered),
+    )
 }
 
-impl Line<'_> {
-    fn text(&self) -> String {
-        let since_epoch = self.start.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let message_id = self.message.properties.message_id.as_deref();
-        format!(
-            "{}\t{:.3}\t{:.3}\t{}\t{}\t{}\t{}\t{}\n",
-            self.start.sequence,
-            since_epoch.as_secs_f64(),
-            self.start.instant.elapsed().as_secs_f64(),
-            self.status.code(),
-            self.signal,
-            field(&self.message.routing_key),
-            field(message_id.unwrap_or_default()),
-            u8::from(self.redelivered),
-        )
-    }
-}
-
-/// The text without what would break the line into others.
+/// The text with blanks instead of control characters, which would break the line.
 fn field(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

@@ -1,14 +1,18 @@
-//! amqp-consume: a command for each message, and the message settled by how the command ended.
+//! amqp-consume: runs a command for each message and settles the message by the command's exit status.
 //!
-//! [`run`] decides, without I/O; `driver` waits, tells it what happened and does what it says. Broker -> delivery -> command ->
-//! exit status -> settlement -> exit status of the tool.
+//! ```text
+//! delivery ─► command ─► exit status ─► acknowledgement, requeue, reject or republication ─► exit status of the tool
+//! ```
 //!
-//! * `run`: the core: where each message is, and how far the run.
-//! * `driver`: the loop, and the threads that may wait: for the broker, for standard output, for confirms.
-//! * `options`, `failure`: what was asked for.
-//! * `command`, `feeder`, `environment`: a command is started, with the body and the message's properties.
-//! * `republish`: copies of failed messages.
-//! * `signals`, `joblog`: signals to the tool, its log of commands.
+//! [`run`] decides everything and has no I/O. `driver` waits, tells the core what happened, and carries out its actions.
+//!
+//! * `options`, `failure`: what the command line asks for; `failure` decides by exit status and number of failures.
+//! * `run`: the core: the state of each message, of the connection and of the run.
+//! * `driver`: the loop, and the threads that wait for the broker, for standard output and for confirms.
+//! * `process`: commands as processes.
+//! * `republish`: what a republished copy of a failed message looks like.
+//! * `signals`: signals to the tool.
+//! * `joblog`: the log of commands.
 
 mod driver;
 mod failure;
@@ -20,9 +24,7 @@ pub mod run;
 mod signals;
 
 pub use failure::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
-pub use options::{
-    Acknowledgement, CommandLine, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
-};
+pub use options::{Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work};
 
 use anyhow::Context;
 
@@ -37,7 +39,7 @@ pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Res
     if matches!(options.work, Work::Print) {
         stdout::ensure_open().context("standard output")?;
     }
-    // First of all: a signal that comes while we connect is to end us in order.
+    // Signals come first, so that one that comes while the tool connects ends it in order.
     let signals = SignalQueue::listen().context("taking note of signals")?;
     Driver::new(options, signals, connect)?.run()
 }

@@ -1,4 +1,4 @@
-//! What amqp-consume was asked for, validated.
+//! The options of amqp-consume, validated.
 
 use std::ffi::OsString;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -10,7 +10,7 @@ use super::failure::FailurePolicy;
 use crate::queues::Binding;
 use crate::status::Status;
 
-/// What amqp-consume was asked for.
+/// The options of amqp-consume.
 #[derive(Clone, Debug)]
 pub struct ConsumeOptions {
     /// The queue.
@@ -19,17 +19,17 @@ pub struct ConsumeOptions {
     pub work: Work,
     /// How many messages to handle; `None`: no limit.
     pub limit: Option<u64>,
-    /// How many unsettled messages the broker may hand over.
+    /// The prefetch limit.
     pub prefetch: NonZeroU16,
     /// When messages are acknowledged.
     pub acknowledgement: Acknowledgement,
-    /// What becomes of a message whose command failed.
+    /// What happens to failed messages.
     pub failure: FailurePolicy,
-    /// When to end for want of messages.
+    /// When to end because no message comes.
     pub idle: Option<Idle>,
-    /// How long running commands may take to end after the first signal; `None`: as long as they like.
+    /// How long running commands may take to end after the first signal; `None`: no limit.
     pub grace: Option<Duration>,
-    /// Where to write a line about each command.
+    /// The file for a line about each command.
     pub joblog: Option<PathBuf>,
 }
 
@@ -38,13 +38,13 @@ pub struct ConsumeOptions {
 pub enum SourceQueue {
     /// A queue that exists.
     Existing(String),
-    /// A queue to declare, which ends with its last consumer.
+    /// A queue to declare, which the broker deletes with its last consumer.
     Declared {
-        /// Its name; empty: the broker makes one up.
+        /// Its name; empty: the broker names it.
         name: String,
-        /// Whether it belongs to this connection alone.
+        /// Whether it is exclusive to this connection.
         exclusive: bool,
-        /// What it is bound to.
+        /// Its bindings.
         bindings: Vec<Binding>,
     },
 }
@@ -58,56 +58,49 @@ pub enum Work {
     Print,
 }
 
-/// The command to run for each message, and what is granted to it.
+/// The command to run for each message, and its limits.
 #[derive(Clone, Debug)]
 pub struct CommandWork {
-    /// The program and its arguments.
-    pub line: CommandLine,
-    /// What it reads the body from.
+    /// The program: a path, or a name to look for in `PATH`.
+    pub program: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Its kind of standard input.
     pub stdin: Stdin,
     /// How many may run at once.
     pub jobs: NonZeroUsize,
     /// How long each may run.
     pub timeout: Option<Duration>,
-    /// How often it is run again on the same message before that counts as failed.
+    /// How often it runs again on the same message before the message counts as failed.
     pub retries: u32,
     /// The pause before the first of these, doubled before each further one.
     pub retry_delay: Duration,
 }
 
-/// What a command reads the body from.
+/// The kind of a command's standard input, which holds the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stdin {
     /// A pipe.
     #[default]
     Pipe,
-    /// A file: it can be sought in, and opened anew as `/dev/stdin`.
+    /// A file. It is seekable, and can be opened as `/dev/stdin`.
     File,
-}
-
-/// A program and its arguments, as given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandLine {
-    /// A path, or a name to look for in `PATH`.
-    pub program: OsString,
-    /// Its arguments.
-    pub arguments: Vec<OsString>,
 }
 
 /// When messages are acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acknowledgement {
-    /// When their command has exited 0.
+    /// After their command has exited 0.
     AfterCommand,
-    /// Before their command is started.
+    /// Before their command starts.
     OnArrival,
 }
 
-/// When to end for want of messages.
+/// When to end because no message comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Idle {
-    /// How long none has come and nothing has run; zero: as soon as the queue is empty.
+    /// How long no message has come and no command has run; zero: as soon as the queue is empty.
     pub timeout: Duration,
-    /// The exit status if not one message was handled.
+    /// The exit status if no message was handled.
     pub status_if_unused: Status,
 }

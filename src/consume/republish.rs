@@ -1,5 +1,5 @@
-//! Copies of messages that are published by a worker: to the same queue, for another attempt or as they are, or to the one for
-//! those that were tried in vain. The headers say what happened, and keep the address that the message first had.
+//! Republished copies of failed messages: for another attempt, unchanged, or for the parking queue. Headers say what happened, and
+//! keep the address that the message was first published to.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,23 +14,24 @@ const EXIT_STATUS: &str = "x-exit-status";
 const FAILED_AT: &str = "x-failed-at";
 const FAILED_ON: &str = "x-failed-on";
 const ERROR: &str = "x-error";
-/// The exchange that it was first published to, and with which routing key.
+/// The exchange and the routing key that the message was first published with.
 const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
 const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
-/// The `expiration` of a parked message, which would let it vanish from there.
+/// The `expiration` of a parked message, which would remove it from the parking queue.
 const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
 
-/// What parking says of a failure.
+/// The headers that parking adds about a failure.
 const OF_PARKING: [&str; 4] = [EXIT_STATUS, FAILED_AT, FAILED_ON, ERROR];
 
-/// No copy's headers are larger than the message's by so many bytes.
+/// A copy's headers are larger than the message's by at most this many bytes.
 const ADDED_MAX: usize = 4096;
 
-/// Headers that must not be published again: the sender's wish for more copies, which it has got
-/// (<https://www.rabbitmq.com/docs/sender-selected>), and what the broker counted.
+/// Headers that must not be published again: `CC` and `BCC`, since those copies were made
+/// (<https://www.rabbitmq.com/docs/sender-selected>), and the broker's counters.
 const SPENT: [&str; 4] = ["CC", "BCC", "x-delivery-count", "x-acquired-count"];
 
-/// How often the message has failed, by its own header. Of one that was parked and moved back that is for people to read.
+/// How often the message has failed, by its header. The header of a message that was parked and moved back is for people to read,
+/// and counts for nothing.
 pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
     let was_parked = message
         .properties
@@ -43,8 +44,8 @@ pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
     message.header_number(ATTEMPTS)
 }
 
-/// Why no copy can be made of the message for a broker that takes frames of so many bytes, if none can. Text in a header that
-/// is not UTF-8, and a table that is nested too deeply, are read as bytes, and would be sent as such.
+/// Why the message cannot be copied for a broker that takes frames of so many bytes, if it cannot. Header text that is not UTF-8,
+/// and tables that are nested too deeply, are read as bytes and would be sent as bytes.
 pub(super) fn obstacle(message: &Message, frame_max: usize) -> Option<Obstacle> {
     let headers = message.properties.headers.as_ref()?;
     if !headers.values().all(is_what_it_was) {
@@ -63,10 +64,9 @@ fn is_what_it_was(value: &HeaderValue) -> bool {
     }
 }
 
-/// The message as it is, at the tail of `queue`, which it came from. Its `expiration` is the sender's wish for that queue, and
-/// stays; its time begins anew.
+/// An unchanged copy for the tail of `queue`, which the message came from. It keeps its `expiration`, which starts again.
 ///
-/// `attempts` are those that were counted, where somebody counts them: the queue starts anew.
+/// `attempts` is the number of counted failures, if failures are counted: the queue's own count starts again at 0.
 pub(super) fn unchanged(message: Message, queue: &str, attempts: Option<u64>) -> Message {
     let mut message = readdressed(message, queue);
     if let Some(attempts) = attempts {
@@ -75,8 +75,7 @@ pub(super) fn unchanged(message: Message, queue: &str, attempts: Option<u64>) ->
     message
 }
 
-/// The message for another attempt, at the tail of `queue`, which it came from. What an earlier parking said of it is
-/// over.
+/// A copy for another attempt, for the tail of `queue`, which the message came from. It has no headers of an earlier parking.
 pub(super) fn for_another_attempt(message: Message, queue: &str, attempts: u64) -> Message {
     let mut message = readdressed(message, queue);
     let headers = message.properties.headers.get_or_insert_default();
@@ -85,9 +84,8 @@ pub(super) fn for_another_attempt(message: Message, queue: &str, attempts: u64) 
     message
 }
 
-/// The message for `park`, with the reason why it is there.
-///
-/// Without a status it was not run: it came with too many attempts behind it.
+/// A copy for the parking queue `park`, with headers that say why it is there. Without `status`, the message was not run: it arrived
+/// with too many failures.
 pub(super) fn for_parking(
     message: Message,
     park: &str,
@@ -147,7 +145,7 @@ fn readdressed(mut message: Message, queue: &str) -> Message {
     let headers: &mut Headers = message.properties.headers.get_or_insert_default();
     headers.retain(|name, _| !SPENT.contains(&name.as_str()));
     headers.extend(original);
-    // The broker takes no other user's name than that of the connection.
+    // The broker accepts no user id but that of the connection.
     message.properties.user_id = None;
     message.exchange = String::new();
     queue.clone_into(&mut message.routing_key);

@@ -1,5 +1,5 @@
-//! Signals to the tool, kept by the kernel until it looks. They are blocked rather than handled: a handler would have to run
-//! and to leave word for each, and the first process of a container is sent blocked signals like any other.
+//! Signals to the tool. They are blocked and read from a file: a handler would need a way to pass each one on, and the first process
+//! of a container receives only signals that it blocks or handles.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,11 +10,11 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::system::signals::{hangups_are_ignored, ignored, is_in};
 
-/// The signals that have come; as a file, readable when there are any.
+/// The signals that have come. As a file it is readable when there are any.
 pub(super) struct SignalQueue(SignalFd);
 
 impl SignalQueue {
-    /// From here on signals are kept, also from the threads that this one starts.
+    /// Blocks and collects signals from now on, in this thread and in those that it starts.
     pub(super) fn listen() -> io::Result<SignalQueue> {
         let mut signals = vec![
             Signal::SIGCHLD,
@@ -34,7 +34,7 @@ impl SignalQueue {
         Ok(SignalQueue(SignalFd::with_flags(&signals, flags)?))
     }
 
-    /// The next one that has come, without waiting. One that comes often meanwhile is one.
+    /// The next signal, without waiting. A signal that came several times is reported once.
     pub(super) fn next(&mut self) -> Option<i32> {
         Some(self.0.read_signal().ok()??.ssi_signo.cast_signed())
     }
@@ -46,24 +46,24 @@ impl AsFd for SignalQueue {
     }
 }
 
-/// Gives a signal that is blocked a handler, which never runs. Whoever started us may have had us ignore it, and commands
-/// would inherit that; and where SIGCHLD is ignored, the kernel forgets how a command has ended.
+/// Installs a handler for a blocked signal, which never runs. The tool's parent may have had it ignore the signal, and commands would
+/// inherit that. If SIGCHLD is ignored, the kernel discards the exit statuses of commands.
 fn undo_ignoring(signal: Signal) -> io::Result<()> {
     signal_hook::flag::register(signal as i32, Arc::default()).map(drop)
 }
 
-/// The signals that commands are to find at their defaults: all but those that whoever started us had us ignore. Rust's
-/// runtime ignores SIGPIPE, and that is not to be passed on.
+/// The signals that get their default actions in a command: all except those that the tool's parent had it ignore. SIGPIPE is
+/// included, which Rust's runtime ignores.
 ///
-/// Our handlers would not survive in a command anyway; but what is not named here, the C library asks the kernel about, signal
-/// by signal, for each command.
+/// Handlers do not survive in a command anyway. But the C library makes a system call for each signal that is not named here, for
+/// each command.
 pub(super) fn not_ignored() -> SigSet {
     set_without(ignored())
 }
 
 fn set_without(ignored: Option<u64>) -> SigSet {
     const LAST_WITH_A_NAME: i32 = 31;
-    // Left ignored by any program that starts another by posix_spawn; the C library does as it likes with them.
+    // Ignored after any posix_spawn. The C library handles them itself.
     const FOR_THE_C_LIBRARY: u64 = 0b11 << LAST_WITH_A_NAME;
     let ignored = ignored.map(|mask| mask & !FOR_THE_C_LIBRARY);
     let Some(ignored) = ignored.filter(|mask| mask >> LAST_WITH_A_NAME == 0) else {

@@ -1,5 +1,9 @@
-//! The envelope: a message as one line of JSON, written by amqp-get and amqp-consume, read by amqp-publish, so that a
-//! dump is a seed. Header values keep their types; what JSON cannot say is an object with one key that begins with `!`.
+//! The envelope: a message as one line of JSON. amqp-get and amqp-consume write it, and amqp-publish reads it, so a dump can be
+//! published again. Header values keep their types: a value that JSON has no form for is an object with one key that begins with `!`.
+//!
+//! * `write`: messages to JSON.
+//! * `read`: JSON to messages.
+//! * `escape`: the keys with `!`.
 
 mod escape;
 mod read;
@@ -10,7 +14,7 @@ use crate::message::Properties;
 pub use read::from_json_line;
 pub use write::{headers_to_json, to_json_line};
 
-/// What an envelope says about a message. Everything but the body may be left out.
+/// An envelope that was read. Everything except the body is optional.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Envelope {
     /// The body: `body` if it is text, else `body_base64`.
@@ -23,7 +27,7 @@ pub struct Envelope {
     pub properties: Properties,
 }
 
-/// Why a line is no envelope, in words that name the key.
+/// Why a line is not an envelope, with the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EnvelopeError(String);

@@ -1,5 +1,4 @@
-//! JSON to messages, strictly: a key that is misspelt or given twice, or a value of the wrong type, is an error, never
-//! a message that is not what was meant.
+//! JSON to messages, strictly: a misspelt key, a key that is given twice, or a value of the wrong type is an error.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -69,7 +68,7 @@ fn read_member(envelope: &mut Envelope, key: &str, value: &RawValue) -> Result<(
         "type" => properties.kind = Some(text(value)?),
         "user_id" => properties.user_id = Some(text(value)?),
         "app_id" => properties.app_id = Some(text(value)?),
-        // What a broker said about a delivery says nothing about the message that is published.
+        // It describes the old delivery, not the message that is published.
         "redelivered" => {
             boolean(value)?;
         }
@@ -137,8 +136,7 @@ fn unescape(name: &str, value: &RawValue, depth: usize) -> Result<HeaderValue> {
     })
 }
 
-/// A number without a name: what has a fraction or an exponent is a double, else it is of the smallest type that it
-/// fits.
+/// A plain number: a double if it has a fraction or an exponent, else the smaller of two integer types that it fits.
 fn number(digits: &str) -> Result<HeaderValue> {
     if digits.contains(['.', 'e', 'E']) {
         let number: f64 = digits.parse().map_err(|_| expected("a number", digits))?;
@@ -154,7 +152,7 @@ fn number(digits: &str) -> Result<HeaderValue> {
     Ok(i32::try_from(number).map_or(HeaderValue::Int64(number), HeaderValue::Int32))
 }
 
-/// An integer, or its digits in quotes (they are exact where numbers are doubles).
+/// An integer, or its digits in quotes, which stay exact where JSON numbers are read as doubles.
 fn whole_number<T: FromStr>(value: &RawValue) -> Result<T> {
     let digits = digits(value)?;
     digits
@@ -162,7 +160,7 @@ fn whole_number<T: FromStr>(value: &RawValue) -> Result<T> {
         .map_err(|_| expected(&format!("a whole number ({})", range::<T>()), &digits))
 }
 
-/// A number, or the name of one that JSON has no digits for.
+/// A number, or the name of one that JSON has no digits for, such as NaN.
 fn floating<T: FromStr + Into<f64> + Copy>(value: &RawValue) -> Result<T> {
     let digits = digits(value)?;
     match digits.parse::<T>() {
@@ -182,7 +180,7 @@ fn digits(value: &RawValue) -> Result<String> {
     }
 }
 
-/// Which Rust type it is, in words.
+/// The range of an integer type, in words.
 fn range<T>() -> &'static str {
     match std::any::type_name::<T>() {
         "u8" => "0 to 255",
@@ -227,7 +225,7 @@ fn bytes(value: &RawValue) -> Result<Vec<u8>> {
         .map_err(|error| wrong(&format!("not base64: {error}")))
 }
 
-/// The members of an object, no key twice.
+/// The members of an object, without duplicate keys.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 fn members(object: &str) -> Result<Members<'_>> {
@@ -237,7 +235,7 @@ fn members(object: &str) -> Result<Members<'_>> {
     json(object).map(|DistinctMembers(members)| members)
 }
 
-/// Refuses an object that has a key twice, where serde's own maps would take the last one.
+/// The members of an object. A duplicate key is an error; serde's own maps would take the last value.
 struct DistinctMembers<'a>(Members<'a>);
 
 impl<'de> Deserialize<'de> for DistinctMembers<'de> {
@@ -273,7 +271,7 @@ impl<'de> Visitor<'de> for DistinctMembersVisitor {
 fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
-        // It is one line; which one, the caller knows.
+        // The line number is always 1; the caller knows which line it is.
         let reason = message.split(" at line 1 ").next().unwrap_or(&message);
         wrong(reason)
     })
@@ -296,7 +294,7 @@ fn wrong(reason: &str) -> EnvelopeError {
 }
 
 impl EnvelopeError {
-    /// The same, of what is in `key`.
+    /// The same error, inside `key`.
     fn at(self, key: &str) -> EnvelopeError {
         EnvelopeError(format!("'{key}': {}", self.0))
     }

@@ -1,7 +1,7 @@
-//! The place up to which everything is confirmed, in a file, so that the same command can go on from there.
+//! The checkpoint: a file that records how far the input is confirmed, so that the same command can go on from there.
 //!
-//! It is one small record, always the same size, overwritten by a single write within one disk sector: whoever reads it,
-//! after whatever crash, finds the old place or the new one. That is cheap enough to do for every half window.
+//! It is one small record of fixed size, overwritten by a single write within one disk sector. After any crash it contains the old
+//! position or the new one. It is written after every half window.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -24,14 +24,14 @@ use crate::reason::reason;
 const SIZE: usize = 512;
 const VERSION: u64 = 1;
 
-/// At most this often the disk is waited for. What the system holds in memory survives the death of this process, and
-/// is lost only with the machine.
+/// The file is synced to the disk at most this often. Without a sync, it survives the end of this process, but not a crash of the
+/// machine.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A slow disk may take this share of the time.
+/// Syncs take at most one part in this many of the time, on a slow disk too.
 const SYNC_SHARE: u32 = 20;
 
-/// A checkpoint file that this process alone writes to.
+/// A checkpoint file that this process has locked.
 pub(super) struct Checkpoint {
     path: PathBuf,
     file: File,
@@ -39,7 +39,7 @@ pub(super) struct Checkpoint {
     next_sync: Instant,
 }
 
-/// What a checkpoint is about: places in other inputs mean nothing.
+/// The inputs that a checkpoint was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Subject {
     identity: Digest,
@@ -47,12 +47,12 @@ struct Subject {
     records: Records,
 }
 
-/// The place that a checkpoint keeps: the last record of those up to which all are confirmed.
+/// The last record that is confirmed with all records before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confirmed {
-    /// Where it stands.
+    /// Its position.
     pub(super) start: StartPosition,
-    /// What it is.
+    /// Its digest.
     pub(super) digest: Digest,
 }
 
@@ -71,15 +71,13 @@ pub(super) enum CheckpointError {
     OtherSubject { path: PathBuf, what: &'static str },
 }
 
-type Result<T> = std::result::Result<T, CheckpointError>;
-
 impl Checkpoint {
-    /// Opens the file, or creates it, for these inputs, and says up to where they are confirmed, if to anywhere.
+    /// Opens or creates the file for these inputs. Returns how far they are confirmed, if any record is.
     pub(super) fn open(
         path: &Path,
         records: Records,
         survey: &Survey,
-    ) -> Result<(Checkpoint, Option<Confirmed>)> {
+    ) -> Result<(Checkpoint, Option<Confirmed>), CheckpointError> {
         let subject = Subject {
             identity: survey.identity,
             inputs: survey.inputs,
@@ -96,14 +94,14 @@ impl Checkpoint {
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(CheckpointError::Foreign(path.to_owned()));
         }
-        // Where files cannot be locked, nobody is kept out.
+        // On a file system without locks, other processes are not kept out.
         if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
             return Err(CheckpointError::InUse(path.to_owned()));
         }
         let mut text = String::new();
         let read = (&file).take(2 * SIZE as u64).read_to_string(&mut text);
         let confirmed = match read {
-            // It has just been created, or its creator did not live to write to it.
+            // It was just created, or its creator was killed before it wrote to it.
             Ok(0) => None,
             Ok(_) => parse(&text, path)?.for_subject(subject, path)?,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -117,14 +115,14 @@ impl Checkpoint {
             subject,
             next_sync: Instant::now(),
         };
-        // If this fails, it does so before anything is sent.
+        // A failure to write comes before anything is published.
         checkpoint.write(confirmed)?;
         checkpoint.file.sync_all().map_err(failed)?;
         Ok((checkpoint, confirmed))
     }
 
-    /// Writes down that everything up to `place` is confirmed.
-    pub(super) fn save(&mut self, location: &Location) -> Result<()> {
+    /// Writes that everything up to `location` is confirmed.
+    pub(super) fn save(&mut self, location: &Location) -> Result<(), CheckpointError> {
         self.write(Some(Confirmed {
             start: StartPosition {
                 input: location.origin.index,
@@ -140,22 +138,22 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Writes that down for good, if anything has been confirmed in this run.
-    pub(super) fn keep(&mut self, location: Option<&Location>) -> Result<()> {
+    /// Writes the location, if anything was confirmed in this run, and syncs the file.
+    pub(super) fn keep(&mut self, location: Option<&Location>) -> Result<(), CheckpointError> {
         if let Some(location) = location {
             self.save(location)?;
         }
         self.sync()
     }
 
-    /// Waits until what has been written is on the disk.
-    fn sync(&self) -> Result<()> {
+    /// Waits until the file is on the disk.
+    fn sync(&self) -> Result<(), CheckpointError> {
         self.file
             .sync_data()
             .map_err(|error| io_error(&self.path, &error))
     }
 
-    fn write(&self, confirmed: Option<Confirmed>) -> Result<()> {
+    fn write(&self, confirmed: Option<Confirmed>) -> Result<(), CheckpointError> {
         self.file
             .write_all_at(&record(self.subject, confirmed), 0)
             .map_err(|error| io_error(&self.path, &error))
@@ -169,7 +167,7 @@ fn io_error(path: &Path, error: &io::Error) -> CheckpointError {
     }
 }
 
-/// What is in the file: a line of JSON, filled up with blanks.
+/// The content of the file: a line of JSON, padded with blanks.
 fn record(subject: Subject, confirmed: Option<Confirmed>) -> Vec<u8> {
     let mut value = json!({
         "amqp-publish checkpoint": VERSION,
@@ -200,8 +198,12 @@ struct Found {
 }
 
 impl Found {
-    /// The place, if it is one in what is to be published now.
-    fn for_subject(self, subject: Subject, path: &Path) -> Result<Option<Confirmed>> {
+    /// The confirmed record, if the checkpoint was made for these inputs.
+    fn for_subject(
+        self,
+        subject: Subject,
+        path: &Path,
+    ) -> Result<Option<Confirmed>, CheckpointError> {
         let what = if self.records != subject.records.name() {
             "records (lines, files and so on)"
         } else if self.inputs != subject.inputs || self.identity != subject.identity {
@@ -216,7 +218,7 @@ impl Found {
     }
 }
 
-fn parse(text: &str, path: &Path) -> Result<Found> {
+fn parse(text: &str, path: &Path) -> Result<Found, CheckpointError> {
     let value = serde_json::from_str(text).unwrap_or_default();
     found(&value).ok_or_else(|| CheckpointError::Foreign(path.to_owned()))
 }

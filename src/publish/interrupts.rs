@@ -1,6 +1,6 @@
-//! Signals that ask the tool to end. While it publishes, the first one ends the reading and leaves a bounded time for what
-//! is on the way; a second one does not wait any longer. Before and after that, a signal ends the tool at once: it may be
-//! waiting for a file, or for somebody to read what it says.
+//! Signals that ask the tool to end. While it publishes, the first signal ends reading and leaves a limited time for messages in
+//! flight; the second one leaves none. Before and after that, a signal ends the tool at once: it may be waiting for a file, or for a
+//! reader of its output.
 
 use std::io;
 use std::process;
@@ -18,36 +18,36 @@ use crate::broker::{Cutter, Session};
 use crate::status::Status;
 use crate::system::signals::hangups_are_ignored;
 
-/// How long after a signal the broker may take to confirm what is on the way.
+/// How long the broker may take to confirm messages in flight after a signal.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long after a signal the tool may take to notice it: it may be stuck, on standard error for example.
+/// How long the tool may take to notice a signal. It may be stuck, on standard error for example.
 const UNHEEDED: Duration = Duration::from_secs(6);
 
-/// How long after a signal the tool may take to end: the grace, the limit of closing, and some more.
+/// How long the tool may take to end after a signal: the grace period, the time limit of closing, and some more.
 const UNENDED: Duration = Duration::from_secs(12);
 
-/// How long it may take, after a signal, to say what came of it.
+/// How long the tool may take to report its outcome after a signal.
 const UNREAD: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether one of these times is over.
+/// How often these times are checked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Signals are caught, and end the process at once, with the status that says so. That holds for the first process of a
-/// container too, which the kernel sends no signal that it does not catch.
+/// Signals are caught and end the process at once, with status 128 + n. They are caught because the first process of a container
+/// receives no other signals.
 pub(super) struct Caught {
     signals: Signals,
     /// Whether a signal ends the process at once.
     at_once: Arc<AtomicBool>,
 }
 
-/// Hears of signals, and ends the session in time even while the tool waits for the broker.
+/// Receives signals, and cuts the session in time even while the tool waits for the broker.
 pub(super) struct Interrupts {
     signals: Receiver<i32>,
     shared: Arc<InterruptState>,
 }
 
-/// What the thread that hears of signals and the one that heeds them have in common.
+/// The state that the signal thread and the publishing thread share.
 struct InterruptState {
     session: Mutex<Option<Cutter>>,
     is_heeded: AtomicBool,
@@ -73,7 +73,7 @@ impl Caught {
 }
 
 impl Interrupts {
-    /// From here on signals are told and do not end the process.
+    /// From now on signals are passed to the driver and do not end the process.
     pub(super) fn listen(caught: Caught) -> io::Result<Interrupts> {
         let Caught {
             mut signals,
@@ -92,7 +92,7 @@ impl Interrupts {
             .spawn(move || {
                 let mut patience = GRACE;
                 for signal in &mut signals {
-                    // Cut what is open now; a session that is opened later hears of the signal before it is used.
+                    // Cut the session that is open now. The driver handles the signal before it uses a later one.
                     watched.cut_session_in(patience);
                     let _ = heard.send(signal);
                     watched.see_to_the_end(signal);
@@ -117,14 +117,14 @@ impl Interrupts {
         Some(signal)
     }
 
-    /// Makes this the session that a signal ends.
+    /// Sets the session that a signal cuts.
     pub(super) fn watch_over(&self, session: &Session) {
         *self.shared.session() = Some(session.cutter());
     }
 }
 
 impl Drop for Interrupts {
-    /// Nobody listens any more.
+    /// The driver handles no more signals.
     fn drop(&mut self) {
         self.shared.at_once.store(true, Ordering::SeqCst);
     }
@@ -141,7 +141,7 @@ impl InterruptState {
         }
     }
 
-    /// Ends the process in the end, if it does not end by itself.
+    /// Ends the process if it does not end by itself.
     fn see_to_the_end(self: &Arc<Self>, signal: i32) {
         let shared = Arc::clone(self);
         let ended = thread::Builder::new().spawn(move || {
@@ -155,11 +155,11 @@ impl InterruptState {
             }
             process::exit(Status::signalled(signal).code().into());
         });
-        // Without that thread the tool ends as its waits do.
+        // Without that thread, the tool's own time limits still hold.
         drop(ended);
     }
 
-    /// Whether the tool should have noticed a signal by now, or should have ended.
+    /// Whether the tool should have noticed the signal by now, or should have ended.
     fn is_late(&self, elapsed: Duration) -> bool {
         elapsed >= UNENDED || (elapsed >= UNHEEDED && !self.is_heeded.load(Ordering::SeqCst))
     }

@@ -1,35 +1,39 @@
-//! amqp-publish: records are read, published as messages, and confirmed, many at a time.
+//! amqp-publish: reads records, publishes them as messages, and has them confirmed, many at a time.
 //!
 //! ```text
 //! input ─► reader ─► records ─► driver ─► broker
 //!  (files)  (thread,   (cut,      │  ▲      │
 //!           chunks)   digested)   ▼  │      ▼
-//!                                run ◄─ confirmations, returns, signals, time
+//!                                run ◄─ confirms, returns, signals, time
 //! ```
 //!
-//! **The theory.** Exit status 0 says that every record is confirmed; the checkpoint says up to where all are; whatever
-//! else happens, stderr says how many are confirmed and which is the first that is not. All that this depends on is one
-//! state, [`run`]: which records are in flight, what the broker has said of each, which connection it said it on, what the
-//! checkpoint knows, and why the run ends, if it does. It has no I/O: it is told of events and says what is to be done.
-//! So it can be run through millions of schedules in the simulator (`cargo xtask simulate publish`).
+//! **Theory of operation.** Exit status 0 says that every record is confirmed. The checkpoint says up to which record all are
+//! confirmed. After a failure, standard error says how many are confirmed and which is the first that is not. All this depends on one
+//! state, [`run`]: which records are in flight, what the broker said about each and on which connection, what the checkpoint
+//! contains, and why the run ends. It has no I/O: it takes events and returns actions. So the simulator can run it through millions of
+//! schedules (`cargo xtask simulate publish`).
 //!
-//! What must hold there:
+//! Its invariants:
 //!
-//! * A record is done with when it and all before it are confirmed: the window begins with the first that is not.
-//! * Numbers of confirmations count for one connection. What is in doubt when a connection is lost is sent again, with new
-//!   numbers; what was returned or rejected before has ended the run.
-//! * The cause of an end does not change: what happens afterwards only says more about records on the way. Two exceptions:
-//!   a rejected message may come back yet, and success is lost where the checkpoint cannot be written.
-//! * Every wait has an end: the broker's heartbeats, 30 s without a confirmation, 5 s after a signal.
+//! * A record leaves the window when it and all records before it are confirmed.
+//! * Numbers of confirms count for one connection. Records that are in doubt when a connection is lost are sent again, with new
+//!   numbers. A returned or rejected record has ended the run before.
+//! * The cause of an end does not change. Later events only say more about records in flight. There are two exceptions: a rejected
+//!   message may still be returned, and success is lost if the checkpoint cannot be written.
+//! * Every wait has an end: the broker's heartbeats, 30 s without a confirm, 5 s after a signal.
 //!
-//! The driver keeps what belongs to the outside: bodies and places by their records' numbers, the session, the files. It
-//! takes in what is at hand, tells the run, does what that says in this order, and tells it what failed.
+//! The driver keeps what belongs to the outside: bodies and locations by their records' numbers, the session, the files. It takes in
+//! what has come, tells the core, carries out the actions in order, and tells the core what failed.
 //!
-//! * `options`, `preparation`, `survey`, `template`: what is asked for, and what can be found out beforehand.
-//! * `input`, `reader`, `chunks`, `records`, `digest`: from files to records.
-//! * `run`: the core. `driver`: all around it.
-//! * `checkpoint`, `progress`, `screen`, `interrupts`: files, the terminal, signals.
-//! * `outcome`: what came of it.
+//! * `options`: what the command line asks for.
+//! * `preparation`: what can be found out, and can fail, before connecting.
+//! * `input`: from files to records.
+//! * `run`: the core.
+//! * `driver`: everything around the core.
+//! * `checkpoint`: the file that records how far the input is confirmed.
+//! * `progress`: the progress on standard error.
+//! * `interrupts`: signals.
+//! * `outcome`: the result of a run.
 
 mod checkpoint;
 mod driver;
@@ -42,48 +46,43 @@ mod progress;
 // Public for the simulator alone.
 #[doc(hidden)]
 pub mod run;
-mod screen;
 
 use std::time::Instant;
 
 #[doc(hidden)]
 pub use input::cut_into_records;
-pub use input::{Input, Inputs, List, Terminator};
-pub use options::{
-    Address, BodySource, Confirms, LineEnd, PublishOptions, Records, Routing, ShowProgress,
-};
-pub use outcome::{Ending, Outcome};
-pub use run::Tally;
+pub use input::{Input, Inputs};
+pub use options::{Address, BodySource, PublishOptions, Records, Routing};
+pub use outcome::Outcome;
+pub use run::{Ended, Tally};
 
 use crate::broker::ConnectOptions;
+use crate::reason::chain;
 use anyhow::Context as _;
-use driver::Published;
 use interrupts::Caught;
 use preparation::Preparation;
 
-/// Publishes everything, and says what came of it. A signal that comes afterwards ends the process.
+/// Publishes everything and returns the outcome. A signal that comes afterwards ends the process.
 #[must_use]
 pub fn publish(connect: &ConnectOptions, options: PublishOptions) -> Outcome {
     let began = Instant::now();
-    let confirms = options.confirms;
-    let (ending, published) = match try_publish(connect, options) {
-        Ok(published) => published,
-        Err(error) => (Ending::Failed(error), Published::default()),
-    };
+    let is_confirmed = options.max_in_flight.is_some();
+    let (ended, tally, first_unconfirmed) = try_publish(connect, options)
+        .unwrap_or_else(|error| (Ended::Failed(chain(&error)), Tally::default(), None));
     Outcome {
-        ending,
-        confirms,
-        tally: published.tally,
-        first_unconfirmed: published.first_unconfirmed,
+        ended,
+        is_confirmed,
+        tally,
+        first_unconfirmed,
         took: began.elapsed(),
     }
 }
 
-/// An error means that nothing was sent.
+/// An error means that nothing was published.
 fn try_publish(
     connect: &ConnectOptions,
     options: PublishOptions,
-) -> anyhow::Result<(Ending, Published)> {
+) -> anyhow::Result<(Ended, Tally, Option<String>)> {
     let caught = Caught::signals().context("listening for signals")?;
     let preparation = Preparation::for_options(options)?;
     driver::publish(connect, preparation, caught)

@@ -1,6 +1,5 @@
-//! What amqp-publish can be asked for. Options that exist can be carried out, as far as that is known beforehand.
+//! The options of amqp-publish, validated.
 
-use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -8,23 +7,24 @@ use super::input::Inputs;
 use crate::broker::Unroutable;
 use crate::message::Properties;
 
-/// What amqp-publish was asked for.
+/// The options of amqp-publish.
 #[derive(Clone, Debug)]
 pub struct PublishOptions {
     /// Where the bodies come from.
     pub source: BodySource,
     /// Where the messages go.
     pub address: Address,
-    /// The properties that all messages get. They win over those of an envelope.
+    /// The properties of all messages. They override those of an envelope.
     pub properties: Properties,
     /// When it is an error that a message reaches no queue.
     pub routing: Routing,
-    /// Whether the broker confirms what it has taken.
-    pub confirms: Confirms,
-    /// The file that keeps the place up to which everything is confirmed.
+    /// How many messages may be unconfirmed at a time, besides the limit of their bodies' size; `None`: the broker is not asked to
+    /// confirm.
+    pub max_in_flight: Option<NonZeroUsize>,
+    /// The file that records how far the input is confirmed.
     pub checkpoint: Option<PathBuf>,
-    /// Whether the progress is shown.
-    pub progress: ShowProgress,
+    /// Whether the progress is shown on standard error.
+    pub shows_progress: bool,
 }
 
 /// Where the bodies come from.
@@ -37,7 +37,7 @@ pub enum BodySource {
 }
 
 impl BodySource {
-    /// Whether it is known to be one message.
+    /// Whether it is certainly a single message.
     #[must_use]
     pub fn is_single_message(&self) -> bool {
         match self {
@@ -51,59 +51,52 @@ impl BodySource {
 /// What one message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Records {
-    /// A whole input.
+    /// A whole file.
     Whole,
-    /// A line.
-    Lines(LineEnd),
-    /// What is between NULs.
+    /// A line with its newline, as in amqp-tools.
+    Lines,
+    /// A line without its newline.
+    ChompedLines,
+    /// A NUL-terminated record, without the NUL.
     NulTerminated,
-    /// A line, which is an envelope.
+    /// A line that is an envelope.
     Envelopes,
 }
 
 impl Records {
-    /// What ends a record, if it is not the end of the input.
+    /// The byte that ends a record, if it is not the end of the input.
     pub(super) fn delimiter(self) -> Option<u8> {
         match self {
             Records::Whole => None,
-            Records::Lines(_) | Records::Envelopes => Some(b'\n'),
+            Records::Lines | Records::ChompedLines | Records::Envelopes => Some(b'\n'),
             Records::NulTerminated => Some(b'\0'),
         }
     }
 
-    /// A name for it, which a checkpoint keeps: places are counted in records.
+    /// Its name in a checkpoint, which counts in records.
     pub(super) fn name(self) -> &'static str {
         match self {
             Records::Whole => "files",
-            Records::Lines(_) => "lines",
+            Records::Lines | Records::ChompedLines => "lines",
             Records::NulTerminated => "null",
             Records::Envelopes => "jsonl",
         }
     }
 }
 
-/// What becomes of the newline at the end of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineEnd {
-    /// It belongs to the message, as in amqp-tools.
-    Kept,
-    /// It does not.
-    Chomped,
-}
-
 /// Where the messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// All to the same exchange with the same routing key.
+    /// All messages to the same exchange with the same routing key.
     Given {
         /// The exchange; empty: the default exchange.
         exchange: String,
         /// The routing key; to the default exchange, the queue's name.
         routing_key: String,
     },
-    /// Each where its envelope says.
+    /// Each message to the address in its envelope.
     OfEnvelope {
-        /// The exchange for all of them, whatever their envelopes say.
+        /// The exchange for all messages, which overrides that of an envelope.
         exchange: Option<String>,
     },
 }
@@ -111,7 +104,7 @@ pub enum Address {
 /// When it is an error that a message reaches no queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Routing {
-    /// For the default exchange, where the routing key is meant to be a queue's name.
+    /// For the default exchange, where the routing key is a queue's name.
     #[default]
     MustReachNamedQueue,
     /// For every exchange.
@@ -121,47 +114,13 @@ pub enum Routing {
 }
 
 impl Routing {
-    /// What the broker is to do with a message to `exchange` that no queue gets.
+    /// What the broker is to do with a message to `exchange` that reaches no queue.
     #[must_use]
     pub fn unroutable(self, exchange: &str) -> Unroutable {
         match self {
             Routing::MustReachQueue => Unroutable::Return,
             Routing::MustReachNamedQueue if exchange.is_empty() => Unroutable::Return,
             Routing::MustReachNamedQueue | Routing::MayBeDropped => Unroutable::Drop,
-        }
-    }
-}
-
-/// Whether the broker confirms what it has taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirms {
-    /// It does, and at most so many messages are on the way unconfirmed.
-    Awaited {
-        /// How many, besides the limit of their bodies' size.
-        max_in_flight: NonZeroUsize,
-    },
-    /// It does not.
-    Off,
-}
-
-/// Whether the progress is shown on standard error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ShowProgress {
-    /// If that is a terminal.
-    #[default]
-    OnTerminal,
-    /// Also where it is not: a line every few seconds.
-    Always,
-    /// It is not.
-    Never,
-}
-
-impl ShowProgress {
-    pub(super) fn is_shown(self) -> bool {
-        match self {
-            ShowProgress::OnTerminal => io::stderr().is_terminal(),
-            ShowProgress::Always => true,
-            ShowProgress::Never => false,
         }
     }
 }

@@ -1,47 +1,35 @@
-//! What came of it all: how the run ended, and what became of the messages.
+//! The result of a run: how it ended, and the numbers of messages.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::options::Confirms;
-use super::run::Tally;
+use super::run::{Ended, Tally};
 use crate::status::Status;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// How it ended.
-    pub ending: Ending,
+    pub ended: Ended,
     /// Whether the broker was asked to confirm.
-    pub confirms: Confirms,
-    /// What became of the messages.
+    pub is_confirmed: bool,
+    /// The numbers of messages.
     pub tally: Tally,
-    /// Where the first message stands that is not confirmed, as far as is known.
+    /// The location of the first unconfirmed record, if it is known.
     pub first_unconfirmed: Option<String>,
-    /// How long it took, connecting included.
+    /// How long the run took, with connecting.
     pub took: Duration,
 }
 
-/// How a run ended.
-#[derive(Debug)]
-pub enum Ending {
-    /// Everything is published, and confirmed unless nobody wanted to know.
-    Complete,
-    /// It could not be.
-    Failed(anyhow::Error),
-    /// By this signal, in order.
-    Interrupted(i32),
-}
-
 impl Outcome {
-    /// The exit status that says so.
+    /// The exit status.
     #[must_use]
     pub fn status(&self) -> Status {
-        match self.ending {
-            Ending::Complete => Status::SUCCESS,
-            Ending::Failed(_) => Status::FAILURE,
-            Ending::Interrupted(signal) => Status::signalled(signal),
+        match self.ended {
+            Ended::Complete => Status::SUCCESS,
+            Ended::Failed(_) => Status::FAILURE,
+            Ended::Interrupted(signal) => Status::signalled(signal),
         }
     }
 
@@ -60,19 +48,20 @@ impl Outcome {
         .to_string()
     }
 
-    /// How many are confirmed and which is the first that is not, in a sentence.
+    /// How many messages are confirmed and which is the first unconfirmed one, in a sentence.
     #[must_use]
     pub fn progress_made(&self) -> String {
-        let (count, state) = match self.confirms {
-            Confirms::Awaited { .. } => (self.tally.confirmed, "confirmed"),
-            Confirms::Off => (
+        let (count, state) = if self.is_confirmed {
+            (self.tally.confirmed, "confirmed")
+        } else {
+            (
                 self.tally.published,
                 "sent, whether they arrived is not known",
-            ),
+            )
         };
         let noun = if count == 1 { "message" } else { "messages" };
-        match (&self.first_unconfirmed, self.confirms) {
-            (Some(location), Confirms::Awaited { .. }) => {
+        match &self.first_unconfirmed {
+            Some(location) if self.is_confirmed => {
                 format!("{count} {noun} {state}; the first unconfirmed is {location}")
             }
             _ => format!("{count} {noun} {state}"),

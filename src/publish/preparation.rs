@@ -1,28 +1,24 @@
-//! All that can be found out, and can fail, before the broker is asked for anything.
+//! What can be found out, and can fail, before connecting.
+
+use std::num::NonZeroUsize;
 
 use super::checkpoint::{Checkpoint, Confirmed};
 use super::input::Inputs;
 use super::input::reader::StartPosition;
-use super::input::records::{Digests, RecordMaker};
+use super::input::records::RecordMaker;
 use super::input::survey::{self, Survey};
 use super::input::template::TemplateMaker;
-use super::options::{BodySource, Confirms, PublishOptions, Records, ShowProgress};
+use super::options::{BodySource, PublishOptions, Records};
 
-/// What is to be published, from where on, and how.
+/// What is to be published, from which position, and how.
 pub(super) struct Preparation {
     pub(super) source: BodySource,
     pub(super) start: StartPosition,
     pub(super) maker: RecordMaker,
-    pub(super) confirms: Confirms,
+    pub(super) max_in_flight: Option<NonZeroUsize>,
     pub(super) checkpoint: Option<Checkpoint>,
-    pub(super) progress: ShowProgress,
-    pub(super) extent: Extent,
-}
-
-/// How much there is to read.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Extent {
-    /// In all, in bytes, if that is known.
+    pub(super) shows_progress: bool,
+    /// How many bytes there are to read in all, if the progress is shown and that is known.
     pub(super) bytes: Option<u64>,
     /// How many of them were published in earlier runs.
     pub(super) bytes_before: u64,
@@ -37,7 +33,7 @@ impl Preparation {
                 (BodySource::Inputs(inputs, records), records, None)
             }
             (BodySource::Inputs(inputs, records), Some(path)) => {
-                // They are read twice: now, to see whether the checkpoint is theirs, and then to be published.
+                // The names are read twice: now, to compare them with the checkpoint, and when they are published.
                 let inputs = inputs.rereadable()?;
                 let survey = Survey::of(&inputs)?;
                 let opened = Checkpoint::open(path, records, &survey)?;
@@ -48,36 +44,29 @@ impl Preparation {
             (Some(checkpoint), confirmed)
         });
         let start = confirmed.map_or(StartPosition::BEGINNING, |confirmed| confirmed.start);
-        let digests = match checkpoint {
-            Some(_) => Digests::Taken,
-            None => Digests::NotNeeded,
-        };
         let digest = confirmed.map(|Confirmed { digest, .. }| digest);
+        let (bytes, bytes_before) = match &source {
+            BodySource::Inputs(inputs, _) if options.shows_progress => extent(inputs, start),
+            _ => (None, 0),
+        };
         Ok(Preparation {
-            extent: match &source {
-                BodySource::Inputs(inputs, _) if options.progress.is_shown() => {
-                    Extent::of(inputs, start)
-                }
-                _ => Extent::default(),
-            },
+            bytes,
+            bytes_before,
             source,
             start,
-            maker: RecordMaker::new(records, templates, digests, digest),
-            confirms: options.confirms,
+            maker: RecordMaker::new(records, templates, checkpoint.is_some(), digest),
+            max_in_flight: options.max_in_flight,
             checkpoint,
-            progress: options.progress,
+            shows_progress: options.shows_progress,
         })
     }
 }
 
-impl Extent {
-    fn of(inputs: &Inputs, start: StartPosition) -> Extent {
-        if !inputs.are_rereadable() {
-            return Extent::default();
-        }
-        Extent {
-            bytes: Survey::of(inputs).ok().and_then(|survey| survey.bytes),
-            bytes_before: survey::bytes_before(inputs, start),
-        }
+/// How many bytes there are to read in all, if that is known, and how many come before `start`.
+fn extent(inputs: &Inputs, start: StartPosition) -> (Option<u64>, u64) {
+    if !inputs.are_rereadable() {
+        return (None, 0);
     }
+    let bytes = Survey::of(inputs).ok().and_then(|survey| survey.bytes);
+    (bytes, survey::bytes_before(inputs, start))
 }

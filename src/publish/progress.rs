@@ -1,169 +1,164 @@
-//! The progress on standard error: a bar where that is a terminal, a line now and then where it is not but is asked for.
+//! The progress on standard error: a bar on a terminal, else a line now and then.
 
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use console::Term;
 use indicatif::{
     HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
-    TermLike as _,
+    TermLike,
 };
-
-use super::options::ShowProgress;
-use super::screen::{Lines, Terminal};
 
 /// Below this many columns there is no room for a bar.
 const NARROW: u16 = 60;
 
-/// Shows how far it is, if it is to be shown.
+/// Ctrl-C makes the terminal write `^C` where the cursor is, behind the bar. Without room for it, it would begin another line,
+/// and clearing the bar would clear that line instead of the bar's.
+const ROOM_FOR_ECHO: u16 = 4;
+
+/// Shows the progress, if it is to be shown.
 #[derive(Clone, Default)]
-pub(super) struct Progress {
-    shown: Option<Arc<Shown>>,
-}
+pub(super) struct Progress(Option<Arc<Shown>>);
 
 struct Shown {
     bar: ProgressBar,
-    counts: Arc<Counts>,
-    looks: Looks,
-    medium: Medium,
-}
-
-/// Where the progress is shown.
-#[derive(Clone, Copy)]
-enum Medium {
-    /// A terminal, with a bar that moves, and which is left as it was.
-    Terminal,
-    /// A line now and then; the last one says how far it came.
-    Lines,
-}
-
-impl Medium {
-    /// The time from one look to the next.
-    fn interval(self) -> Duration {
-        match self {
-            Medium::Terminal => Duration::from_millis(200),
-            Medium::Lines => Duration::from_secs(1),
-        }
-    }
-}
-
-/// What the bar's own words are made of.
-struct Counts {
-    /// Confirmed in this run.
-    messages: AtomicU64,
-    /// How much of the input was done before.
+    /// How many messages are confirmed in this run.
+    messages: Arc<AtomicU64>,
+    /// How much of the input was done in earlier runs.
     bytes_before: u64,
-    began: Instant,
-}
-
-/// What is shown, and while the broker takes nothing.
-#[derive(Clone)]
-struct Looks {
-    flowing: ProgressStyle,
-    blocked: ProgressStyle,
+    is_terminal: bool,
+    /// The bar while messages flow, and while the broker takes none.
+    templates: (&'static str, &'static str),
 }
 
 impl Progress {
-    /// Begins to show progress through `bytes` bytes of input, if it is known how many there are, of which
-    /// `bytes_before` were done in an earlier run.
-    pub(super) fn begin(show: ShowProgress, bytes: Option<u64>, bytes_before: u64) -> Progress {
-        if !show.is_shown() {
+    /// Begins to show progress through `bytes` bytes of input, if that number is known. `bytes_before` of them were done in
+    /// earlier runs.
+    pub(super) fn begin(is_shown: bool, bytes: Option<u64>, bytes_before: u64) -> Progress {
+        if !is_shown {
             return Progress::default();
         }
-        let counts = Arc::new(Counts {
-            messages: AtomicU64::new(0),
+        let screen = Screen::stderr();
+        let is_terminal = screen.0.is_some();
+        let templates = templates(is_terminal.then(|| screen.width()), bytes.is_some());
+        let target = ProgressDrawTarget::term_like(Box::new(screen));
+        let shown = Shown {
+            bar: ProgressBar::with_draw_target(bytes, target).with_position(bytes_before),
+            messages: Arc::default(),
             bytes_before,
-            began: Instant::now(),
-        });
-        let (target, columns) = target();
-        let looks = Looks::fitting(columns, bytes, &counts);
-        let bar = ProgressBar::with_draw_target(bytes, target)
-            .with_style(looks.flowing.clone())
-            .with_position(bytes_before);
-        let medium = columns.map_or(Medium::Lines, |_| Medium::Terminal);
-        bar.enable_steady_tick(medium.interval());
-        Progress {
-            shown: Some(Arc::new(Shown {
-                bar,
-                counts,
-                looks,
-                medium,
-            })),
-        }
+            is_terminal,
+            templates,
+        };
+        shown.set_template(templates.0);
+        shown.tick();
+        Progress(Some(Arc::new(shown)))
     }
 
-    /// Notes how many messages are confirmed, and how many bytes of input that is in this run.
+    /// Sets how many messages are confirmed, and how many bytes of input they are, in this run.
     pub(super) fn advance_to(&self, messages: u64, bytes: u64) {
-        if let Some(Shown { bar, counts, .. }) = self.shown.as_deref() {
-            counts.messages.store(messages, Ordering::Relaxed);
-            bar.set_position(counts.bytes_before + bytes);
+        if let Some(shown) = &self.0 {
+            shown.messages.store(messages, Ordering::Relaxed);
+            shown.bar.set_position(shown.bytes_before + bytes);
         }
     }
 
-    /// Shows that the broker takes no messages, and why, or that it does again.
+    /// Shows why the broker takes no messages, or that it takes messages again.
     pub(super) fn show_blocked(&self, reason: Option<String>) {
-        let Some(Shown { bar, looks, .. }) = self.shown.as_deref() else {
+        let Some(shown) = &self.0 else {
             return;
         };
+        let (flowing, blocked) = shown.templates;
         match reason {
             Some(reason) => {
-                bar.set_message(reason);
-                bar.set_style(looks.blocked.clone());
+                shown.bar.set_message(reason);
+                shown.set_template(blocked);
             }
-            None => bar.set_style(looks.flowing.clone()),
+            None => shown.set_template(flowing),
         }
     }
 
-    /// Does something that may print lines on standard error.
+    /// Does work that may print lines on standard error.
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
-        match self.shown.as_deref() {
-            Some(Shown { bar, medium, .. }) => {
-                bar.disable_steady_tick();
-                let done = bar.suspend(work);
-                bar.enable_steady_tick(medium.interval());
-                done
-            }
-            None => work(),
-        }
+        let Some(shown) = &self.0 else {
+            return work();
+        };
+        shown.bar.disable_steady_tick();
+        let done = shown.bar.suspend(work);
+        shown.tick();
+        done
+    }
+}
+
+impl Shown {
+    fn tick(&self) {
+        self.bar.enable_steady_tick(if self.is_terminal {
+            Duration::from_millis(200)
+        } else {
+            Duration::from_secs(1)
+        });
+    }
+
+    /// Sets what is drawn. `{messages}` and `{rate}` (in this run, on average) and `{left}` are keys of ours.
+    fn set_template(&self, template: &str) {
+        let (messages, counted) = (Arc::clone(&self.messages), Arc::clone(&self.messages));
+        let bytes_before = self.bytes_before;
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ")
+            .with_key(
+                "messages",
+                move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                    let _ = write!(out, "{}", HumanCount(messages.load(Ordering::Relaxed)));
+                },
+            )
+            .with_key(
+                "rate",
+                move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    let rate = per_second(counted.load(Ordering::Relaxed), state.elapsed());
+                    let _ = write!(out, "{}", HumanCount(rate));
+                },
+            )
+            .with_key(
+                "left",
+                move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    let done = state.pos().saturating_sub(bytes_before);
+                    let rest = state.len().map(|length| length.saturating_sub(state.pos()));
+                    let _ = match rest.and_then(|rest| time_left(done, rest, state.elapsed())) {
+                        Some(time) => write!(out, "{:#}", HumanDuration(time)),
+                        None => write!(out, "?"),
+                    };
+                },
+            );
+        self.bar.set_style(style);
     }
 }
 
 impl Drop for Shown {
+    /// A bar on a terminal disappears; otherwise a last line says how far it came.
     fn drop(&mut self) {
-        match self.medium {
-            Medium::Terminal => self.bar.finish_and_clear(),
-            Medium::Lines => self.bar.abandon(),
+        if self.is_terminal {
+            self.bar.finish_and_clear();
+        } else {
+            self.bar.abandon();
         }
     }
 }
 
-/// Where it is shown, and how many columns there are if that is a terminal.
-fn target() -> (ProgressDrawTarget, Option<u16>) {
-    if io::stderr().is_terminal() {
-        let terminal = Terminal::stderr();
-        let columns = terminal.width();
-        (
-            ProgressDrawTarget::term_like(Box::new(terminal)),
-            Some(columns),
-        )
-    } else {
-        (ProgressDrawTarget::term_like(Box::new(Lines)), None)
-    }
+fn per_second(count: u64, elapsed: Duration) -> u64 {
+    let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    count * 1000 / milliseconds.max(1)
 }
 
-impl Looks {
-    fn fitting(columns: Option<u16>, bytes: Option<u64>, counts: &Arc<Counts>) -> Looks {
-        let (flowing, blocked) = templates(columns, bytes.is_some());
-        Looks {
-            flowing: counts.style(flowing),
-            blocked: counts.style(blocked),
-        }
-    }
+/// How long the rest takes at the average speed so far. indicatif's own estimate would count what earlier runs did.
+fn time_left(done: u64, rest: u64, elapsed: Duration) -> Option<Duration> {
+    let times = u32::try_from(u128::from(rest) * 1000 / u128::from(done.max(1))).ok()?;
+    (done > 0).then(|| elapsed.saturating_mul(times) / 1000)
 }
 
-/// What is shown while messages flow, and while the broker takes none.
+/// The templates while messages flow, and while the broker takes none.
 fn templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'static str) {
     match (columns, length_is_known) {
         (Some(..NARROW), true) => (
@@ -193,52 +188,68 @@ fn templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'st
     }
 }
 
-impl Counts {
-    fn style(self: &Arc<Self>, template: &str) -> ProgressStyle {
-        let [messages, rate, left] = [(); 3].map(|()| Arc::clone(self));
-        ProgressStyle::with_template(template)
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("=> ")
-            .with_key(
-                "messages",
-                move |_: &ProgressState, out: &mut dyn fmt::Write| {
-                    // What cannot be written here is not worth an error.
-                    let _ = write!(out, "{}", HumanCount(messages.messages()));
-                },
-            )
-            .with_key(
-                "rate",
-                move |_: &ProgressState, out: &mut dyn fmt::Write| {
-                    let _ = write!(out, "{}", HumanCount(rate.messages_per_second()));
-                },
-            )
-            .with_key(
-                "left",
-                move |state: &ProgressState, out: &mut dyn fmt::Write| {
-                    let _ = match left.time_left(state.pos(), state.len()) {
-                        Some(time) => write!(out, "{:#}", HumanDuration(time)),
-                        None => write!(out, "?"),
-                    };
-                },
-            )
+/// Where the bar is drawn: a terminal without the last columns of its lines, or standard error as a stream of lines, where a
+/// cursor cannot be moved.
+#[derive(Debug)]
+struct Screen(Option<Term>);
+
+impl Screen {
+    fn stderr() -> Screen {
+        let is_terminal = io::stderr().is_terminal();
+        Screen(is_terminal.then(Term::buffered_stderr))
     }
 
-    fn messages(&self) -> u64 {
-        self.messages.load(Ordering::Relaxed)
+    fn on_terminal(&self, act: impl FnOnce(&Term) -> io::Result<()>) -> io::Result<()> {
+        self.0.as_ref().map_or(Ok(()), act)
+    }
+}
+
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        match &self.0 {
+            Some(terminal) => terminal.size().1.saturating_sub(ROOM_FOR_ECHO).max(1),
+            None => 120,
+        }
     }
 
-    /// On average since the beginning.
-    fn messages_per_second(&self) -> u64 {
-        let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.messages() * 1000 / milliseconds.max(1)
+    fn move_cursor_up(&self, count: usize) -> io::Result<()> {
+        self.on_terminal(|terminal| terminal.move_cursor_up(count))
     }
 
-    /// How long the rest takes if it goes on as it did so far.
-    fn time_left(&self, position: u64, length: Option<u64>) -> Option<Duration> {
-        let done = position.saturating_sub(self.bytes_before);
-        let rest = length?.saturating_sub(position);
-        let times = u32::try_from(u128::from(rest) * 1000 / u128::from(done.max(1))).ok()?;
-        (done > 0).then(|| self.began.elapsed().saturating_mul(times) / 1000)
+    fn move_cursor_down(&self, count: usize) -> io::Result<()> {
+        self.on_terminal(|terminal| terminal.move_cursor_down(count))
+    }
+
+    fn move_cursor_right(&self, count: usize) -> io::Result<()> {
+        self.on_terminal(|terminal| terminal.move_cursor_right(count))
+    }
+
+    fn move_cursor_left(&self, count: usize) -> io::Result<()> {
+        self.on_terminal(|terminal| terminal.move_cursor_left(count))
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        match &self.0 {
+            Some(terminal) => terminal.write_line(text),
+            None => self.write_str(text),
+        }
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        match (&self.0, text.trim()) {
+            (Some(terminal), _) => terminal.write_str(text),
+            // Blanks only move the cursor of a terminal.
+            (None, "") => Ok(()),
+            (None, line) => writeln!(io::stderr(), "{line}"),
+        }
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.on_terminal(Term::clear_line)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.on_terminal(Term::flush)
     }
 }
 
@@ -247,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_templates_are_understood() {
+    fn indicatif_takes_all_templates() {
         for columns in [None, Some(40), Some(80)] {
             for length_is_known in [false, true] {
                 let (flowing, blocked) = templates(columns, length_is_known);
@@ -258,16 +269,9 @@ mod tests {
     }
 
     #[test]
-    fn the_time_left_does_not_count_what_was_done_before() {
-        let now = Instant::now();
-        let counts = Counts {
-            messages: AtomicU64::new(0),
-            bytes_before: 900,
-            began: now.checked_sub(Duration::from_secs(10)).unwrap_or(now),
-        };
-        assert_eq!(counts.time_left(900, Some(1000)), None);
-        assert_eq!(counts.time_left(950, None), None);
-        let left = counts.time_left(920, Some(1000)).unwrap();
-        assert!((40..=60).contains(&left.as_secs()), "{left:?}");
+    fn the_time_left_follows_from_this_run_alone() {
+        let elapsed = Duration::from_secs(10);
+        assert_eq!(time_left(0, 100, elapsed), None);
+        assert_eq!(time_left(20, 80, elapsed), Some(Duration::from_secs(40)));
     }
 }

@@ -1,11 +1,11 @@
-//! What the tools need of the operating system, and the standard library does not do.
+//! What the tools need of the operating system beyond the standard library.
 //!
-//! * `stdout`: whether there is a standard output.
+//! * `stdout`: whether standard output is open, and the formats of results on it.
 //! * `stderr`: lines on standard error, written by a thread.
-//! * `signals`: which signals are ignored; ending at a signal.
+//! * `signals`: ignored signals, and ending at a signal.
 //! * `waker`: waking a thread that waits for files and signals.
 
 pub(crate) mod signals;
 pub(crate) mod stderr;
-pub(crate) mod stdout;
+pub mod stdout;
 pub mod waker;

@@ -1,5 +1,5 @@
-//! Standard error: what the tool has to say. Whoever says something never waits for whoever reads it: a thread writes the
-//! lines, and those that it has no room for are left out and counted.
+//! Standard error: the tool's messages. A thread writes the lines, so that nobody waits for a slow reader. Lines that do not fit its
+//! queue are left out and counted.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,24 +19,23 @@ static CONSOLE: Mutex<Console> = Mutex::new(Console {
 
 struct Console {
     writer: Option<Writer>,
-    /// How many lines were left out since the last that was not.
+    /// How many lines were left out since the last one that was not.
     left_out: u64,
 }
 
 /// The thread that writes.
 struct Writer {
     lines: Sender<String>,
-    /// Comes to its end when the thread does.
+    /// Disconnected when the thread has ended.
     end: Receiver<()>,
 }
 
-/// Prints a line, whole, on standard error. If nobody can read it, the work goes on all the same, and the exit status
-/// still speaks.
+/// Prints a whole line on standard error. If that fails, the work goes on; the exit status says how it ended.
 pub(crate) fn say(line: &str) {
     console().say(line);
 }
 
-/// Gives what was said that much time to be written.
+/// Waits until all lines are written, at most for `limit`.
 pub(crate) fn finish(limit: Duration) {
     let deadline = Instant::now() + limit;
     let mut console = console();
@@ -102,7 +101,7 @@ fn word_for(left_out: u64) -> String {
     format!("(standard error was not read; lines left out: {left_out})")
 }
 
-/// Starts a thread that no signal is sent to: signals are for those that wait for them.
+/// Starts a thread that receives no signals. Other threads wait for them.
 fn without_signals<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let started = start();

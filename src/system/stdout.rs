@@ -1,7 +1,7 @@
-//! Whether there is a standard output at all.
+//! Standard output: whether it is open, and the formats of results on it.
 //!
-//! Rust's runtime puts `/dev/null` in the place of a closed one before `main` begins, so that every write succeeds and goes
-//! nowhere. Whoever takes a message from a queue to write it there must know before that.
+//! If standard output is closed at the start, Rust's runtime opens `/dev/null` in its place before `main`. Every write then succeeds,
+//! and the data is lost. A tool that takes a message from a queue to write it there must know that before.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use rustix::io::fcntl_getfd;
 static WAS_CLOSED_AT_START: AtomicBool = AtomicBool::new(false);
 
 ctor::declarative::ctor! {
-    /// Comes before Rust's runtime, and uses nothing of it.
+    /// Runs before Rust's runtime and uses nothing of it.
     #[ctor(unsafe)]
     fn look_before_the_runtime() {
         let is_closed = fcntl_getfd(rustix::stdio::stdout()).is_err();
@@ -19,10 +19,28 @@ ctor::declarative::ctor! {
     }
 }
 
-/// An error where this process was started with its standard output closed (`>&-`).
+/// An error if standard output was closed when this process started (`>&-`).
 pub(crate) fn ensure_open() -> io::Result<()> {
     if WAS_CLOSED_AT_START.load(Ordering::Relaxed) {
         return Err(io::Error::other("it is closed"));
     }
     Ok(())
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As amqp-tools writes them.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Format {
+    /// The format that `--json` chooses.
+    #[must_use]
+    pub fn of(json: bool) -> Format {
+        if json { Format::Json } else { Format::Text }
+    }
 }

@@ -14,6 +14,7 @@ mod fuzz_corpus;
 mod get;
 mod habits;
 mod lying_servers;
+mod module_maps;
 mod publish;
 mod queues;
 mod round_trips;

@@ -12,7 +12,8 @@ mod scenario;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use amqp_tools::consume::run::{ConnectionId, DeliveryId, Event, FromBroker, Run, Trouble};
+use amqp_tools::consume::run::{ConnectionId, DeliveryId, Event, FromBroker, Run};
+use amqp_tools::reason::ConnectionFailure;
 use amqp_tools::status::Status;
 
 use crate::choices::Choices;
@@ -580,9 +581,9 @@ impl<'world> Simulation<'world> {
     }
 }
 
-fn lost(may_pass: bool) -> FromBroker {
-    FromBroker::Lost(Trouble {
+fn lost(is_transient: bool) -> FromBroker {
+    FromBroker::Lost(ConnectionFailure {
         reason: "lost".to_owned(),
-        may_pass,
+        is_transient,
     })
 }

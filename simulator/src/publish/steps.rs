@@ -1,6 +1,6 @@
 //! What goes on by itself: the broker handles and says, the input is read, connections are made.
 
-use amqp_tools::publish::run::{Event, FromBroker, QueueIs};
+use amqp_tools::publish::run::{Event, FromBroker};
 
 use super::broker::{self, Wire};
 use super::scenario::{InputEnd, Last};
@@ -171,12 +171,12 @@ impl Simulation<'_> {
         let can_be_told = !(self.is_calm && self.scenario.last == Last::Gone);
         let answer = if is_gone && can_be_told {
             self.oracle.queue_was_called_gone = true;
-            QueueIs::Gone(format!("the queue of {id} is gone"))
+            Some(format!("the queue of {id} is gone"))
         } else {
-            QueueIs::NotKnownToBeGone
+            None
         };
         let was_publishing = self.run.ended().is_none() && !self.oracle.is_refused;
-        self.tell(Event::Queue(id, answer))?;
+        self.tell(Event::QueueChecked(id, answer))?;
         if is_gone && can_be_told && was_publishing && self.run.ended().is_some() {
             self.reached
                 .mark("the queue is gone, and that is found out");

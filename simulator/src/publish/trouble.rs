@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use amqp_tools::publish::run::{Event, FromBroker, Trouble};
+use amqp_tools::publish::run::{Event, FromBroker};
+use amqp_tools::reason::ConnectionFailure;
 
 use super::broker::Wire;
 use super::{Link, SIGTERM, Simulation};
@@ -110,9 +111,9 @@ impl Simulation<'_> {
         if self.breaks > 2 && self.run.tally().confirmed == 0 {
             self.reached.mark("connections break in vain");
         }
-        self.tell_broker(FromBroker::Lost(Trouble {
+        self.tell_broker(FromBroker::Lost(ConnectionFailure {
             reason: reason.to_owned(),
-            may_pass: true,
+            is_transient: true,
         }))
     }
 

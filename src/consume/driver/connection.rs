@@ -1,7 +1,7 @@
-//! A connection to the broker, used by a thread of its own: amiquip's calls wait for their answers, and the loop must hear of
-//! signals and commands meanwhile.
+//! The connection to the broker. A thread of its own uses it, since amiquip's calls wait for their answers, and the loop must
+//! react to signals and commands meanwhile.
 //!
-//! The loop sends [`Request`]s and gets [`Reply`]s; what subscriptions bring it reads itself.
+//! The loop sends [`Request`]s and gets [`Reply`]s. It reads the deliveries itself.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,9 +15,16 @@ use crate::broker::{
     Session, Subscription, Unsettled,
 };
 use crate::consume::options::{ConsumeOptions, SourceQueue};
-use crate::consume::run::{ConnectionId, Settlement, SubscriptionId, Trouble};
+use crate::consume::run::{
+    ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
+};
+use crate::reason::ConnectionFailure;
 use crate::system::stderr::say;
 use crate::system::waker::{Waker, WakingSender};
+
+/// The delivery limit of quorum queues unless they say otherwise, since RabbitMQ 4.0
+/// (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
+const DELIVERY_LIMIT: u64 = 20;
 
 /// What the thread is to do.
 pub(super) enum Request {
@@ -27,44 +34,34 @@ pub(super) enum Request {
     CountReady,
     Settle(Unsettled, Settlement),
     Close,
-    /// The connection has fallen silent, or this was heard on it: say why it ended.
+    /// The connection has ended, perhaps with this error: find out why.
     Explain(Option<Error>),
 }
 
-/// What it has to tell.
-pub(super) enum Reply {
-    Connected(Opened),
+/// What the thread reports.
+enum Reply {
+    /// The connection stands, and this queue is consumed from.
+    Connected {
+        queue: String,
+        server: Server,
+        lifeline: Lifeline,
+        cutter: Cutter,
+    },
+    /// A subscription stands.
     Subscribed(SubscriptionId, Deliveries),
+    /// A subscription is cancelled.
     Unsubscribed(SubscriptionId),
-    Ready(u32),
-    Closed,
-    Lost(Trouble),
-}
-
-/// A connection that stands.
-pub(super) struct Opened {
-    pub(super) queue: String,
-    pub(super) server: Server,
-    /// Taken by the loop's end.
-    lifeline: Option<Lifeline>,
-    cutter: Cutter,
-}
-
-/// What the loop hears.
-pub(super) enum Heard {
-    Connected(Opened),
-    Subscribed(SubscriptionId),
-    Unsubscribed(SubscriptionId),
-    Delivered(SubscriptionId, Box<broker::Delivery>),
-    Cancelled(SubscriptionId),
-    Ready(u32),
-    Closed,
-    Lost(Trouble),
+    /// Anything else, as the core is told.
+    Other(FromBroker),
 }
 
 /// The loop's end of a connection.
 pub(super) struct ConnectionHandle {
     pub(super) number: ConnectionId,
+    /// The queue that is consumed from; empty until the connection stands.
+    pub(super) queue: String,
+    /// The largest frame that the broker takes, in bytes.
+    frame_max: usize,
     requests: Sender<Request>,
     replies: Receiver<Reply>,
     sources: BTreeMap<SubscriptionId, Deliveries>,
@@ -98,6 +95,8 @@ impl ConnectionHandle {
             .spawn(move || worker.work(pause))?;
         Ok(ConnectionHandle {
             number,
+            queue: String::new(),
+            frame_max: 0,
             requests,
             replies: heard,
             sources: BTreeMap::new(),
@@ -109,7 +108,7 @@ impl ConnectionHandle {
     }
 
     pub(super) fn request(&self, request: Request) {
-        // If the thread has ended, it has said why.
+        // A thread that has ended has already said why.
         let _ = self.requests.send(request);
     }
 
@@ -120,56 +119,72 @@ impl ConnectionHandle {
         }
     }
 
-    /// The next thing that has come, without waiting.
-    pub(super) fn next(&mut self) -> Option<Heard> {
+    /// The next thing that has come, without waiting. `accept` takes a delivery in and returns its id and what the core needs to
+    /// know about it.
+    pub(super) fn next(
+        &mut self,
+        accept: impl FnOnce(broker::Delivery, usize) -> (DeliveryId, DeliveryInfo),
+    ) -> Option<FromBroker> {
         if self.next_reply.is_none() {
             self.next_reply = self.replies.try_recv().ok();
         }
         // What a subscription brought came before the answer to its cancel.
-        if let Some(heard) = self.next_arrival() {
-            return Some(heard);
+        match self.next_arrival() {
+            Some((id, Arrival::Delivery(delivery))) => {
+                let (delivery, info) = accept(*delivery, self.frame_max);
+                return Some(FromBroker::Delivered(delivery, id, info));
+            }
+            Some((id, _)) => return Some(FromBroker::CancelledByBroker(id)),
+            None => {}
         }
-        match self.next_reply.take()? {
-            Reply::Connected(mut opened) => {
-                self.cutter = Some(opened.cutter.clone());
-                self.lifeline = opened.lifeline.take();
-                Some(Heard::Connected(opened))
+        Some(match self.next_reply.take()? {
+            Reply::Connected {
+                queue,
+                server,
+                lifeline,
+                cutter,
+            } => {
+                self.queue = queue;
+                self.frame_max = server.frame_max;
+                self.lifeline = Some(lifeline);
+                self.cutter = Some(cutter);
+                connected(server)
             }
-            Reply::Subscribed(number, deliveries) => {
-                self.sources.insert(number, deliveries);
-                Some(Heard::Subscribed(number))
+            Reply::Subscribed(id, deliveries) => {
+                self.sources.insert(id, deliveries);
+                FromBroker::Subscribed(id)
             }
-            Reply::Unsubscribed(number) => {
-                self.sources.remove(&number);
-                Some(Heard::Unsubscribed(number))
+            Reply::Unsubscribed(id) => {
+                self.sources.remove(&id);
+                FromBroker::Unsubscribed(id)
             }
-            Reply::Ready(count) => Some(Heard::Ready(count)),
-            Reply::Closed => Some(Heard::Closed),
-            Reply::Lost(trouble) => Some(Heard::Lost(trouble)),
-        }
+            Reply::Other(event) => event,
+        })
     }
 
-    fn next_arrival(&mut self) -> Option<Heard> {
+    /// The next delivery, or the cancel by the broker.
+    fn next_arrival(&mut self) -> Option<(SubscriptionId, Arrival)> {
         let mut ended = None;
-        let mut heard = None;
-        self.sources.retain(|number, source| {
-            if heard.is_some() {
+        let mut found = None;
+        self.sources.retain(|id, source| {
+            if found.is_some() {
                 return true;
             }
             match source.next_arrival() {
-                Some(Arrival::Delivery(delivery)) => {
-                    heard = Some(Heard::Delivered(*number, delivery));
-                }
-                Some(Arrival::Cancelled) => heard = Some(Heard::Cancelled(*number)),
                 Some(Arrival::Closed(error)) => ended = Some(Some(error)),
                 Some(Arrival::Broken) => ended = Some(None),
                 Some(Arrival::Ended) => return false, // nothing follows
+                Some(arrival) => {
+                    let is_cancelled = matches!(arrival, Arrival::Cancelled);
+                    found = Some((*id, arrival));
+                    return !is_cancelled;
+                }
                 None => {}
             }
-            ended.is_none() && !matches!(heard, Some(Heard::Cancelled(_)))
+            ended.is_none()
         });
-        if heard.is_some() {
-            return heard;
+        if found.is_some() {
+            return found;
         }
         if ended.is_none() && self.lifeline.as_ref().is_some_and(Lifeline::has_ended) {
             ended = Some(None);
@@ -193,76 +208,66 @@ struct ConnectionThread {
     replies: WakingSender<Reply>,
 }
 
-/// How the use of a session ended.
-enum SessionEnd {
-    Close,
-    Abandoned,
-    Broken(Error),
-}
-
 impl ConnectionThread {
     fn work(&self, pause: Duration) {
         thread::sleep(pause);
         match Session::open_with_prefetch(&self.connect, self.options.prefetch) {
             Ok(session) => self.use_session(session),
-            Err(error) => self.tell(Reply::Lost(trouble(&error))),
+            Err(error) => self.tell(Reply::Other(FromBroker::Lost(failure(&error)))),
         }
     }
 
     fn tell(&self, reply: Reply) {
-        // If the loop has gone on, nobody wants to know.
+        // The loop may have gone on to another connection.
         let _ = self.replies.send(reply);
     }
 
     fn use_session(&self, session: Session) {
-        let prepared = self.prepare(&session);
-        let end = prepared.map_or_else(SessionEnd::Broken, |queue| self.obey(&session, &queue));
-        match end {
-            SessionEnd::Abandoned => {}
-            SessionEnd::Close => match session.close() {
-                Ok(()) => self.tell(Reply::Closed),
-                Err(error) => self.tell(Reply::Lost(trouble(&error))),
-            },
-            SessionEnd::Broken(Error::Lost { context, .. }) => {
-                let error = session.autopsy(context);
-                self.tell(Reply::Lost(trouble(&error)));
-            }
-            SessionEnd::Broken(error) => self.tell(Reply::Lost(trouble(&error))),
-        }
+        let used = self
+            .prepare(&session)
+            .and_then(|queue| self.obey(&session, &queue));
+        let closed = match used {
+            Ok(is_to_be_closed) if is_to_be_closed => session.close(),
+            Ok(_) => return,
+            Err(Error::Lost { context, .. }) => Err(session.autopsy(context)),
+            Err(error) => Err(error),
+        };
+        self.tell(Reply::Other(match closed {
+            Ok(()) => FromBroker::Closed,
+            Err(error) => FromBroker::Lost(failure(&error)),
+        }));
     }
 
     fn prepare(&self, session: &Session) -> broker::Result<String> {
         session.ring_for_news(&self.waker);
         let queue = prepare_queue(session, &self.options.source)?;
         if let Some(park) = self.options.failure.parking_queue() {
-            // Better now than when the first message is to go there.
+            // A missing parking queue is an error now, not when the first message is parked.
             session.look_at_queue(park)?;
         }
         if self.options.limit == Some(0) {
             session.look_at_queue(&queue)?;
         }
-        self.tell(Reply::Connected(Opened {
+        self.tell(Reply::Connected {
             queue: queue.clone(),
             server: session.server(),
-            lifeline: Some(session.lifeline()?),
+            lifeline: session.lifeline()?,
             cutter: session.cutter(),
-        }));
+        });
         Ok(queue)
     }
 
-    fn obey(&self, session: &Session, queue: &str) -> SessionEnd {
+    /// Serves requests. True: the session is to be closed, false: it is abandoned.
+    fn obey(&self, session: &Session, queue: &str) -> broker::Result<bool> {
         let mut subscriptions = BTreeMap::new();
         for request in &self.requests {
-            let result = match request {
-                Request::Close => return SessionEnd::Close,
-                Request::Explain(error) => Err(error.unwrap_or_else(broken)),
-                request => self.carry_out(request, session, queue, &mut subscriptions),
-            };
-            if let Err(error) = result {
-                return SessionEnd::Broken(error);
+            match request {
+                Request::Close => return Ok(true),
+                Request::Explain(error) => return Err(error.unwrap_or_else(broken)),
+                request => self.carry_out(request, session, queue, &mut subscriptions)?,
             }
         }
-        SessionEnd::Abandoned
+        Ok(false)
     }
 
     fn carry_out<'session>(
@@ -285,7 +290,10 @@ impl ConnectionThread {
                 self.tell(Reply::Unsubscribed(number));
             }
             Request::Prefetch(count) => session.set_prefetch(count)?,
-            Request::CountReady => self.tell(Reply::Ready(session.look_at_queue(queue)?.messages)),
+            Request::CountReady => {
+                let count = session.look_at_queue(queue)?.messages;
+                self.tell(Reply::Other(FromBroker::Ready(count)));
+            }
             Request::Settle(unsettled, settlement) => settle(session, unsettled, settlement)?,
             Request::Close | Request::Explain(_) => {}
         }
@@ -304,7 +312,7 @@ fn settle(session: &Session, unsettled: Unsettled, settlement: Settlement) -> br
     }
 }
 
-/// The queue's name, once it stands as asked.
+/// Declares and binds the queue if the options say so, and returns its name.
 fn prepare_queue(session: &Session, source: &SourceQueue) -> broker::Result<String> {
     let (name, exclusive, bindings) = match source {
         SourceQueue::Existing(name) => return Ok(name.clone()),
@@ -329,6 +337,14 @@ fn prepare_queue(session: &Session, source: &SourceQueue) -> broker::Result<Stri
     Ok(queue.name)
 }
 
+fn connected(server: Server) -> FromBroker {
+    let drops = server.is_rabbitmq && server.major >= 4;
+    FromBroker::Connected {
+        delivery_limit: drops.then_some(DELIVERY_LIMIT),
+        prefetch_of_channel: !server.is_rabbitmq,
+    }
+}
+
 fn broken() -> Error {
     Error::Lost {
         context: "basic.consume",
@@ -336,8 +352,8 @@ fn broken() -> Error {
     }
 }
 
-/// The error, with what to do about those that do not explain themselves.
-fn trouble(error: &Error) -> Trouble {
+/// The failure, with advice where the error does not explain itself.
+fn failure(error: &Error) -> ConnectionFailure {
     let is_too_late = is_delivery_timeout(error);
     let reason = if is_too_late {
         format!(
@@ -349,15 +365,15 @@ fn trouble(error: &Error) -> Trouble {
     } else {
         error.to_string()
     };
-    // Connecting has had its retries.
-    let may_pass = error.is_transient() && !matches!(error, Error::GaveUp { .. });
-    Trouble {
+    // Connecting has already been retried.
+    let is_transient = error.is_transient() && !matches!(error, Error::GaveUp { .. });
+    ConnectionFailure {
         reason,
-        may_pass: may_pass || is_too_late,
+        is_transient: is_transient || is_too_late,
     }
 }
 
-/// Whether the broker took a delivery back that was not settled in time, by closing the channel. RabbitMQ 4.3 does so where the
+/// Whether the broker took back a delivery that was not settled in time, by closing the channel. RabbitMQ 4.3 does so where the
 /// consumer was cancelled already.
 fn is_delivery_timeout(error: &Error) -> bool {
     matches!(error, Error::Refused { text, .. } if text.contains("delivery acknowledgement"))

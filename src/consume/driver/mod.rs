@@ -1,7 +1,12 @@
-//! The driver of a [`Run`]: waits, makes events of what has come, and carries out the actions.
+//! The driver of a [`Run`]: it waits, turns what happened into events, and carries out the actions.
 //!
-//! One thread, the loop, does that; it polls a file of signals and a waker that everybody else rings. It never waits for the
-//! broker, standard output or a file: `connection`, `printer` and `republisher` are threads that may.
+//! One thread, the loop, does that. It polls a file of signals and a waker, which all other threads wake. It never waits for the
+//! broker, for standard output or for a file; other threads do.
+//!
+//! * `connection`: the thread that uses the connection to the broker.
+//! * `republisher`: the thread that publishes copies, over a connection of its own.
+//! * `printer`: the thread that writes lines to standard output.
+//! * `notice`: what the person at the terminal is told, in words.
 
 mod connection;
 mod notice;
@@ -18,50 +23,43 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGCHLD;
 
-use super::joblog::{CommandStart, Joblog, Line};
+use super::joblog::{CommandStart, Joblog};
 use super::options::{CommandWork, ConsumeOptions, SourceQueue, Work};
 use super::process::children::Children;
 use super::process::command::{Launcher, StartFailure};
-use super::process::environment::{Telling, delivery_count};
+use super::process::environment::{self, delivery_count};
 use super::republish;
 use super::run::{
-    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork,
-    Settlement, Trouble,
+    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork, Settlement,
 };
 use super::signals::SignalQueue;
-use crate::broker::{ConnectOptions, Delivery, DeliveryCount, Server, Unsettled};
+use crate::broker::{ConnectOptions, Delivery, Unsettled};
 use crate::envelope;
 use crate::message::Message;
-use crate::reason::reason;
+use crate::reason::{ConnectionFailure, reason};
 use crate::status::Status;
 use crate::system::stderr::say;
 use crate::system::waker::Waker;
-use connection::{ConnectionHandle, Heard, Request};
+use connection::{ConnectionHandle, Request};
 use printer::Printer;
-use republisher::{Report, Republisher};
+use republisher::Republisher;
 
-/// The delivery limit of quorum queues unless they say otherwise, since RabbitMQ 4.0
-/// (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
-const DELIVERY_LIMIT: u64 = 20;
-
-/// How long the last lines of the job log may take to be written.
+/// How long the end of the run waits for the last lines of the job log.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How much of a body tells it from others.
+/// How much of a body goes into its digest.
 const HASHED: usize = 4096;
 
-/// What the core has decided about, and what it is decided upon.
+/// All that the core has no part in: files, threads, children, and the deliveries themselves.
 pub(super) struct Driver {
     options: ConsumeOptions,
     connect: ConnectOptions,
     signals: SignalQueue,
-    /// Rung by whoever else has something for the loop.
+    /// Wakes the loop.
     waker: Waker,
     began: Instant,
     connection: Option<ConnectionHandle>,
     queue: String,
-    /// The largest frame that the broker takes, in bytes.
-    frame_max: usize,
     deliveries: BTreeMap<DeliveryId, OpenDelivery>,
     latest: DeliveryId,
     children: Children,
@@ -71,20 +69,20 @@ pub(super) struct Driver {
     printer: Printer,
     republisher: Republisher,
     joblog: Option<Joblog>,
-    /// Actions that failed.
-    failures: VecDeque<Event>,
+    /// Events that the core is told first: commands that ended, actions that failed.
+    pending: VecDeque<Event>,
 }
 
 /// A delivery that the core has not forgotten.
 struct OpenDelivery {
     message: Message,
-    /// Shared with whoever feeds it to a command.
+    /// Shared with the thread that writes it to a command.
     body: Arc<Vec<u8>>,
     redelivered: bool,
     tag: u64,
-    /// The right to settle it, until that is used.
+    /// Used up when the delivery is settled.
     unsettled: Option<Unsettled>,
-    /// When its command was started the last time.
+    /// The last start of its command.
     start: Option<CommandStart>,
 }
 
@@ -109,28 +107,24 @@ impl Driver {
             began: Instant::now(),
             connection: None,
             queue: String::new(),
-            frame_max: 0,
             deliveries: BTreeMap::new(),
             latest: 0,
             children: Children::default(),
             commands_started: 0,
             launcher: None,
             joblog,
-            failures: VecDeque::new(),
+            pending: VecDeque::new(),
         })
     }
 
-    /// Runs to the end.
+    /// Runs until the core says that the run has ended.
     pub(super) fn run(mut self) -> anyhow::Result<Status> {
         let (mut run, actions) = Run::begin(self.run_options());
         self.carry_out(actions);
         loop {
             if let Some(ended) = run.ended() {
                 self.finish_joblog();
-                return match ended.trouble {
-                    Some(reason) => Err(anyhow::anyhow!(reason)),
-                    None => Ok(ended.status),
-                };
+                return ended.map_err(anyhow::Error::msg);
             }
             let event = self.next_event(run.deadline());
             let actions = run.on(event, self.began.elapsed());
@@ -185,18 +179,18 @@ impl Driver {
         }
     }
 
-    /// Signals come first: they must not wait behind a stream of messages.
+    /// Signals come first, so that they do not wait behind a stream of messages.
     fn event_at_hand(&mut self) -> Option<Event> {
-        if let Some(failure) = self.failures.pop_front() {
+        if let Some(failure) = self.pending.pop_front() {
             return Some(failure);
         }
         while let Some(signal) = self.signals.next() {
             match signal {
-                SIGCHLD => self.reap(),
+                SIGCHLD => self.pending.extend(self.children.reap()),
                 signal => return Some(Event::Signal(signal)),
             }
         }
-        if let Some(ended) = self.failures.pop_front() {
+        if let Some(ended) = self.pending.pop_front() {
             return Some(ended);
         }
         if let Some(result) = self.printer.next_result() {
@@ -205,59 +199,34 @@ impl Driver {
                 Err(error) => Event::CannotWrite(reason(&error)),
             });
         }
-        if let Some(report) = self.republisher.next_report() {
-            return Some(reported(report));
-        }
-        self.next_from_broker()
-    }
-
-    fn reap(&mut self) {
-        let ended = self
-            .children
-            .reap()
-            .into_iter()
-            .map(|child| Event::CommandEnded {
-                id: child.id,
-                status: child.status,
-                signal: child.signal,
-            });
-        self.failures.extend(ended);
+        self.republisher
+            .next_event()
+            .or_else(|| self.next_from_broker())
     }
 
     fn next_from_broker(&mut self) -> Option<Event> {
         let connection = self.connection.as_mut()?;
-        let number = connection.number;
-        let heard = match connection.next()? {
-            Heard::Connected(opened) => {
-                self.queue = opened.queue;
-                self.frame_max = opened.server.frame_max;
-                connected(opened.server)
-            }
-            Heard::Subscribed(subscription) => FromBroker::Subscribed(subscription),
-            Heard::Unsubscribed(subscription) => FromBroker::Unsubscribed(subscription),
-            Heard::Cancelled(subscription) => FromBroker::CancelledByBroker(subscription),
-            Heard::Ready(count) => FromBroker::Ready(count),
-            Heard::Closed => FromBroker::Closed,
-            Heard::Lost(trouble) => FromBroker::Lost(trouble),
-            Heard::Delivered(subscription, delivery) => {
-                self.latest += 1;
-                let info = info(&delivery, self.frame_max);
-                self.deliveries
-                    .insert(self.latest, OpenDelivery::new(*delivery));
-                FromBroker::Delivered(self.latest, subscription, info)
-            }
-        };
-        Some(Event::Broker(number, heard))
+        let event = connection.next(|delivery, frame_max| {
+            self.latest += 1;
+            let info = info(&delivery, frame_max);
+            self.deliveries
+                .insert(self.latest, OpenDelivery::new(delivery));
+            (self.latest, info)
+        })?;
+        if matches!(event, FromBroker::Connected { .. }) {
+            self.queue.clone_from(&connection.queue);
+        }
+        Some(Event::Broker(connection.number, event))
     }
 
-    /// Waits for a signal, the waker or the deadline. Whichever it was, what has come is found by looking.
+    /// Waits for a signal, the waker or the deadline. The caller then looks at everything.
     fn wait(&self, left: Option<Duration>) {
         let mut files = [
             PollFd::new(&self.signals, PollFlags::IN),
             PollFd::new(&self.waker, PollFlags::IN),
         ];
         let left = left.map(timespec);
-        // It fails where a signal comes that is not kept; then there is nothing to be answered.
+        // A signal that is not blocked makes it fail; there is nothing to clear then.
         if poll(&mut files, left.as_ref()).is_ok() && !files[1].revents().is_empty() {
             self.waker.clear();
         }
@@ -303,12 +272,12 @@ impl Driver {
         match began {
             Ok(connection) => self.connection = Some(connection),
             Err(error) => {
-                let trouble = Trouble {
+                let failure = ConnectionFailure {
                     reason: format!("starting a thread: {}", reason(&error)),
-                    may_pass: false,
+                    is_transient: false,
                 };
-                self.failures
-                    .push_back(Event::Broker(number, FromBroker::Lost(trouble)));
+                self.pending
+                    .push_back(Event::Broker(number, FromBroker::Lost(failure)));
             }
         }
     }
@@ -338,7 +307,7 @@ impl Driver {
             }
         };
         if let Err(failure) = started {
-            self.failures.push_back(failure);
+            self.pending.push_back(failure);
         }
     }
 
@@ -361,14 +330,13 @@ impl Driver {
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return Ok(());
         };
-        let environment = Telling {
-            queue: &self.queue,
-            message: &delivery.message,
-            redelivered: delivery.redelivered,
-            tag: delivery.tag,
+        let variables = environment::variables(
+            &delivery.message,
+            &self.queue,
+            delivery.redelivered,
+            delivery.tag,
             attempt,
-        }
-        .variables();
+        );
         self.commands_started += 1;
         delivery.start = Some(CommandStart::now(self.commands_started));
         let launcher = match &mut self.launcher {
@@ -379,7 +347,7 @@ impl Driver {
             ),
         };
         let started = launcher
-            .start(&environment, &delivery.body)
+            .start(&variables, &delivery.body)
             .map_err(|failure| cannot_start(id, work, &failure))?;
         self.children.add(id, started);
         Ok(())
@@ -410,13 +378,7 @@ impl Driver {
             && let Some(start) = &delivery.start
         {
             let (message, redelivered) = (&delivery.message, delivery.redelivered);
-            joblog.record(&Line {
-                start,
-                message,
-                redelivered,
-                status,
-                signal,
-            });
+            joblog.record(start, message, redelivered, status, signal);
         }
     }
 }
@@ -434,7 +396,7 @@ impl OpenDelivery {
         }
     }
 
-    /// The message's line. Its body is needed no longer.
+    /// The message's line. The body is dropped.
     fn line(&mut self) -> String {
         self.message.body = Arc::unwrap_or_clone(std::mem::take(&mut self.body));
         let line = envelope::to_json_line(&self.message, Some(self.redelivered)) + "\n";
@@ -462,25 +424,6 @@ fn info(delivery: &Delivery, frame_max: usize) -> DeliveryInfo {
     }
 }
 
-fn connected(server: Server) -> FromBroker {
-    let drops = server.is_rabbitmq && server.major >= 4;
-    FromBroker::Connected {
-        delivery_limit: drops.then_some(DELIVERY_LIMIT),
-        prefetch_of_channel: !server.is_rabbitmq,
-    }
-}
-
-fn reported(report: Report) -> Event {
-    match report {
-        Report::Published { id, result } => Event::Copied(id, result),
-        Report::Learned(count) => Event::CountsDeliveries(match count {
-            DeliveryCount::Kept => Some(true),
-            DeliveryCount::NotKept => Some(false),
-            DeliveryCount::Unknown => None,
-        }),
-    }
-}
-
 fn cannot_start(id: DeliveryId, work: &CommandWork, failure: &StartFailure) -> Event {
     let (status, reason) = match failure {
         StartFailure::Command(error) => {
@@ -490,7 +433,7 @@ fn cannot_start(id: DeliveryId, work: &CommandWork, failure: &StartFailure) -> E
             };
             (
                 status,
-                format!("{}: {}", work.line.program.to_string_lossy(), reason(error)),
+                format!("{}: {}", work.program.to_string_lossy(), reason(error)),
             )
         }
         StartFailure::Machine(error) => (
@@ -501,7 +444,7 @@ fn cannot_start(id: DeliveryId, work: &CommandWork, failure: &StartFailure) -> E
     Event::CannotStart { id, status, reason }
 }
 
-/// A wait of a century is long enough where more cannot be told to the system.
+/// A duration as the system takes it, a century at most.
 fn timespec(wait: Duration) -> Timespec {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     wait.min(CENTURY).try_into().unwrap_or_default()

@@ -1,5 +1,5 @@
-//! Messages to standard output, a line of JSON each. By a thread: whoever reads the lines may take his time, and the tool must
-//! hear of signals meanwhile.
+//! Messages on standard output, one line of JSON each. A thread writes them, since a slow reader must not keep the loop from
+//! signals.
 
 use std::io::{self, Write};
 use std::thread;
@@ -15,13 +15,14 @@ const BATCH: usize = 64 * 1024;
 /// The thread, once there is something to write.
 pub(super) struct Printer {
     waker: Waker,
-    thread: Option<Lines>,
+    thread: Option<Channels>,
 }
 
-struct Lines {
-    lines: Sender<(DeliveryId, String)>,
-    written: Receiver<io::Result<DeliveryId>>,
-}
+/// Lines on their way to the thread, and what it has written.
+type Channels = (
+    Sender<(DeliveryId, String)>,
+    Receiver<io::Result<DeliveryId>>,
+);
 
 impl Printer {
     pub(super) fn new(waker: Waker) -> Printer {
@@ -33,18 +34,19 @@ impl Printer {
 
     /// Has a line written.
     pub(super) fn print(&mut self, id: DeliveryId, line: String) -> io::Result<()> {
-        let thread = match &self.thread {
+        let (lines, _) = match &self.thread {
             Some(thread) => thread,
             None => self.thread.insert(start(&self.waker)?),
         };
         // If the thread has ended, it has said why.
-        let _ = thread.lines.send((id, line));
+        let _ = lines.send((id, line));
         Ok(())
     }
 
     /// The last delivery whose line was written, or why none can be, without waiting.
     pub(super) fn next_result(&mut self) -> Option<io::Result<DeliveryId>> {
-        let result = match self.thread.as_ref()?.written.try_recv() {
+        let (_, written) = self.thread.as_ref()?;
+        let result = match written.try_recv() {
             Ok(result) => result,
             Err(TryRecvError::Empty) => return None,
             Err(TryRecvError::Disconnected) => Err(io::ErrorKind::BrokenPipe.into()),
@@ -61,13 +63,13 @@ impl Printer {
     }
 }
 
-fn start(waker: &Waker) -> io::Result<Lines> {
+fn start(waker: &Waker) -> io::Result<Channels> {
     let (lines, to_write) = unbounded();
     let (results, written) = WakingSender::new(waker);
     thread::Builder::new()
         .name("stdout".to_owned())
         .spawn(move || write_all(&to_write, &results))?;
-    Ok(Lines { lines, written })
+    Ok((lines, written))
 }
 
 fn write_all(

@@ -1,6 +1,6 @@
-//! What a worker publishes: failed messages, for another attempt or to be parked. By a thread with a connection of its own:
-//! the broker stops reading from publishers when it runs out of memory or disk, and would not hear acknowledgements then
-//! (<https://www.rabbitmq.com/docs/alarms>).
+//! The thread that publishes copies of failed messages, for another attempt or to the parking queue. It has a connection of its
+//! own: a broker that runs out of memory or disk stops reading from publishers, and acknowledgements on the same connection would
+//! wait (<https://www.rabbitmq.com/docs/alarms>).
 
 use std::collections::HashSet;
 use std::thread;
@@ -11,70 +11,58 @@ use crate::broker::{
     Confirmation, ConnectOptions, DeliveryCount, Error, Numbers, Publisher, Result, Session,
     Unroutable,
 };
+use crate::consume::run::{DeliveryId, Event};
 use crate::message::Message;
 use crate::system::stderr::say;
 use crate::system::waker::{Waker, WakingSender};
 
-/// The way into the thread, and back.
+/// The loop's end of the thread.
 pub(super) struct Republisher {
     connect: ConnectOptions,
-    /// Absent until there is something to do: most workers never publish.
+    /// Absent until there is a task: most workers never publish.
     tasks: Option<Sender<Task>>,
-    report_sender: WakingSender<Report>,
-    reports: Receiver<Report>,
+    event_sender: WakingSender<Event>,
+    events: Receiver<Event>,
 }
 
+/// A message to publish, and the delivery that it is a copy of.
+type Republication = (DeliveryId, Box<Message>);
+
 enum Task {
-    Publish(Copy),
+    /// Publish a message to the queue that its routing key names.
+    Publish(DeliveryId, Box<Message>),
+    /// Find out whether a queue counts deliveries.
     Learn(String),
 }
 
-struct Copy {
-    id: u64,
-    message: Box<Message>,
-}
-
-/// What has become of an order.
-pub(super) enum Report {
-    /// A message was published and the broker has confirmed that, or not.
-    Published {
-        /// The number that it was ordered with.
-        id: u64,
-        /// Why not.
-        result: std::result::Result<(), String>,
-    },
-    /// Whether the queue counts deliveries.
-    Learned(DeliveryCount),
-}
-
 impl Republisher {
-    /// The waker is rung for each report.
+    /// Each event wakes the loop.
     pub(super) fn new(connect: ConnectOptions, waker: &Waker) -> Republisher {
-        let (report_sender, reports) = WakingSender::new(waker);
+        let (event_sender, events) = WakingSender::new(waker);
         Republisher {
             connect,
             tasks: None,
-            report_sender,
-            reports,
+            event_sender,
+            events,
         }
     }
 
-    /// What has become of the orders, one report for each, without waiting.
-    pub(super) fn next_report(&self) -> Option<Report> {
-        self.reports.try_recv().ok()
+    /// What came of a task, without waiting: one event for each task.
+    pub(super) fn next_event(&self) -> Option<Event> {
+        self.events.try_recv().ok()
     }
 
     /// Has a message published to the queue that its routing key names.
-    pub(super) fn publish(&mut self, id: u64, message: Box<Message>) {
-        self.task(Task::Publish(Copy { id, message }));
+    pub(super) fn publish(&mut self, id: DeliveryId, message: Box<Message>) {
+        self.start(Task::Publish(id, message));
     }
 
     /// Has it found out whether a queue counts deliveries.
     pub(super) fn learn_delivery_count(&mut self, queue: &str) {
-        self.task(Task::Learn(queue.to_owned()));
+        self.start(Task::Learn(queue.to_owned()));
     }
 
-    fn task(&mut self, task: Task) {
+    fn start(&mut self, task: Task) {
         if self.tasks.is_none() {
             self.tasks = self.start_thread();
         }
@@ -83,9 +71,9 @@ impl Republisher {
             None => Some(task),
         };
         if let Some(task) = undelivered {
-            let _ = self.report_sender.send(match task {
-                Task::Publish(copy) => failed(&copy, "no thread to publish it"),
-                Task::Learn(_) => Report::Learned(DeliveryCount::Unknown),
+            let _ = self.event_sender.send(match task {
+                Task::Publish(id, _) => refused(id, "no thread to publish it"),
+                Task::Learn(_) => Event::CountsDeliveries(None),
             });
         }
     }
@@ -95,7 +83,7 @@ impl Republisher {
         let worker = RepublisherThread {
             connect: self.connect.clone(),
             tasks,
-            reports: self.report_sender.clone(),
+            events: self.event_sender.clone(),
         };
         thread::Builder::new()
             .name("republisher".to_owned())
@@ -110,7 +98,7 @@ impl Republisher {
 struct RepublisherThread {
     connect: ConnectOptions,
     tasks: Receiver<Task>,
-    reports: WakingSender<Report>,
+    events: WakingSender<Event>,
 }
 
 impl RepublisherThread {
@@ -119,20 +107,20 @@ impl RepublisherThread {
         while self.collect(&mut copies) {
             match Session::open(&self.connect) {
                 Ok(session) => copies = self.deliver(session, copies),
-                Err(error) => self.fail(std::mem::take(&mut copies), &error),
+                Err(error) => self.refuse(std::mem::take(&mut copies), &error),
             }
         }
     }
 
     /// Waits until there are copies and takes all there are. False if there never will be.
-    fn collect(&self, copies: &mut Vec<Copy>) -> bool {
+    fn collect(&self, copies: &mut Vec<Republication>) -> bool {
         while copies.is_empty() {
             let Ok(first) = self.tasks.recv() else {
                 return false;
             };
             for task in std::iter::once(first).chain(self.tasks.try_iter()) {
                 match task {
-                    Task::Publish(copy) => copies.push(copy),
+                    Task::Publish(id, message) => copies.push((id, message)),
                     Task::Learn(queue) => self.learn(&queue),
                 }
             }
@@ -145,18 +133,22 @@ impl RepublisherThread {
             Ok(session) => session.learn_delivery_count(queue),
             Err(_) => DeliveryCount::Unknown,
         };
-        let _ = self.reports.send(Report::Learned(count));
+        self.tell(Event::CountsDeliveries(match count {
+            DeliveryCount::Kept => Some(true),
+            DeliveryCount::NotKept => Some(false),
+            DeliveryCount::Unknown => None,
+        }));
     }
 
-    /// Publishes on one session for as long as it lasts. Gives back what is to be tried on another.
-    fn deliver(&self, session: Session, mut copies: Vec<Copy>) -> Vec<Copy> {
+    /// Publishes on one session for as long as it lasts. Returns the copies that are to be tried on another.
+    fn deliver(&self, session: Session, mut copies: Vec<Republication>) -> Vec<Republication> {
         let mut is_fresh = true;
         let result = session.publisher().and_then(|mut publisher| {
             while self.collect(&mut copies) {
-                let unroutable = publish_all(&mut publisher, &copies)?;
-                for copy in copies.drain(..) {
-                    self.report(&copy, &unroutable);
+                for event in publish_all(&mut publisher, &copies)? {
+                    self.tell(event);
                 }
+                copies.clear();
                 is_fresh = false;
             }
             Ok(())
@@ -166,67 +158,45 @@ impl RepublisherThread {
                 let _ = session.close();
                 Vec::new()
             }
-            // It may have died long ago, unnoticed.
+            // The session may have died long ago, unnoticed.
             Err(error) if error.is_transient() && !is_fresh => copies,
             Err(Error::Lost { .. }) => {
-                self.fail(copies, &session.autopsy("basic.publish"));
+                self.refuse(copies, &session.autopsy("basic.publish"));
                 Vec::new()
             }
             Err(error) => {
-                self.fail(copies, &error);
+                self.refuse(copies, &error);
                 Vec::new()
             }
         }
     }
 
-    fn report(&self, copy: &Copy, unroutable: &Undelivered) {
-        let queue = &copy.message.routing_key;
-        let report = if unroutable.no_such_queue.contains(queue) {
-            failed(copy, &format!("no queue '{queue}'"))
-        } else if unroutable.refused.contains(&copy.id) {
-            failed(copy, &format!("queue '{queue}' does not take it"))
-        } else {
-            Report::Published {
-                id: copy.id,
-                result: Ok(()),
-            }
-        };
-        let _ = self.reports.send(report);
-    }
-
-    fn fail(&self, copies: Vec<Copy>, error: &Error) {
-        for copy in copies {
-            let _ = self.reports.send(failed(&copy, &error.to_string()));
+    fn refuse(&self, copies: Vec<Republication>, error: &Error) {
+        for (id, _) in copies {
+            self.tell(refused(id, &error.to_string()));
         }
     }
-}
 
-fn failed(copy: &Copy, reason: &str) -> Report {
-    Report::Published {
-        id: copy.id,
-        result: Err(reason.to_owned()),
+    fn tell(&self, event: Event) {
+        // If the loop has ended, nobody wants to know.
+        let _ = self.events.send(event);
     }
 }
 
-/// What the broker has not taken of what was published.
-#[derive(Default)]
-struct Undelivered {
-    /// Queues that are not there.
-    no_such_queue: HashSet<String>,
-    /// The numbers of messages that a queue has refused (it is full).
-    refused: HashSet<u64>,
+fn refused(id: DeliveryId, reason: &str) -> Event {
+    Event::Copied(id, Err(reason.to_owned()))
 }
 
 /// Publishes all copies and waits until the broker has answered for each.
-fn publish_all(publisher: &mut Publisher<'_>, copies: &[Copy]) -> Result<Undelivered> {
+fn publish_all(publisher: &mut Publisher<'_>, copies: &[Republication]) -> Result<Vec<Event>> {
     let mut open = Vec::new();
-    for copy in copies {
-        let number = publisher.publish(&copy.message, Unroutable::Return)?;
-        open.push((number, copy.id));
+    for (id, message) in copies {
+        let number = publisher.publish(message, Unroutable::Return)?;
+        open.push((number, *id));
     }
-    let mut undelivered = Undelivered::default();
+    let mut rejected = HashSet::new();
     while !open.is_empty() {
-        let (numbers, taken) = match publisher.next_confirmation()? {
+        let (numbers, is_taken) = match publisher.next_confirmation()? {
             Confirmation::Acked(numbers) => (numbers, true),
             Confirmation::Nacked(numbers) => (numbers, false),
         };
@@ -235,18 +205,28 @@ fn publish_all(publisher: &mut Publisher<'_>, copies: &[Copy]) -> Result<Undeliv
             Numbers::UpTo(last) => *number <= last,
         });
         let answered = answered.map(|(_, id)| id).collect::<Vec<_>>();
-        if !taken {
-            undelivered.refused.extend(answered);
+        if !is_taken {
+            rejected.extend(answered);
         }
     }
-    // What no queue got was returned before it was confirmed. A broker may also reject it first; then it is asked for. Where
-    // that fails, the next message tells that the connection is gone.
-    if !undelivered.refused.is_empty() {
+    // A message that reached no queue was returned before it was confirmed. A broker may also reject it first; then the broker is
+    // asked for it. Where that fails, the next message tells that the connection is gone.
+    if !rejected.is_empty() {
         let _ = publisher.wait_for_returns();
     }
-    let returned = publisher
+    let missing: HashSet<String> = publisher
         .returned()
-        .map(|returned| returned.message.routing_key);
-    undelivered.no_such_queue.extend(returned);
-    Ok(undelivered)
+        .map(|returned| returned.message.routing_key)
+        .collect();
+    let result = |(id, message): &Republication| {
+        let queue = &message.routing_key;
+        if missing.contains(queue) {
+            refused(*id, &format!("no queue '{queue}'"))
+        } else if rejected.contains(id) {
+            refused(*id, &format!("queue '{queue}' does not take it"))
+        } else {
+            Event::Copied(*id, Ok(()))
+        }
+    };
+    Ok(copies.iter().map(result).collect())
 }

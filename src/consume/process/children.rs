@@ -1,15 +1,14 @@
-//! The running commands, as processes.
+//! The running commands.
 //!
-//! All children of this process are waited for here and nowhere else, so that a status cannot go to the wrong place; orphans
-//! that fall to the first process of a container are only reaped.
+//! This is the only place that waits for children, so that no exit status gets lost. Orphans that the first process of a container
+//! adopts are reaped too.
 
 use std::collections::BTreeMap;
 
 use rustix::process::{Pid, RawPid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 
-use super::command::Started;
 use super::stdin::Feeder;
-use crate::consume::run::{DeliveryId, ToCommand};
+use crate::consume::run::{DeliveryId, Event, ToCommand};
 use crate::status::Status;
 
 /// The running commands.
@@ -23,26 +22,18 @@ struct Child {
     _feeder: Option<Feeder>,
 }
 
-/// A command that ended.
-pub(in crate::consume) struct EndedChild {
-    pub(in crate::consume) id: DeliveryId,
-    pub(in crate::consume) status: Status,
-    /// The signal that ended it, or 0.
-    pub(in crate::consume) signal: i32,
-}
-
 impl Children {
-    pub(in crate::consume) fn add(&mut self, id: DeliveryId, started: Started) {
+    pub(in crate::consume) fn add(&mut self, id: DeliveryId, (pid, feeder): (Pid, Option<Feeder>)) {
         let child = Child {
             id,
             is_stopped: false,
-            _feeder: started.feeder,
+            _feeder: feeder,
         };
-        self.0.insert(started.pid.as_raw_pid(), child);
+        self.0.insert(pid.as_raw_pid(), child);
     }
 
-    /// Reaps all children that have ended, and says how those that are commands did.
-    pub(in crate::consume) fn reap(&mut self) -> Vec<EndedChild> {
+    /// Reaps all children that have ended. Returns an event for each command among them.
+    pub(in crate::consume) fn reap(&mut self) -> Vec<Event> {
         let mut ended = Vec::new();
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if !status.exited() && !status.signaled() {
@@ -66,7 +57,7 @@ impl Children {
         match signal {
             ToCommand::Terminate => {
                 send(group, Signal::TERM);
-                // A process that is stopped would not hear of it.
+                // A stopped process handles SIGTERM only after SIGCONT.
                 send(group, Signal::CONT);
             }
             ToCommand::Kill => send(group, Signal::KILL),
@@ -79,9 +70,9 @@ impl Children {
     }
 }
 
-/// What a command that was told to end has started ends with it, and so does what one has started that was killed from outside:
-/// it would run beside the next attempt. The number cannot be another group's yet: there are too many others.
-fn end_of(pid: Pid, child: &Child, status: WaitStatus) -> EndedChild {
+/// The event for a command that has ended. If the tool told it to end, or a signal killed it, the rest of its process group is
+/// killed too: those processes would run beside the next attempt. The group's id is not in use again so soon.
+fn end_of(pid: Pid, child: &Child, status: WaitStatus) -> Event {
     let signal = status.terminating_signal().unwrap_or(0);
     if child.is_stopped || signal != 0 {
         send(pid, Signal::KILL);
@@ -90,15 +81,15 @@ fn end_of(pid: Pid, child: &Child, status: WaitStatus) -> EndedChild {
         Some(code) => Status::exited(u8::try_from(code).unwrap_or(u8::MAX)),
         None => Status::signalled(signal),
     };
-    EndedChild {
+    Event::CommandEnded {
         id: child.id,
         status,
         signal,
     }
 }
 
-/// Sends a signal to a command and all that it has started.
+/// Sends a signal to a command's process group.
 fn send(group: Pid, signal: Signal) {
-    // It may have ended this very moment, or run as another user by now; there is nothing else to be done about it.
+    // The group may have ended, or run as another user by now. Nothing else can be done then.
     let _ = kill_process_group(group, signal);
 }

@@ -1,7 +1,7 @@
 //! Starting a command: its environment, its standard input, its process group.
 //!
-//! The command inherits standard output and error. `posix_spawn` is called here and not by the standard library, which makes a
-//! sorted copy of the whole environment for each command: a third of what starting one takes us.
+//! The command inherits standard output and error. This module calls `posix_spawn` itself: the standard library makes a sorted copy
+//! of the whole environment for each command, which is a third of the time of a start.
 
 use std::env;
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -22,73 +22,65 @@ use super::stdin::{self, Feeder};
 use crate::consume::options::{CommandWork, Stdin};
 use crate::consume::signals;
 
-/// Starts the commands; what they have in common is prepared.
+/// Starts commands. It prepares once what all commands have in common.
 pub(in crate::consume) struct Launcher {
-    /// The program as it was named, and its arguments.
+    /// The program as given, and its arguments.
     words: Vec<CString>,
     stdin: Stdin,
-    /// Where it was found when there was a need to look.
+    /// The program's path, if it was found in `PATH`.
     path: Option<CString>,
-    /// The tool's own environment, but for the variables that tell of a message.
+    /// The tool's own environment, without the variables that it sets itself.
     inherited: Vec<CString>,
     attributes: PosixSpawnAttr,
-}
-
-/// A command that has been started and is being fed.
-pub(in crate::consume) struct Started {
-    /// Its process, and its process group.
-    pub(in crate::consume) pid: Pid,
-    /// Who writes what of the body does not fit the pipe; held for as long as the command runs.
-    pub(in crate::consume) feeder: Option<Feeder>,
 }
 
 /// Why no command was started.
 #[derive(Debug)]
 pub(in crate::consume) enum StartFailure {
-    /// The program is not there, or can't be executed: every message would fail so.
+    /// The program does not exist, or cannot be executed: every message would fail in the same way.
     Command(io::Error),
-    /// The machine has no processes, memory or files left: nothing that a message or the program is to blame for.
+    /// The machine has no processes, memory or file descriptors left. The message and the program are not at fault.
     Machine(io::Error),
 }
 
 impl Launcher {
-    /// The tool's environment and the signals that it ignores are taken as they are now; it never changes them.
+    /// Uses the tool's environment and its ignored signals as they are now. The tool never changes them.
     pub(in crate::consume) fn new(work: &CommandWork) -> io::Result<Launcher> {
-        let line = &work.line;
-        let words = std::iter::once(&line.program).chain(&line.arguments);
+        let words = std::iter::once(&work.program).chain(&work.arguments);
         Ok(Launcher {
             words: words
                 .map(|word| c_string(word))
                 .collect::<io::Result<Vec<_>>>()?,
             stdin: work.stdin,
-            path: find(&line.program),
+            path: find(&work.program),
             inherited: inherited_environment(),
             attributes: attributes()?,
         })
     }
 
-    /// Starts the command in a process group of its own, so that a signal reaches all that it has started.
+    /// Starts the command in a process group of its own, so that a signal reaches all processes that it has started.
     ///
-    /// In a terminal it is not in the foreground then: it may write, but would be stopped if it read from the terminal.
-    /// Its standard input is the message.
+    /// On a terminal, the command is in the background: it may write, but the kernel would stop it if it read from the terminal.
+    /// Its standard input is the message. The process id is that of its process group too. The feeder must live as long as the
+    /// command.
     pub(in crate::consume) fn start(
         &self,
-        telling: &[(&'static str, Option<OsString>)],
+        variables: &[(&'static str, Option<OsString>)],
         body: &Arc<Vec<u8>>,
-    ) -> Result<Started, StartFailure> {
+    ) -> Result<(Pid, Option<Feeder>), StartFailure> {
         let (stdin, feeder) = stdin::readable(body, self.stdin).map_err(StartFailure::Machine)?;
-        let told: Vec<CString> = telling
+        let own: Vec<CString> = variables
             .iter()
             .filter_map(|(name, value)| definition(OsStr::new(name), value.as_ref()?))
             .collect();
         let environment: Vec<&CStr> = self
             .inherited
             .iter()
-            .chain(&told)
+            .chain(&own)
             .map(AsRef::as_ref)
             .collect();
         let pid = self.spawn(&environment, &stdin).map_err(classify)?;
-        Ok(Started { pid, feeder })
+        Ok((pid, feeder))
     }
 
     fn spawn(&self, environment: &[&CStr], stdin: &impl AsRawFd) -> io::Result<Pid> {
@@ -99,7 +91,7 @@ impl Launcher {
         });
         let child = match from_path {
             Some(child) => child,
-            // It may be elsewhere by now; and if it is nowhere, this says why.
+            // The program may have moved. If it does not exist, this call says why.
             None => posix_spawnp(
                 &self.words[0],
                 &files,
@@ -112,8 +104,7 @@ impl Launcher {
     }
 }
 
-/// Where the program is that a name without a slash means. Looking for it anew for each command would take the kernel an
-/// attempt for each folder in `PATH`.
+/// The path of a program that is named without a slash. Without it, each start would try all folders of `PATH`.
 fn find(program: &OsStr) -> Option<CString> {
     if program.as_bytes().contains(&b'/') {
         return c_string(program).ok();
@@ -133,7 +124,7 @@ fn inherited_environment() -> Vec<CString> {
         .collect()
 }
 
-/// A process group of its own, no signal blocked, and none handled in another way than in the process that started us.
+/// A process group of its own, no blocked signals, and the same ignored signals as in the tool's parent.
 fn attributes() -> io::Result<PosixSpawnAttr> {
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(
@@ -147,7 +138,7 @@ fn attributes() -> io::Result<PosixSpawnAttr> {
     Ok(attributes)
 }
 
-/// `NAME=value`; `None` if there is a NUL in it, which an environment can't hold.
+/// `NAME=value`; `None` if it contains a NUL, which an environment cannot hold.
 fn definition(name: &OsStr, value: &OsStr) -> Option<CString> {
     let mut text = name.to_owned().into_vec();
     text.push(b'=');
@@ -172,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_told_is_not_inherited_either() {
+    fn variables_of_a_message_are_not_inherited() {
         let variables = inherited_environment();
         assert!(!variables.is_empty());
         let ours = environment::names();

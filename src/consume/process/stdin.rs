@@ -1,6 +1,7 @@
-//! A message's body as a command's standard input, without ever waiting for the command: what fits a pipe or a file is in it
-//! before the command starts, so that it is whole whatever becomes of the tool. The rest of a larger one is written by a
-//! thread.
+//! A message's body as a command's standard input.
+//!
+//! The body is in the pipe or file before the command starts, so that a command never reads half a body, even if the tool is
+//! killed. A thread writes the rest of a body that is larger than a pipe.
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Seek, Write};
@@ -15,18 +16,14 @@ use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 
 use crate::consume::options::Stdin;
 
-/// How large a pipe anybody may have, unless the machine's administrator says otherwise (pipe(7)).
+/// The largest pipe of an unprivileged process, unless the administrator sets another limit (pipe(7)).
 const LARGEST_PIPE: usize = 1 << 20;
 
-/// Writes what did not fit the pipe.
-///
-/// Dropped, it stops: the command has ended, and if a process that it has left behind still holds the pipe,
-/// nothing that it reads can matter.
-pub(in crate::consume) struct Feeder {
-    _stop_when_dropped: PipeWriter,
-}
+/// Stops the thread that writes the rest of a body, when it is dropped. It is dropped when the command has ended: what a process
+/// reads that the command has left behind does not matter.
+pub(in crate::consume) type Feeder = PipeWriter;
 
-/// A file that `body` can be read from, to its end, and who writes it, if it has to be written yet.
+/// A file that contains `body`, and the feeder that still writes to it, if one is needed.
 pub(in crate::consume) fn readable(
     body: &Arc<Vec<u8>>,
     stdin: Stdin,
@@ -37,7 +34,7 @@ pub(in crate::consume) fn readable(
     }
 }
 
-/// A file without a name that nobody can change any more.
+/// A sealed file without a name.
 fn file(body: &[u8]) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut file = File::from(memfd_create(c"message", flags)?);
@@ -59,22 +56,19 @@ fn pipe(body: &Arc<Vec<u8>>) -> io::Result<(PipeReader, Option<Feeder>)> {
     thread::Builder::new()
         .name("stdin".to_owned())
         .spawn(move || {
-            // The command need not read its input: its exit status says whether that was right.
+            // The command need not read its input; only its exit status counts.
             let _ = write_until_stopped(writer, &body, &stopped);
         })?;
-    let feeder = Feeder {
-        _stop_when_dropped: stop_when_dropped,
-    };
-    Ok((reader, Some(feeder)))
+    Ok((reader, Some(stop_when_dropped)))
 }
 
-/// Whether the pipe takes that much at once. It is made larger where that helps.
+/// Whether the pipe holds that many bytes. It is enlarged if necessary.
 fn holds(pipe: &PipeWriter, length: usize) -> io::Result<bool> {
-    // 64 KiB, but a page for users that have filled their quota of pipe memory (pipe(7)).
+    // A new pipe has 64 KiB, or one page for a user that has used up the quota of pipe memory (pipe(7)).
     if length <= fcntl_getpipe_size(pipe)? {
         return Ok(true);
     }
-    // It is not allowed beyond that quota.
+    // Enlarging fails beyond that quota.
     Ok(length <= LARGEST_PIPE
         && fcntl_setpipe_size(pipe, length).is_ok_and(|capacity| length <= capacity))
 }
@@ -94,7 +88,7 @@ fn write_until_stopped(mut pipe: PipeWriter, body: &[u8], stopped: &PipeReader) 
     Ok(())
 }
 
-/// Waits until the pipe takes more (true) or the feeder is dropped (false).
+/// Waits until the pipe is writable (true) or the feeder is dropped (false).
 fn is_wanted(pipe: &PipeWriter, stopped: &PipeReader) -> io::Result<bool> {
     let mut waiting = [
         PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::OUT),

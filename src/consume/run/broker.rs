@@ -1,22 +1,24 @@
-//! What comes from the broker, and when it is subscribed to.
+//! Events of the broker, and when the queue is subscribed to.
 
 use std::time::Duration;
 
 use super::connection::{ConnectionState, Question, SubscriptionState, Uncertain};
 use super::event::{
-    Action, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId, Trouble,
+    Action, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId,
 };
 use super::message::{Delivery, DeliveryState, MessageInHand, MessageState};
 use super::phase::{Cause, Phase};
 use super::{Run, RunWork};
+use crate::reason::ConnectionFailure;
 
-/// The least time between two connections.
+/// The pause before a new connection.
 const BREATHER: Duration = Duration::from_secs(1);
 
-/// How long a queue may have messages and deliver none.
+/// How long a queue may have ready messages and deliver none.
 const LONGEST_WITHHOLDING: Duration = Duration::from_secs(5);
 
-/// With a count and `--retry`, what is not certain is made so after that many messages, so that a break leaves few in doubt.
+/// With a count and `--retry`, settlements are made certain after this many messages, so that a lost connection leaves few in
+/// doubt.
 const CERTAIN_EVERY: u64 = 1000;
 
 impl Run {
@@ -32,7 +34,7 @@ impl Run {
                 self.connection.prefetch = self.options.prefetch;
                 self.quiet_since = self.now;
             }
-            FromBroker::Lost(trouble) => self.on_lost(trouble),
+            FromBroker::Lost(failure) => self.on_lost(failure),
             FromBroker::Subscribed(subscription) => {
                 self.connection.subscribed(subscription);
                 let is_fruitless_so_far = self.in_hand.values().any(MessageInHand::is_held);
@@ -50,7 +52,7 @@ impl Run {
 
     fn on_delivered(&mut self, id: DeliveryId, subscription: SubscriptionId, info: DeliveryInfo) {
         if !self.connection.is_open() {
-            return self.act(Action::Forget(id)); // it comes back when the connection is closed
+            return self.act(Action::Forget(id)); // it is requeued when the connection is closed
         }
         self.connection.delivered();
         self.quiet_since = self.now;
@@ -109,7 +111,8 @@ impl Run {
         }
     }
 
-    /// A broker that counts the prefetch for the channel counts as ready also what it has handed over (Apache Qpid does).
+    /// How many unsettled messages the broker counts as ready: all of them where it counts the prefetch for the channel (Apache
+    /// Qpid), else none.
     fn counted_though_handed_over(&self) -> u32 {
         let unsettled = self
             .in_hand
@@ -123,7 +126,7 @@ impl Run {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// The queue delivered nothing to a subscription, and says that so many messages are ready.
+    /// The queue delivered nothing to a subscription and has this many ready messages.
     fn on_silent_queue(&mut self, count: u32) {
         if count == 0 {
             self.end_idle();
@@ -139,36 +142,36 @@ impl Run {
         }
     }
 
-    /// The connection is gone, or could not be had.
-    fn on_lost(&mut self, trouble: Trouble) {
+    /// The connection was lost, or could not be opened.
+    fn on_lost(&mut self, failure: ConnectionFailure) {
         let was_closing = self.connection.state == ConnectionState::Closing;
         let doubtful = self.connection.uncertain;
         let nothing_to_prove = doubtful.messages() == 0;
         self.leave_connection();
         if was_closing && nothing_to_prove && !matches!(self.phase, Phase::Consuming) {
-            return; // All that was to be certain is.
+            return; // everything is certain already
         }
         self.give_up_uncertain(doubtful);
         let goes_on = self.phase.lies_in_the_work()
-            && trouble.may_pass
+            && failure.is_transient
             && self.options.reconnect
             && self.signals == 0;
         if goes_on {
-            self.say(Notice::ConnectingAnew(trouble.reason));
+            self.say(Notice::ConnectingAnew(failure.reason));
             self.phase = Phase::Consuming;
             self.connect_anew(BREATHER);
         } else if self.phase.lies_in_the_work() {
-            self.phase = Phase::Draining(Cause::Failed(trouble.reason));
+            self.phase = Phase::Draining(Cause::Failed(failure.reason));
             self.stop_commands();
         } else {
-            self.say(Notice::AlsoFailed(trouble.reason));
+            self.say(Notice::AlsoFailed(failure.reason));
             if matches!(self.phase, Phase::Draining(Cause::Failed(_))) {
                 self.stop_commands();
             }
         }
     }
 
-    /// Messages whose settlement may not have reached the queue count as not done.
+    /// Counts messages as not done whose settlement may not have reached the queue.
     pub(super) fn give_up_uncertain(&mut self, doubtful: Uncertain) {
         if doubtful.messages() > 0 {
             self.in_doubt += doubtful.messages();
@@ -182,7 +185,7 @@ impl Run {
         self.act(Action::Connect(self.connection.number, pause));
     }
 
-    /// There is no connection any more, and none of its deliveries is ours.
+    /// Gives up the connection and its deliveries.
     pub(super) fn leave_connection(&mut self) {
         self.connection.state = ConnectionState::Gone;
         self.connection.subscriptions.clear();
@@ -208,7 +211,7 @@ impl Run {
                 message.delivery_state = DeliveryState::Acknowledged(0);
             }
             (DeliveryState::Acknowledged(_), state) => {
-                // The broker may deliver it again.
+                // The broker may deliver the message again.
                 let is_working = matches!(state, MessageState::Working(_));
                 message.delivery_state = DeliveryState::Lost;
                 self.in_doubt += 1;
@@ -224,8 +227,8 @@ impl Run {
         }
     }
 
-    /// The broker ended a subscription: the queue is gone, or (RabbitMQ 4.3) it took back a delivery that was not settled in
-    /// time. What is said on that channel about such a delivery would break the connection, so another one is made.
+    /// The broker cancelled a subscription: the queue is gone, or (RabbitMQ 4.3) it took back a delivery that was not settled in
+    /// time. Settling that delivery would break the connection, so another connection is opened.
     fn on_cancelled(&mut self, subscription: SubscriptionId) {
         let number = |(number, _): &(SubscriptionId, SubscriptionState)| *number == subscription;
         if !self.connection.subscriptions.iter().any(number) {
@@ -238,7 +241,7 @@ impl Run {
             reason += ", or (RabbitMQ 4.3 or later) a message was not acknowledged within its consumer_timeout";
         }
         if self.phase.lies_in_the_work() && self.options.reconnect && self.signals == 0 {
-            // Nothing may be said about the deliveries of this connection, but what was said is to become certain.
+            // The deliveries of this connection must not be settled any more. Earlier settlements are to become certain.
             self.say(Notice::ConnectingAnew(reason));
             self.phase = Phase::Consuming;
             self.leave_connection();
@@ -271,15 +274,15 @@ impl Run {
         }
     }
 
-    /// Whether an answer to closing the connection would make this certain. A queue that ends with its last consumer is a
-    /// classic one, to which everything is passed on.
+    /// Whether the answer to connection.close would make these settlements certain. An auto-delete queue is a classic queue, which
+    /// gets every command at once.
     pub(super) fn fits_a_close(&self, sent: Uncertain) -> bool {
         sent.fits_a_close() || self.options.queue_ends_with_consumer
     }
 
-    /// Subscribes, cancels, or waits: whatever the state asks for.
+    /// Subscribes, cancels, or waits, as the state requires.
     pub(super) fn steer_subscriptions(&mut self) {
-        // After basic.consume nothing may be said until its answer has come.
+        // Nothing must be sent between basic.consume and its answer.
         if !self.connection.is_open()
             || self.connection.is_subscribing()
             || self.connection.question.is_some()
@@ -309,7 +312,7 @@ impl Run {
 
     fn renew(&mut self) {
         if self.options.queue_ends_with_consumer {
-            self.subscribe(); // the old one is cancelled when the answer has come
+            self.subscribe(); // the old one is cancelled after the answer
         } else if let Some(subscription) = self.connection.oldest_active() {
             self.cancel(subscription);
         }
@@ -330,7 +333,7 @@ impl Run {
         self.act(Action::Unsubscribe(subscription));
     }
 
-    /// Whether the subscription may bring another message.
+    /// Whether the subscription may deliver another message.
     fn has_credit(&self, subscription: SubscriptionId) -> bool {
         let costs = |delivery: &&Delivery| {
             self.connection.prefetch_of_channel || delivery.subscription == subscription
@@ -348,7 +351,7 @@ impl Run {
         unsettled < usize::from(self.connection.prefetch)
     }
 
-    /// Whether another subscription would do what this one does not.
+    /// Whether a new subscription is needed: for fresh credit, to make settlements certain, or to see whether the queue is empty.
     fn wants_renewal(&mut self) -> bool {
         if self.is_starved() {
             if !self.connection.prefetch_of_channel {
@@ -364,7 +367,7 @@ impl Run {
         must_become_certain || may_be_empty
     }
 
-    /// A broker that counts the prefetch for the channel gives fresh credit for a higher one.
+    /// Raises the prefetch limit. A broker that counts it for the channel gives fresh credit for that.
     fn raise_prefetch(&mut self) {
         let resting = self
             .in_hand
@@ -380,7 +383,7 @@ impl Run {
         }
     }
 
-    /// Whether jobs are free and the broker sends nothing because of messages that are only held.
+    /// Whether jobs are free, and held messages use up the whole prefetch limit.
     fn is_starved(&self) -> bool {
         let unsettled = self
             .in_hand
@@ -401,7 +404,7 @@ impl Run {
             || message.delivery.subscription == self.connection.latest
     }
 
-    /// Gives back, untried, what is waiting. Only after the answer to basic.cancel, since the broker would deliver it again.
+    /// Requeues waiting messages. Only after the answer to basic.cancel, since the broker would deliver them again at once.
     pub(super) fn give_back_waiting(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
         let Some((&last, _)) = waiting.last_key_value() else {
@@ -426,8 +429,8 @@ impl Run {
         }
     }
 
-    /// Lines that are written are acknowledged together, where nothing older is unsettled.
-    /// What was acknowledged on arrival is not acknowledged again.
+    /// Acknowledges these messages, with `multiple` if no older one is unsettled. Messages that were acknowledged on arrival are left
+    /// out.
     pub(super) fn acknowledge_up_to(&mut self, ids: &[DeliveryId]) {
         let is_unsettled = |id: &&DeliveryId| {
             self.in_hand
@@ -458,7 +461,7 @@ impl Run {
         self.act(Action::Settle(last, Settlement::AckUpTo));
     }
 
-    /// Whether the run ends when the queue is empty.
+    /// Whether the run ends when the queue is empty (`--idle-timeout 0s`).
     pub(super) fn drains(&self) -> bool {
         self.options.idle.is_some_and(|idle| idle.timeout.is_zero())
     }
@@ -468,7 +471,7 @@ impl Run {
     }
 }
 
-/// How many commands to the queue one settlement with `multiple` is: one for each subscription that it spans.
+/// How many commands to the queue a settlement with `multiple` is: one for each subscription that it spans.
 fn spanned<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> u64 {
     let mut subscriptions: Vec<SubscriptionId> =
         deliveries.map(|delivery| delivery.subscription).collect();

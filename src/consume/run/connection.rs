@@ -1,4 +1,4 @@
-//! The present connection as the run knows it: its subscriptions, and what was sent on it that is not certain.
+//! The present connection as the core knows it: its subscriptions, and the settlements on it that are not certain.
 
 use std::time::Duration;
 
@@ -9,68 +9,69 @@ use super::event::{ConnectionId, SubscriptionId};
 pub(super) struct Connection {
     pub(super) number: ConnectionId,
     pub(super) state: ConnectionState,
-    /// Oldest first. Two only while one replaces the other on a queue that ends with its last consumer.
+    /// Oldest first. There are two only while one replaces the other on an auto-delete queue.
     pub(super) subscriptions: Vec<(SubscriptionId, SubscriptionState)>,
     /// The number of the latest subscription.
     pub(super) latest: SubscriptionId,
-    /// What the queue is asked for how many messages are ready for.
+    /// Why the number of ready messages is being asked for, if it is.
     pub(super) question: Option<Question>,
     pub(super) uncertain: Uncertain,
-    /// How many commands to the queue were sent in all.
+    /// How many commands were sent to the queue in all.
     sent: u64,
-    /// Where a quorum queue drops what comes back, by the broker's version.
+    /// The delivery limit of quorum queues, by the broker's version.
     pub(super) delivery_limit: Option<u64>,
     pub(super) prefetch_of_channel: bool,
-    /// The prefetch that was last set, where it counts for the channel.
+    /// The prefetch limit that was set last, where it counts for the channel.
     pub(super) prefetch: u16,
-    /// Since when a subscription made for fresh credit has brought nothing.
+    /// Since when a subscription that was made for fresh credit has brought nothing.
     pub(super) fruitless_since: Option<Duration>,
 }
 
-/// How far a connection is.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionState {
-    /// It is being made.
+    /// It is being opened.
     Connecting,
-    /// It stands.
+    /// It is open.
     Open,
-    /// It was closed, and the answer has not come.
+    /// connection.close was sent, and its answer has not come.
     Closing,
-    /// There is none.
+    /// There is no connection.
     Gone,
 }
 
-/// How far a subscription is.
+/// The state of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SubscriptionState {
-    /// basic.consume was sent. Until its answer nothing may be said about it (RabbitMQ 3.10 closes the connection, 541).
+    /// basic.consume was sent. Until its answer has come, the subscription must not be cancelled (RabbitMQ 3.10 closes the
+    /// connection, 541).
     Asked,
-    /// It brings messages.
+    /// It delivers messages.
     Active,
     /// basic.cancel was sent.
     Cancelled {
-        /// What was sent before, which the answer makes certain.
+        /// The settlements that were sent before. The answer makes them certain.
         before: Uncertain,
-        /// Whether nothing has come since.
+        /// Whether no delivery has come since.
         silent: bool,
     },
 }
 
-/// Why the queue is asked how many messages are ready.
+/// Why the number of ready messages is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
-    /// It delivered nothing, and the run would end for that.
+    /// The queue delivered nothing, and the run would end.
     IsItEmpty,
-    /// It delivers nothing while failed messages are held.
+    /// The queue delivers nothing while failed messages are held.
     DoesItWithhold,
-    /// It was [`Question::IsItEmpty`], and a message has gone back since.
+    /// It was [`Question::IsItEmpty`], and a message was requeued since: the answer says nothing.
     Outdated,
 }
 
-/// What was settled on a connection, and may not have reached the queue.
+/// Settlements that were sent on a connection and may not have reached the queue.
 ///
-/// An answer to basic.cancel makes all certain that was sent before. Any other answer does so for the first 32 commands
-/// since then: a channel keeps back what a quorum queue has not taken, and drops it when it is closed
+/// An answer to basic.cancel makes all earlier settlements certain. Any other answer makes the first 32 commands since then
+/// certain: a channel holds back commands that a quorum queue has not accepted, and drops them when it is closed
 /// (`rabbit_fifo_client.erl`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Uncertain {
@@ -78,7 +79,7 @@ pub(super) struct Uncertain {
     pub(super) successes: u64,
     /// Messages that failed and were not requeued.
     pub(super) failures: u64,
-    /// Commands to the queue, for these messages and others.
+    /// Commands to the queue, for these messages and for others.
     pub(super) commands: u64,
 }
 
@@ -86,17 +87,17 @@ pub(super) struct Uncertain {
 const KEPT_BY_QUEUE: u64 = 32;
 
 impl Uncertain {
-    /// How many messages these are.
+    /// The number of messages.
     pub(super) fn messages(self) -> u64 {
         self.successes + self.failures
     }
 
-    /// Whether an answer to closing the connection would make all certain.
+    /// Whether the answer to connection.close would make all of them certain.
     pub(super) fn fits_a_close(self) -> bool {
         self.commands <= KEPT_BY_QUEUE
     }
 
-    /// What is left when `certain` is.
+    /// What remains uncertain when `certain` is certain.
     fn without(self, certain: Uncertain) -> Uncertain {
         Uncertain {
             successes: self.successes.saturating_sub(certain.successes),
@@ -136,7 +137,7 @@ impl Connection {
         self.state == ConnectionState::Open
     }
 
-    /// So many commands to the queue are sent.
+    /// Notes that so many commands were sent to the queue.
     pub(super) fn send(&mut self, commands: u64) {
         self.sent += commands;
         self.uncertain.commands += commands;
@@ -167,7 +168,7 @@ impl Connection {
         }
     }
 
-    /// basic.cancel is sent. Only the silence of a queue that may deliver says anything.
+    /// Notes that basic.cancel was sent. Without credit, a queue that delivers nothing says nothing.
     pub(super) fn cancel(&mut self, number: SubscriptionId, has_credit: bool) {
         let before = self.uncertain;
         for (subscription, state) in &mut self.subscriptions {
@@ -180,7 +181,7 @@ impl Connection {
         }
     }
 
-    /// basic.cancel-ok has come. What became certain, and whether the queue had nothing to deliver.
+    /// Notes that basic.cancel-ok has come. Returns what became certain, and whether the queue had nothing to deliver.
     pub(super) fn unsubscribed(&mut self, number: SubscriptionId) -> Option<(Uncertain, bool)> {
         let index = self
             .subscriptions
@@ -199,7 +200,7 @@ impl Connection {
         Some((before, silent))
     }
 
-    /// A delivery has come.
+    /// Notes that a delivery has come.
     pub(super) fn delivered(&mut self) {
         self.fruitless_since = None;
         for (_, state) in &mut self.subscriptions {
@@ -209,7 +210,7 @@ impl Connection {
         }
     }
 
-    /// A message goes back to the queue: that it delivered nothing before says nothing any more.
+    /// Notes that a message is requeued: that the queue delivered nothing before says nothing any more.
     pub(super) fn given_back(&mut self) {
         for (_, state) in &mut self.subscriptions {
             if let SubscriptionState::Cancelled { silent, .. } = state {

@@ -1,30 +1,29 @@
-//! Whether the run ends, what is still to be done then, and the exit status.
+//! Whether the run ends, and its last steps.
 
 use std::time::Duration;
 
 use super::Run;
 use super::connection::ConnectionState;
 use super::event::{Action, Copy, DeliveryId, Notice, Settlement};
-use super::exit_status::{Account, exit_status};
 use super::message::{DeliveryState, MessageState};
 use super::phase::{Cause, Phase};
 use crate::status::Status;
 
-/// How long nothing must come before the queue is asked whether it is empty.
+/// How long nothing must have come before the queue is asked whether it is empty.
 const LULL: Duration = Duration::from_millis(50);
 
-/// The same where failed messages were given back. A busy queue takes its time to deliver them again, and says meanwhile that it
-/// is empty.
+/// The same after failed messages were requeued. A busy queue takes time to deliver them again, and reports 0 ready messages
+/// meanwhile.
 const LULL_AFTER_GIVING_BACK: Duration = Duration::from_secs(5);
 
-/// How long the broker may owe an answer when a signal has asked to end and no command runs.
+/// How long the run waits for outstanding answers after a signal, when no command runs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long lines may take to be written after a signal.
+/// How long the run waits for lines to be written after a signal.
 const TIME_TO_WRITE: Duration = Duration::from_secs(1);
 
 impl Run {
-    /// Sees whether it is time to end for a reason that lies in the work.
+    /// Ends the run if the work is done.
     pub(super) fn decide_to_end(&mut self) {
         if !self.phase.is_consuming() || !self.connection.is_open() {
             return;
@@ -60,7 +59,7 @@ impl Run {
         self.connection.is_open() && self.idle_at().is_some_and(|at| at <= self.now)
     }
 
-    /// When there will have been nothing to do for long enough, if nothing comes until then.
+    /// When the run will have been idle for long enough, if no message comes before.
     fn idle_at(&self) -> Option<Duration> {
         let idle = self.options.idle?;
         let will_be_done = |state: &MessageState| match state {
@@ -69,7 +68,7 @@ impl Run {
             | MessageState::Postponed(_)
             | MessageState::Undecided(_)
             | MessageState::Copying(..) => true,
-            // With a count, failed messages are held to the end; where no attempts are counted, they may never be done.
+            // With a count, failed messages are held to the end. Without counted attempts, they may never be done.
             MessageState::Held(..) => {
                 self.options.limit.is_none() && self.options.failure.attempts.is_some()
             }
@@ -90,7 +89,7 @@ impl Run {
         })
     }
 
-    /// The same, where the run would do something about it now.
+    /// The same, if the run would then ask the queue or end.
     pub(super) fn idle_deadline(&self) -> Option<Duration> {
         let listens = self.connection.active_count() > 0
             && self.connection.active_count() == self.connection.subscriptions.len();
@@ -98,7 +97,7 @@ impl Run {
             .filter(|_| listens && self.connection.question.is_none())
     }
 
-    /// The tool is asked to end: at first it lets commands finish, then it tells them to, then it kills them.
+    /// A signal asks the tool to end. The first one lets commands finish, the second one sends them SIGTERM, the third one SIGKILL.
     pub(super) fn on_signal(&mut self, signal: i32) {
         self.signals = self.signals.saturating_add(1);
         if self.phase.lies_in_the_work() {
@@ -126,16 +125,16 @@ impl Run {
         }
     }
 
-    /// Something came up that the run cannot go on after. What it has begun it brings to an end.
+    /// Ends the run because of a failure. Running commands may finish.
     pub(super) fn fail(&mut self, reason: String) {
         if self.phase.lies_in_the_work() {
             self.phase = Phase::Draining(Cause::Failed(reason));
         } else {
-            self.say(Notice::AlsoFailed(reason)); // the first reason says more
+            self.say(Notice::AlsoFailed(reason)); // the first failure says more
         }
     }
 
-    /// From draining to stopping.
+    /// Goes from draining to stopping: running commands get SIGTERM.
     pub(super) fn stop_commands(&mut self) {
         if let Phase::Draining(cause) = &self.phase {
             self.phase = Phase::Stopping(cause.clone());
@@ -154,13 +153,13 @@ impl Run {
         }
     }
 
-    /// When answers that are owed are no longer waited for.
+    /// When the run stops waiting for outstanding answers.
     pub(super) fn patience_deadline(&self) -> Option<Duration> {
         self.patience_ends
             .filter(|_| self.connection.state != ConnectionState::Gone && !self.is_working())
     }
 
-    /// Copies are given up first, then the connection.
+    /// Gives up copies first, then the connection.
     fn lose_patience(&mut self) {
         self.patience_ends = self.now.checked_add(PATIENCE);
         let pending = self.all(|state| {
@@ -177,7 +176,7 @@ impl Run {
         }
     }
 
-    /// Waits for the connection no longer.
+    /// Cuts the connection.
     pub(super) fn abandon(&mut self) {
         if self.connection.state == ConnectionState::Gone {
             return;
@@ -188,7 +187,7 @@ impl Run {
         self.give_up_uncertain(doubtful);
     }
 
-    /// Takes no more messages, gives back those that are not worked on, and closes the connection when all is settled.
+    /// Takes no more messages, requeues those that no command runs for, and closes the connection when all are settled.
     pub(super) fn wind_up(&mut self) {
         for id in
             self.all(|state| matches!(state, MessageState::Resting(_) | MessageState::Postponed(_)))
@@ -210,7 +209,7 @@ impl Run {
             && self.waiting.is_empty()
             && self.connection.uncertain.messages() == 0;
         if self.signals > 0 && self.connection.is_subscribing() && has_nothing {
-            return self.abandon(); // there is nothing that the answer could prove
+            return self.abandon(); // the answer would prove nothing
         }
         if self.connection.subscriptions.is_empty() {
             self.give_back_waiting();
@@ -233,13 +232,13 @@ impl Run {
         if self.fits_a_close(self.connection.uncertain) {
             self.close();
         } else {
-            // What is too much for a close becomes certain by the answer to another cancel.
+            // Too many settlements for connection.close. The answer to another basic.cancel makes them certain.
             self.act(Action::Prefetch(1));
             self.subscribe();
         }
     }
 
-    /// Gives back what is held. When commands were told to end, nothing more is waited for.
+    /// Returns held messages to the queue. When the run is stopping, it does not wait for copies any more.
     fn give_back_at_end(&mut self) {
         let held = self.all(|state| matches!(state, MessageState::Held(..)));
         for id in held {
@@ -264,8 +263,8 @@ impl Run {
         }
     }
 
-    /// A message goes back as it is. Where a copy may have been made, it may then be there twice. One that was not tried must
-    /// not come closer to the queue's delivery limit.
+    /// Requeues a message as it is. If a copy was published, the message may then be in the queue twice. For a message that was not
+    /// tried the queue must count no failed delivery.
     fn requeue_at_end(&mut self, id: DeliveryId) {
         self.note_unfinished(id);
         let was_tried = match self.in_hand.get(&id).map(|message| &message.state) {
@@ -293,23 +292,6 @@ impl Run {
             _ => return,
         };
         self.unfinished.get_or_insert(status);
-    }
-
-    pub(super) fn exit_status(&self, cause: &Cause) -> Status {
-        exit_status(&Account {
-            cause,
-            limit: self.options.limit,
-            succeeded: self.succeeded,
-            failed: self.failed,
-            first_failure: self.first_failure,
-            unfinished: self.unfinished,
-            is_uncertain: self.connection.uncertain.messages() > 0,
-            was_in_doubt: self.in_doubt > 0,
-            status_if_unused: self
-                .options
-                .idle
-                .map_or(Status::SUCCESS, |idle| idle.status_if_unused),
-        })
     }
 }
 

@@ -1,16 +1,17 @@
-//! What the core hears and what it has done: the whole interface between [`Run`](super::Run) and its driver.
+//! Events and actions: the whole interface between [`Run`](super::Run) and its driver.
 
 use std::time::Duration;
 
+use crate::reason::ConnectionFailure;
 use crate::status::Status;
 
-/// A delivery, as core and driver call it. Ids rise in the order of arrival and are never used twice.
+/// The number of a delivery. It rises in the order of arrival and is never used twice.
 pub type DeliveryId = u64;
 
-/// A connection's number. What comes late from an earlier connection is known by it.
+/// The number of a connection. Late events of an earlier connection are recognised by it.
 pub type ConnectionId = u32;
 
-/// A subscription's number, never used twice in a run.
+/// The number of a subscription, never used twice in a run.
 pub type SubscriptionId = u32;
 
 /// Something that happened.
@@ -20,7 +21,7 @@ pub enum Event {
     Tick,
     /// A signal that asks the tool to end.
     Signal(i32),
-    /// The broker, or the way to it. What comes from another connection than the present one counts for nothing.
+    /// Something that the broker said, or the state of the connection. Events of an earlier connection are ignored.
     Broker(ConnectionId, FromBroker),
     /// A command ended.
     CommandEnded {
@@ -40,11 +41,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// The lines of this delivery and of all earlier ones are written.
+    /// The lines of this delivery and of all earlier deliveries are written.
     Written(DeliveryId),
-    /// Standard output takes no more lines.
+    /// Standard output cannot be written.
     CannotWrite(String),
-    /// A copy was confirmed and routed, or the reason why not.
+    /// A copy was confirmed and reached a queue, or the reason why not.
     Copied(DeliveryId, Result<(), String>),
     /// Whether the queue counts deliveries; `None`: the broker does not say.
     CountsDeliveries(Option<bool>),
@@ -53,36 +54,27 @@ pub enum Event {
 /// What comes over the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromBroker {
-    /// The connection stands, and the queue is there.
+    /// The connection is open, and the queue exists.
     Connected {
         /// The delivery limit of quorum queues unless the queue says otherwise, by the broker's version.
         delivery_limit: Option<u64>,
         /// Whether the broker counts the prefetch for the channel and not for each consumer.
         prefetch_of_channel: bool,
     },
-    /// There is no connection, or no more.
-    Lost(Trouble),
+    /// The connection could not be opened, or was lost.
+    Lost(ConnectionFailure),
     /// basic.consume-ok.
     Subscribed(SubscriptionId),
-    /// basic.cancel-ok; everything that the subscription brought was told before.
+    /// basic.cancel-ok. All deliveries of the subscription have come before.
     Unsubscribed(SubscriptionId),
     /// basic.cancel by the broker.
     CancelledByBroker(SubscriptionId),
     /// A delivery.
     Delivered(DeliveryId, SubscriptionId, DeliveryInfo),
-    /// How many messages are ready, by a passive declare. 0 proves nothing.
+    /// The number of ready messages, by a passive declare. 0 does not prove that the queue is empty.
     Ready(u32),
     /// connection.close-ok.
     Closed,
-}
-
-/// Why something failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// In words.
-    pub reason: String,
-    /// Whether a new connection may do better.
-    pub may_pass: bool,
 }
 
 /// What the core needs to know about a delivery.
@@ -92,7 +84,7 @@ pub struct DeliveryInfo {
     pub redelivered: bool,
     /// `x-delivery-count`, where the queue counts.
     pub delivery_count: Option<u64>,
-    /// `x-attempts`, where it counts: not on a message that was parked and moved back.
+    /// `x-attempts`. Absent for a message that was parked and moved back: there it counts for nothing.
     pub attempts: Option<u64>,
     /// The message was dead-lettered before (`x-death`).
     pub dead_lettered: bool,
@@ -107,13 +99,13 @@ pub struct DeliveryInfo {
 /// Why a message cannot be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The copy would not be the same message.
+    /// The copy would not be identical.
     NotAsItIs,
-    /// Its headers fill a frame, and those of the copy would not fit one.
+    /// Its headers fill a frame, and the copy's would not fit into one.
     HeadersTooLarge,
 }
 
-/// Something for the driver to do. The broker is told in the order of the actions.
+/// Something for the driver to do, in the order of the actions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Connect, after this pause, and prepare the queue. Answered by `Connected` or `Lost`.
@@ -128,9 +120,9 @@ pub enum Action {
     CountReady,
     /// basic.ack, basic.nack or basic.reject.
     Settle(DeliveryId, Settlement),
-    /// connection.close. Answered by `Closed` or `Lost`, within the broker room's limit for it.
+    /// connection.close. Answered by `Closed` or `Lost`, within `broker`'s limit for it.
     Close,
-    /// Cut the connection, or give up connecting. Nothing of that connection is told any more.
+    /// Cut the connection, or give up connecting. No event of that connection follows.
     Abandon,
     /// Start the command, or write the line. A command's end is told by `CommandEnded` or `CannotStart`, a line's by `Written`
     /// or `CannotWrite`.
@@ -150,26 +142,26 @@ pub enum Action {
     AskWhetherDeliveriesAreCounted,
     /// Write the job log's line about a command that ended.
     Log(DeliveryId, Status, i32),
-    /// The delivery is never mentioned again.
+    /// The core does not name this delivery again.
     Forget(DeliveryId),
     /// Tell the person at the terminal.
     Say(Notice),
 }
 
-/// How the broker is told about a delivery.
+/// How a delivery is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// basic.ack.
     Ack,
     /// basic.ack `multiple`: this delivery and all earlier ones that are unsettled.
     AckUpTo,
-    /// basic.nack with requeue: it was not tried.
+    /// basic.nack with requeue: the message was not tried.
     Return,
     /// basic.nack `multiple` with requeue.
     ReturnUpTo,
-    /// basic.reject with requeue: it was tried, and quorum queues count that.
+    /// basic.reject with requeue: the message was tried, and quorum queues count that.
     Requeue,
-    /// basic.reject: to the dead-letter exchange, or nowhere.
+    /// basic.reject: to the dead-letter exchange, or dropped.
     Reject,
 }
 
@@ -184,29 +176,29 @@ pub enum ToCommand {
     Pass(i32),
 }
 
-/// A copy of a message, and what for.
+/// A copy of a message, and its purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copy {
-    /// To the tail of its queue, with this `x-attempts`: it failed.
+    /// To the tail of its queue, with this `x-attempts`, since it failed.
     Attempt(u64),
     /// To the parking queue, with this `x-attempts` and the last exit status, if there was one.
     Park(u64, Option<Status>),
-    /// To the tail of its queue because the broker would soon drop it; with this `x-attempts`, if attempts are counted.
+    /// To the tail of its queue, since the broker would soon drop it; with this `x-attempts` if attempts are counted.
     Renew(Option<u64>),
 }
 
 /// What the person at the terminal is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The connection was lost, and another is made.
+    /// The connection was lost, and another one is opened.
     ConnectingAnew(String),
-    /// The end has another reason already; this came on top.
+    /// Another failure, after the one that ends the run.
     AlsoFailed(String),
     /// So many settlements were sent and are not certain.
     InDoubt(u64),
     /// The connection of a command's message was lost before the command ended with this status.
     ResultDropped(Status),
-    /// The same for a line.
+    /// A line was written after the connection of its message was lost.
     WrittenTwice,
     /// The program of the command line cannot be started.
     CannotStart(String),
@@ -214,18 +206,18 @@ pub enum Notice {
     CopyRefused(String),
     /// A message cannot be copied; it is held.
     CannotCopy(Obstacle),
-    /// A message was acknowledged on arrival, and its command did not succeed: it is gone.
+    /// A message was acknowledged on arrival, and its command did not succeed: the message is lost.
     LostUnacknowledged,
     /// A message that was rejected came back at once.
     RejectedCameBack,
-    /// A message is renewed before the broker drops it, after so many deliveries. True: the first one.
+    /// A message is republished before the broker drops it, after so many deliveries. True for the first one.
     Renewing(u64, bool),
     /// A message is parked without being run, after so many attempts.
     ParkedOnArrival(u64),
-    /// More failed than can be held.
+    /// More messages failed than can be held.
     TooManyFailed,
-    /// So many failed messages were given back and did not come again.
+    /// So many failed messages were requeued and did not come again.
     NotSeenAgain(u64),
-    /// Held messages go back because the queue delivers nothing while they are held.
+    /// Held messages are requeued, because the queue delivers nothing while they are held.
     GivingBackHeld,
 }

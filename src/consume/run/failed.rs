@@ -1,25 +1,25 @@
-//! What becomes of a message whose command failed, and of one that comes with too many failures behind it.
+//! What happens to a message whose command failed, and to one that arrives with too many failures.
 
 use std::time::Duration;
 
 use super::event::{Action, Copy, DeliveryId, Notice, Settlement};
-use super::message::{CopyState, Delivery, DeliveryState, MessageState, WayBack};
-use super::{Answer, Run};
-use crate::consume::failure::{DeliveryLimit, Fate};
+use super::message::{CopyState, Delivery, DeliveryState, MessageState};
+use super::{CountsDeliveries, Run};
+use crate::consume::failure::{DeliveryLimit, FailureAction};
 use crate::consume::options::Acknowledgement;
 use crate::status::Status;
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// How many messages are held at most, and how many bytes of those that are to be copied.
+/// The limits of held messages: their number, and the bytes of those that are to be copied.
 const MOST_HELD: usize = 1000;
 const MOST_BYTES_HELD: usize = 64 * 1024 * 1024;
 
-/// How many messages that were given back or rejected are remembered.
+/// How many requeued and rejected messages are remembered.
 const MEMORY: usize = 1000;
 
-/// A message that was rejected, in case it comes back at once.
+/// A message that was rejected. It may come back at once, by a dead-letter cycle.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rejected {
     digest: u64,
@@ -28,7 +28,7 @@ pub(super) struct Rejected {
 }
 
 impl Run {
-    /// A command failed, and is not run again on this delivery.
+    /// A command failed and does not run again on this delivery.
     pub(super) fn on_failed(&mut self, id: DeliveryId, status: Status) {
         self.count_failure(status);
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
@@ -50,19 +50,19 @@ impl Run {
         self.first_failure.get_or_insert(status);
     }
 
-    /// Whether the queue counts deliveries, as far as it matters; `None` until that is known.
+    /// Whether the queue counts deliveries, as far as that matters for this message; `None` until it is known.
     #[allow(clippy::option_option)] // the inner one is the broker's answer
     fn counts_deliveries_of(&mut self, delivery: &Delivery) -> Option<Option<bool>> {
         if self.options.failure.attempts.is_none() {
             return Some(None);
         }
         match self.counts_deliveries {
-            Answer::Known(counts) => Some(counts),
-            // A failure that was counted in a header is counted there again, whatever the queue does.
+            CountsDeliveries::Known(counts) => Some(counts),
+            // A message that has failures in a header gets the next one there too, whatever the queue does.
             _ if delivery.info.attempts.is_some() => Some(Some(false)),
-            Answer::Asked => None,
-            Answer::NotAsked => {
-                self.counts_deliveries = Answer::Asked;
+            CountsDeliveries::Asked => None,
+            CountsDeliveries::NotAsked => {
+                self.counts_deliveries = CountsDeliveries::Asked;
                 self.act(Action::AskWhetherDeliveriesAreCounted);
                 None
             }
@@ -70,10 +70,10 @@ impl Run {
     }
 
     pub(super) fn on_counts_deliveries(&mut self, counts: Option<bool>) {
-        if let Answer::Known(Some(_)) = self.counts_deliveries {
+        if let CountsDeliveries::Known(Some(_)) = self.counts_deliveries {
             return;
         }
-        self.counts_deliveries = Answer::Known(counts);
+        self.counts_deliveries = CountsDeliveries::Known(counts);
         for id in self.all(|state| matches!(state, MessageState::Undecided(_))) {
             let Some(message) = self.in_hand.get(&id) else {
                 continue;
@@ -86,22 +86,21 @@ impl Run {
 
     fn decide(&mut self, id: DeliveryId, delivery: Delivery, status: Status, counts: Option<bool>) {
         let failures = delivery.earlier_failures(counts).saturating_add(1);
-        match self.options.failure.fate(status, failures) {
-            Fate::GoesBack if self.must_be_counted_here(&delivery, counts) => {
-                self.hold(id, delivery, WayBack::Copied(failures), status);
+        match self.options.failure.decide(status, failures) {
+            FailureAction::Requeue if self.must_be_counted_here(&delivery, counts) => {
+                self.hold(id, delivery, Some(Copy::Attempt(failures)), status);
             }
-            Fate::GoesBack => self.hold(id, delivery, WayBack::Requeued, status),
-            Fate::Parked(_) => self.copy(id, Copy::Park(failures, Some(status)), Some(status)),
-            Fate::Rejected => {
+            FailureAction::Requeue => self.hold(id, delivery, None, status),
+            FailureAction::Park => self.copy(id, Copy::Park(failures, Some(status)), Some(status)),
+            FailureAction::Reject => {
                 self.remember_rejected(delivery.info.digest);
                 self.finish_failed(id, Settlement::Reject);
             }
-            Fate::Forgotten => self.finish_failed(id, Settlement::Ack),
+            FailureAction::Ack => self.finish_failed(id, Settlement::Ack),
         }
     }
 
-    /// Whether another attempt must be counted in a header. Where it is unknown whether the queue counts, the first redelivery
-    /// tells.
+    /// Whether another attempt must be counted in a header. If it is unknown whether the queue counts, the first redelivery shows it.
     fn must_be_counted_here(&self, delivery: &Delivery, counts: Option<bool>) -> bool {
         let info = &delivery.info;
         let is_uncounted = match counts {
@@ -118,7 +117,7 @@ impl Run {
         self.forget(id);
     }
 
-    fn hold(&mut self, id: DeliveryId, delivery: Delivery, way: WayBack, status: Status) {
+    fn hold(&mut self, id: DeliveryId, delivery: Delivery, copy: Option<Copy>, status: Status) {
         let info = &delivery.info;
         let is_counted = info.delivery_count.is_some()
             || info.attempts.is_some()
@@ -128,7 +127,7 @@ impl Run {
                 .unwrap_or(u32::MAX)
                 .saturating_add(1)
         } else {
-            // Nothing tells how often this message failed.
+            // Nothing counts the failures of this message.
             self.failures_in_a_row
         };
         let until = self
@@ -136,14 +135,14 @@ impl Run {
             .limit
             .is_none()
             .then(|| self.now.saturating_add(pause_after(failures)));
-        self.put(id, MessageState::Held(until, way, status));
+        self.put(id, MessageState::Held(until, copy, status));
     }
 
-    /// Whether no more may fail before some have gone back.
+    /// Whether the limits of held messages are reached.
     pub(super) fn holds_too_many(&self) -> bool {
         let held = || self.in_hand.values().filter(|message| message.is_held());
         let bytes = |message: &super::MessageInHand| match message.state {
-            MessageState::Held(_, WayBack::Copied(_), _) | MessageState::Refused(..) => {
+            MessageState::Held(_, Some(_), _) | MessageState::Refused(..) => {
                 message.delivery.info.size
             }
             _ => 0,
@@ -151,7 +150,7 @@ impl Run {
         held().count() >= MOST_HELD || held().map(bytes).sum::<usize>() >= MOST_BYTES_HELD
     }
 
-    /// Gives back what has been held for long enough, and tries refused copies again.
+    /// Returns messages to the queue whose pause is over, and tries refused copies again.
     pub(super) fn give_back_due(&mut self) {
         let now = self.now;
         let is_due = |due: &Option<Duration>| due.is_some_and(|due| due <= now);
@@ -169,7 +168,7 @@ impl Run {
         }
     }
 
-    /// Gives back all that is held only because it failed.
+    /// Returns all held messages to the queue.
     pub(super) fn give_back_held(&mut self) {
         for id in self.all(|state| matches!(state, MessageState::Held(..))) {
             self.give_back(id);
@@ -177,20 +176,19 @@ impl Run {
     }
 
     fn give_back(&mut self, id: DeliveryId) {
-        let Some(MessageState::Held(_, way, status)) =
+        let Some(MessageState::Held(_, copy, status)) =
             self.in_hand.get(&id).map(|message| &message.state)
         else {
             return;
         };
-        let (way, status) = (*way, *status);
+        let (copy, status) = (*copy, *status);
         self.quiet_since = self.now;
-        match way {
-            WayBack::Requeued => {
-                self.settle(id, Settlement::Requeue);
-                self.remember_given_back(status);
-                self.forget(id);
-            }
-            WayBack::Copied(failures) => self.copy(id, Copy::Attempt(failures), Some(status)),
+        if let Some(copy) = copy {
+            self.copy(id, copy, Some(status));
+        } else {
+            self.settle(id, Settlement::Requeue);
+            self.remember_given_back(status);
+            self.forget(id);
         }
     }
 
@@ -207,7 +205,7 @@ impl Run {
         let state = self.copying(id, copy, status);
         if let MessageState::Copying(copy, _) = state {
             self.act(Action::Copy(id, copy));
-            // The copy may be delivered before it is known to be confirmed.
+            // The copy may be delivered before its confirm arrives.
             if let (Copy::Attempt(_), Some(status)) = (copy, status) {
                 self.remember_given_back(status);
             }
@@ -215,7 +213,7 @@ impl Run {
         self.put(id, state);
     }
 
-    /// The place of a message that is to be copied.
+    /// The state of a message that is to be copied.
     fn copying(&mut self, id: DeliveryId, copy: Copy, status: Option<Status>) -> MessageState {
         let copy_state = CopyState {
             status,
@@ -233,7 +231,7 @@ impl Run {
         MessageState::Refused(None, copy, copy_state)
     }
 
-    /// A message that is held because it cannot be copied counts as one that failed.
+    /// Counts a message as failed that is held because it cannot be copied.
     fn refused_first(&mut self, copy_state: CopyState) {
         if copy_state.status.is_none() && copy_state.refusals == 0 {
             self.count_failure(Status::FAILURE);
@@ -276,7 +274,7 @@ impl Run {
         self.forget(id);
     }
 
-    /// Where a message goes before anything else is done about it; `None`: it waits for its turn.
+    /// The state of a message that is not to be run at once; `None`: it waits for a job.
     pub(super) fn state_on_arrival(&mut self, delivery: &Delivery) -> Option<MessageState> {
         if self.options.acknowledgement == Acknowledgement::OnArrival {
             return None;
@@ -298,7 +296,7 @@ impl Run {
         Some(MessageState::Postponed(due))
     }
 
-    /// A message that is parked without being run is handled, and counts as one that failed.
+    /// The history of a copy that is made on arrival. A message that is parked without being run counts as failed.
     fn copy_state_on_arrival(&mut self, copy: Copy) -> CopyState {
         let status = matches!(copy, Copy::Park(..)).then_some(Status::FAILURE);
         if let Some(status) = status {
@@ -310,7 +308,7 @@ impl Run {
         }
     }
 
-    /// A message whose workers died each time never comes to a failure that would be counted.
+    /// Parks a message that arrives with too many failures: its workers died each time before they could report one.
     fn parks_on_arrival(&mut self, delivery: &Delivery) -> Option<Copy> {
         let limit = self.options.failure.attempts.as_ref()?;
         let failures = delivery.counted_failures();
@@ -321,7 +319,7 @@ impl Run {
         Some(Copy::Park(failures, None))
     }
 
-    /// The broker drops a message when it has come back too often; a copy starts anew.
+    /// Republishes a message before the broker drops it for too many deliveries. The copy starts with none.
     fn renews_on_arrival(&mut self, delivery: &Delivery) -> Option<Copy> {
         let limit = match self.options.failure.delivery_limit {
             DeliveryLimit::Off => None,
@@ -357,7 +355,7 @@ impl Run {
         });
     }
 
-    /// A message that was rejected and comes back is not run again at once.
+    /// When a message may run that was rejected and has come back.
     fn postponed_until(&self, delivery: &Delivery) -> Option<Duration> {
         let info = &delivery.info;
         if !info.redelivered && !info.dead_lettered {

@@ -1,4 +1,4 @@
-//! Where a message is that the run has in hand, and the command that runs for it.
+//! The state of a message that the run has in hand, and of the command that runs for it.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::status::Status;
 /// How long a command has from SIGTERM to SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A message in hand: its turn has come, or something was decided about it on arrival.
+/// A message in hand: it was begun, or something was decided about it on arrival.
 #[derive(Clone, Debug)]
 pub(super) struct MessageInHand {
     pub(super) delivery: Delivery,
     pub(super) delivery_state: DeliveryState,
-    /// How often its command was run on this delivery.
+    /// How often its command has run on this delivery.
     pub(super) runs: u32,
     pub(super) state: MessageState,
 }
 
-/// A delivery as it came.
+/// A delivery as it arrived.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivery {
     pub(super) connection: ConnectionId,
@@ -26,62 +26,54 @@ pub(super) struct Delivery {
     pub(super) info: DeliveryInfo,
 }
 
-/// What the broker expects of us.
+/// What the broker expects for a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeliveryState {
-    /// That the delivery is settled.
+    /// Its settlement.
     Unsettled,
-    /// Nothing: it was acknowledged on arrival, by this command of its connection. 0: that is certain.
+    /// Nothing: it was acknowledged on arrival, by this command of its connection. 0: the acknowledgement is certain.
     Acknowledged(u64),
     /// Nothing: the connection is gone, and the broker delivers the message again.
     Lost,
 }
 
-/// Where a message is.
+/// The state of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum MessageState {
     /// Its command runs, or its line is being written.
     Working(Job),
-    /// Its command failed, keeps its job, and is run again then.
+    /// Its command failed and runs again at this time. It keeps its job.
     Resting(Duration),
-    /// It was rejected, came back at once, and is begun then at the earliest.
+    /// It was rejected and came back at once. It is begun at this time at the earliest.
     Postponed(Duration),
-    /// It failed; what becomes of it depends on whether the queue counts deliveries, which is being asked.
+    /// It failed. What happens to it depends on whether the queue counts deliveries, and that answer has not come.
     Undecided(Status),
-    /// It failed and goes back: then, or at the end.
-    Held(Option<Duration>, WayBack, Status),
-    /// A copy is on its way and not confirmed.
+    /// It failed and is returned to the queue at this time, or at the end: by this copy, which counts the attempt, or else by
+    /// basic.reject.
+    Held(Option<Duration>, Option<Copy>, Status),
+    /// A copy was published and is not confirmed.
     Copying(Copy, CopyState),
-    /// The copy was refused. It is tried again then, or never.
+    /// The copy was refused. It is tried again at this time, or never.
     Refused(Option<Duration>, Copy, CopyState),
 }
 
-/// What a copy follows from.
+/// The history of a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CopyState {
-    /// What the command ended with; `None`: the message was not run.
+    /// The command's exit status; `None`: the message was not run.
     pub(super) status: Option<Status>,
-    /// How often a copy was refused.
+    /// How often the copy was refused.
     pub(super) refusals: u32,
-}
-
-/// How a failed message goes back to the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WayBack {
-    /// It is requeued.
-    Requeued,
-    /// A copy that counts this many attempts is published, and the message acknowledged.
-    Copied(u64),
 }
 
 /// A running command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
-    /// It runs, until then at most.
+    /// It runs, until this time at most.
     Running(Option<Duration>),
-    /// A signal of the terminal was passed on; whether the command ends by that is up to it.
+    /// A signal of the terminal was passed on. The command may end or not.
     Signalled(Option<Duration>),
-    /// It was sent SIGTERM; SIGKILL follows then.
+    /// It was sent SIGTERM. SIGKILL follows at this time.
     Stopping(StopReason, Duration),
     /// It was sent SIGKILL.
     Killed(StopReason),
@@ -99,11 +91,11 @@ pub(super) enum StopReason {
 /// What the end of a command means for its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is done.
+    /// The message is done.
     Succeeded,
-    /// It was tried, in vain.
+    /// The message was tried and failed.
     Failed(Status),
-    /// The command was told to end for reasons of the tool. That says nothing about the message.
+    /// The tool told the command to end. That says nothing about the message.
     Interrupted,
 }
 
@@ -116,7 +108,7 @@ impl MessageInHand {
         )
     }
 
-    /// Whether it failed and only waits to go back.
+    /// Whether it failed and waits for its return to the queue.
     pub(super) fn is_held(&self) -> bool {
         matches!(
             self.state,
@@ -130,13 +122,13 @@ impl MessageInHand {
 }
 
 impl Delivery {
-    /// How often the message failed before, as far as it was counted: in a header or by the queue.
+    /// How often the message failed before, as counted in a header or by the queue.
     pub(super) fn counted_failures(&self) -> u64 {
         let counted = self.info.attempts.unwrap_or(0);
         counted.saturating_add(self.info.delivery_count.unwrap_or(0))
     }
 
-    /// How often the message failed before. Where nobody counts, an earlier delivery is taken for a failure.
+    /// How often the message failed before. Where nothing counts, an earlier delivery is taken for a failure.
     pub(super) fn earlier_failures(&self, queue_counts: Option<bool>) -> u64 {
         let is_guessed = self.info.delivery_count.is_none() && queue_counts.is_none();
         let guess = u64::from(is_guessed && self.info.redelivered);
@@ -145,7 +137,7 @@ impl Delivery {
 }
 
 impl Job {
-    /// When something is to be done about it.
+    /// When its time limit ends, or SIGKILL is due.
     pub(super) fn deadline(self) -> Option<Duration> {
         match self {
             Job::Running(deadline) | Job::Signalled(deadline) => deadline,
@@ -172,7 +164,7 @@ impl Job {
         }
     }
 
-    /// What a command's end means, and the exit status that is told.
+    /// What a command's end means for its message, and the exit status that is logged.
     ///
     /// | the command | ended with | verdict | status |
     /// |---|---|---|---|

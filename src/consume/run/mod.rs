@@ -1,9 +1,9 @@
-//! The run: a core without I/O that decides what becomes of every message, of the connection, and of the tool.
+//! The core of a run. It has no I/O. It decides what happens to each message, to the connection, and to the tool.
 //!
-//! [`Run::on`] takes an [`Event`] and the time and returns [`Action`]s. The core has no clock, no file and no thread; bodies,
-//! children and unsettled deliveries lie in the driver, under an [`DeliveryId`].
+//! [`Run::on`] takes an [`Event`] and the time and returns [`Action`]s. The core has no clock, no file and no thread. The driver
+//! keeps bodies, children and unsettled deliveries, under a [`DeliveryId`].
 //!
-//! **A message** is either waiting (delivered, nothing was done about it) or in hand, in one of the places of
+//! **A message** is either waiting (delivered, nothing done about it) or in hand, in one of the states of
 //! [`MessageState`](message::MessageState):
 //!
 //! ```text
@@ -21,19 +21,19 @@
 //!                                       Refused ─► requeued at the end
 //! ```
 //!
-//! A settled message leaves the core. Until its settlement is certain it is one of [`Uncertain`](connection::Uncertain); when the
-//! connection is lost before, it is in doubt, and counts as not done.
+//! A settled message leaves the core. Its settlement is [`Uncertain`](connection::Uncertain) until the broker's answers make it
+//! certain. If the connection is lost before, the message is in doubt and counts as not done.
 //!
 //! **A run** is consuming, draining (running commands end by themselves) or stopping (they were told to end); see
-//! [`Phase`](phase::Phase). [`Run::on`] takes in the event, does what is due, and then asks what is to be done next: each time
-//! anew, from the state alone.
+//! [`Phase`](phase::Phase). [`Run::on`] takes in the event, enforces deadlines, and then decides what to do next from the state
+//! alone.
 //!
-//! * `event`, `options`: what goes in and comes out.
-//! * `message`, `link`, `phase`: the state.
-//! * `broker`: what comes from the broker, and subscribing.
+//! * `event`, `options`: what goes in and what comes out.
+//! * `message`, `connection`, `phase`: the state.
+//! * `broker`: events of the broker, and subscribing.
 //! * `work`: messages are begun, commands end.
-//! * `failed`: what becomes of a failed message.
-//! * `end`: whether and how the run ends.
+//! * `failed`: what happens to a failed message.
+//! * `end`: whether the run ends, and its last steps.
 //! * `exit_status`: the exit status.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
@@ -50,7 +50,7 @@ mod work;
 
 pub use event::{
     Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Notice, Obstacle,
-    Settlement, SubscriptionId, ToCommand, Trouble,
+    Settlement, SubscriptionId, ToCommand,
 };
 pub use options::{RunOptions, RunWork};
 
@@ -70,57 +70,48 @@ pub struct Run {
     now: Duration,
     phase: Phase,
     connection: Connection,
-    /// Delivered, and nothing was done about them.
+    /// Messages that were delivered and not begun.
     waiting: BTreeMap<DeliveryId, Delivery>,
-    /// All others that are not settled.
+    /// All other unsettled messages.
     in_hand: BTreeMap<DeliveryId, MessageInHand>,
-    /// Whether the queue counts deliveries.
-    counts_deliveries: Answer<Option<bool>>,
-    /// How many succeeded, certainly.
+    counts_deliveries: CountsDeliveries,
+    /// How many messages succeeded for certain.
     succeeded: u64,
-    /// How many failed.
+    /// How many messages failed.
     failed: u64,
     first_failure: Option<Status>,
-    /// How many were in doubt when their connection was lost.
+    /// How many messages were in doubt when their connection was lost.
     in_doubt: u64,
     failures_in_a_row: u32,
-    /// What failed messages ended with that were given back and have not come again.
+    /// The exit statuses of failed messages that were requeued and have not come again.
     given_back: VecDeque<Status>,
-    /// Messages that were rejected lately: their digests, how often, and when the last time was.
+    /// Messages that were rejected lately.
     rejected: VecDeque<failed::Rejected>,
-    /// The status of the first message that went back at the end.
+    /// The status of the first failed message that was requeued at the end.
     unfinished: Option<Status>,
     renewed_any: bool,
-    /// Since when nothing has come or run.
+    /// Since when no message has come and no command has run.
     quiet_since: Duration,
-    /// Since when the queue has had messages and delivered none.
+    /// Since when the queue has ready messages and delivers none.
     withholding_since: Option<Duration>,
     signals: u32,
     grace_ends: Option<Duration>,
-    /// When answers that the broker owes are no longer waited for, since a signal asked to end.
+    /// When the run stops waiting for outstanding answers of the broker, after a signal.
     patience_ends: Option<Duration>,
     actions: Vec<Action>,
 }
 
-/// Something that is found out once.
+/// Whether the queue counts deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer<T> {
+enum CountsDeliveries {
     NotAsked,
     Asked,
-    Known(T),
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// The exit status.
-    pub status: Status,
-    /// The error that ended it, if one did.
-    pub trouble: Option<String>,
+    /// The answer; `None`: the broker does not say.
+    Known(Option<bool>),
 }
 
 impl Run {
-    /// A run that begins now, and the first actions.
+    /// A new run, and its first actions.
     #[must_use]
     pub fn begin(options: RunOptions) -> (Run, Vec<Action>) {
         let mut run = Run {
@@ -130,7 +121,7 @@ impl Run {
             connection: Connection::first(),
             waiting: BTreeMap::new(),
             in_hand: BTreeMap::new(),
-            counts_deliveries: Answer::NotAsked,
+            counts_deliveries: CountsDeliveries::NotAsked,
             succeeded: 0,
             failed: 0,
             first_failure: None,
@@ -152,7 +143,7 @@ impl Run {
         (run, actions)
     }
 
-    /// Takes in what happened and says what is to be done. `now` never goes back.
+    /// Takes in an event and returns what is to be done. `now` never decreases.
     #[must_use]
     pub fn on(&mut self, event: Event, now: Duration) -> Vec<Action> {
         self.now = now;
@@ -169,7 +160,7 @@ impl Run {
         std::mem::take(&mut self.actions)
     }
 
-    /// When [`Event::Tick`] is due, if nothing else happens before.
+    /// When [`Event::Tick`] is due, if no other event comes before.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         let commands = self
@@ -188,23 +179,19 @@ impl Run {
         all.min()
     }
 
-    /// How the run ended, once it has.
+    /// How the run ended, if it has: with an exit status, or with an error.
     #[must_use]
-    pub fn ended(&self) -> Option<Ended> {
+    pub fn ended(&self) -> Option<Result<Status, String>> {
         let is_over =
             self.connection.state == connection::ConnectionState::Gone && !self.is_working();
         let cause = self.phase.cause().filter(|_| is_over)?;
-        let trouble = match cause {
-            phase::Cause::Failed(reason) => Some(reason.clone()),
-            _ => None,
-        };
-        Some(Ended {
-            status: self.exit_status(cause),
-            trouble,
+        Some(match cause {
+            phase::Cause::Failed(reason) => Err(reason.clone()),
+            cause => Ok(self.exit_status(cause)),
         })
     }
 
-    /// Whether the run needs its messages' lines no more: no command runs and no line is written.
+    /// Whether a command runs or a line is being written.
     #[must_use]
     pub fn is_working(&self) -> bool {
         self.in_hand.values().any(MessageInHand::is_working)
@@ -240,13 +227,13 @@ impl Run {
         self.act(Action::Say(notice));
     }
 
-    /// Takes a message out of the run.
+    /// Removes a message from the run.
     fn forget(&mut self, id: DeliveryId) {
         self.in_hand.remove(&id);
         self.act(Action::Forget(id));
     }
 
-    /// Tells the broker about one delivery, if it still expects that.
+    /// Settles one delivery, if the broker still expects that.
     fn settle(&mut self, id: DeliveryId, settlement: Settlement) {
         let Some(message) = self.in_hand.get(&id) else {
             return;
@@ -264,7 +251,7 @@ impl Run {
         self.connection.is_open()
     }
 
-    /// What must hold between two events.
+    /// Invariants between two events.
     fn check(&self) {
         debug_assert!(self.waiting.keys().all(|id| !self.in_hand.contains_key(id)));
         let old = |delivery: &Delivery| delivery.connection != self.connection.number;

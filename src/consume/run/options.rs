@@ -1,4 +1,4 @@
-//! What a run must know of the command line.
+//! The options that the core needs.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub enum RunWork {
         jobs: usize,
         /// How long each may run.
         timeout: Option<Duration>,
-        /// How often a command that failed is run again.
+        /// How often a failed command is run again.
         retries: u32,
         /// The pause before the first of these, doubled before each further one.
         retry_delay: Duration,
@@ -30,24 +30,24 @@ pub struct RunOptions {
     pub work: RunWork,
     /// How many messages to handle; `None`: no limit.
     pub limit: Option<u64>,
-    /// How many unsettled messages a subscription may bring.
+    /// The prefetch limit of a subscription.
     pub prefetch: u16,
     /// When messages are acknowledged.
     pub acknowledgement: Acknowledgement,
-    /// What becomes of a message whose command failed.
+    /// What happens to failed messages.
     pub failure: FailurePolicy,
-    /// When to end for want of messages.
+    /// When to end because no message comes.
     pub idle: Option<Idle>,
     /// How long running commands may take after the first signal.
     pub grace: Option<Duration>,
     /// Whether a lost connection is reopened.
     pub reconnect: bool,
-    /// Whether the queue ends with its last consumer.
+    /// Whether the broker deletes the queue with its last consumer (auto-delete).
     pub queue_ends_with_consumer: bool,
 }
 
 impl RunOptions {
-    /// The pause before the command is run again that failed `runs` times.
+    /// The pause before a command runs again that failed `runs` times; `None`: it does not.
     pub(super) fn retry_pause(&self, runs: u32) -> Option<Duration> {
         let RunWork::Command {
             retries,

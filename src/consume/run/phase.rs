@@ -2,13 +2,13 @@
 
 use crate::status::Status;
 
-/// How far the run is from its end. It only goes forward, except that a run that is not asked to end goes back to
-/// consuming where a lost connection leaves too little certain.
+/// How far the run is from its end. It only goes forward, with one exception: when a lost connection leaves too few messages
+/// certain, a run that no signal asked to end consumes again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Messages are taken and commands started.
+    /// Messages are taken, and commands are started.
     Consuming,
-    /// No more are; running commands end by themselves.
+    /// No more messages are taken; running commands end by themselves.
     Draining(Cause),
     /// Running commands have been told to end.
     Stopping(Cause),
@@ -17,20 +17,20 @@ pub(super) enum Phase {
 /// Why the run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// As many messages as were asked for were handled, or more failed than can be held.
+    /// The count was reached, or more messages failed than can be held.
     Counted,
-    /// No message came for as long as it was to be waited for.
+    /// No message came for the idle timeout.
     Idle,
     /// A signal.
     Signal(i32),
     /// A command could not be started.
     CannotStart(Status),
-    /// The broker, or the reader of the output, lets the run go on no longer.
+    /// The broker or standard output failed.
     Failed(String),
 }
 
 impl Cause {
-    /// Whether the run would have ended by itself.
+    /// Whether the run ended because its work was done.
     pub(super) fn lies_in_the_work(&self) -> bool {
         matches!(self, Cause::Counted | Cause::Idle)
     }
@@ -52,7 +52,7 @@ impl Phase {
         }
     }
 
-    /// Whether the run ends only because there is no more work for it.
+    /// Whether the run goes on, or ends because its work is done.
     pub(super) fn lies_in_the_work(&self) -> bool {
         self.cause().is_none_or(Cause::lies_in_the_work)
     }

@@ -1,4 +1,4 @@
-//! Messages are begun as jobs become free, and commands end.
+//! Messages are begun when jobs are free, and commands end.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use super::message::{
     Delivery, DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict,
 };
 use super::phase::{Cause, Phase};
-use super::{Answer, Run};
+use super::{CountsDeliveries, Run};
 use crate::consume::options::Acknowledgement;
 use crate::status::Status;
 
-/// How long a queue may deliver nothing while failed messages are held to the end.
+/// How long a queue may deliver nothing while failed messages are held to the end of the run.
 const LONGEST_FRUITLESS: Duration = Duration::from_secs(5);
 
 impl Run {
-    /// Begins what can be begun and gives back what is due.
+    /// Begins messages while jobs are free, and returns messages to the queue whose pause is over.
     pub(super) fn keep_busy(&mut self) {
         self.give_back_due();
         self.begin_rested();
@@ -51,7 +51,7 @@ impl Run {
             .map(|(id, _)| *id)
     }
 
-    /// All messages in such a place.
+    /// All messages in such a state.
     pub(super) fn all(&self, is_it: impl Fn(&MessageState) -> bool) -> Vec<DeliveryId> {
         self.in_hand
             .iter()
@@ -60,7 +60,7 @@ impl Run {
             .collect()
     }
 
-    /// A delivery is not waiting any more.
+    /// Puts a delivery in hand.
     pub(super) fn take_in_hand(&mut self, id: DeliveryId, delivery: Delivery, state: MessageState) {
         if let MessageState::Copying(copy, _) = state {
             self.act(Action::Copy(id, copy));
@@ -98,8 +98,8 @@ impl Run {
             .timeout()
             .and_then(|timeout| self.now.checked_add(timeout));
         let counts = match self.counts_deliveries {
-            Answer::Known(counts) => counts,
-            Answer::NotAsked | Answer::Asked => None,
+            CountsDeliveries::Known(counts) => counts,
+            CountsDeliveries::NotAsked | CountsDeliveries::Asked => None,
         };
         let Some(message) = self.in_hand.get_mut(&id) else {
             return;
@@ -117,7 +117,7 @@ impl Run {
             < self.options.jobs()
     }
 
-    /// How many messages count towards the limit: done, failed, or being worked on.
+    /// How many messages count towards the limit: succeeded, failed, or running.
     fn begun(&self) -> u64 {
         let ours = |message: &&MessageInHand| {
             message.is_working() && message.delivery_state != DeliveryState::Lost
@@ -184,7 +184,7 @@ impl Run {
         self.forget(id);
     }
 
-    /// Gives a message back that was not tried to the end.
+    /// Requeues a message whose command did not come to its own end.
     pub(super) fn give_up(&mut self, id: DeliveryId) {
         let is_gone = |message: &MessageInHand| {
             matches!(message.delivery_state, DeliveryState::Acknowledged(_))
@@ -196,7 +196,7 @@ impl Run {
         self.forget(id);
     }
 
-    /// No message can be blamed for that: every other would fail so.
+    /// Ends the run: every other message would fail in the same way.
     pub(super) fn on_cannot_start(&mut self, id: DeliveryId, status: Status, reason: String) {
         self.quiet_since = self.now;
         self.act(Action::Log(id, status, 0));
@@ -244,7 +244,7 @@ impl Run {
         }
     }
 
-    /// When the queue has withheld messages for too long, perhaps because failed ones are held.
+    /// When the queue will have delivered nothing for too long while failed messages are held.
     pub(super) fn withholds_at(&self) -> Option<Duration> {
         let since = self
             .connection
@@ -261,7 +261,7 @@ impl Run {
         (waits && holds && !self.is_working()).then(|| since + LONGEST_FRUITLESS)
     }
 
-    /// Ends commands that have run too long, and kills those that did not listen.
+    /// Sends SIGTERM to commands that have run too long, and SIGKILL to those that ignored it.
     pub(super) fn enforce_job_deadlines(&mut self) {
         let now = self.now;
         let due = |state: &MessageState| matches!(state, MessageState::Working(job) if job.deadline().is_some_and(|due| due <= now));
@@ -291,7 +291,7 @@ impl Run {
         self.act(Action::Signal(id, ToCommand::Kill));
     }
 
-    /// Tells every command to end; lines that are not written are not waited for.
+    /// Sends SIGTERM to every command, and stops writing lines.
     pub(super) fn terminate_all(&mut self) {
         if self.prints() {
             self.act(Action::StopWriting);
@@ -315,7 +315,7 @@ impl Run {
         }
     }
 
-    /// Passes on a signal that the tool got from its terminal.
+    /// Passes a signal of the terminal on to all commands.
     pub(super) fn pass_on(&mut self, signal: i32) {
         if self.prints() {
             return;
@@ -336,7 +336,7 @@ impl Run {
         self.in_hand.iter().filter_map(job).collect()
     }
 
-    /// What is due for messages while there is work to be done.
+    /// When messages and the idle end are due while the run is consuming.
     pub(super) fn work_deadlines(&self) -> [Option<Duration>; 3] {
         let may_begin = self.has_free_job() && self.may_begin_another();
         let of_message = |message: &MessageInHand| match message.state {

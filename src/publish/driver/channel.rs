@@ -1,4 +1,4 @@
-//! One connection in use: what is sent over it, what comes over it, and what is to become of it.
+//! The channel that messages are published on, and what the driver is to do with it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::publish::input::digest::Digest;
 use crate::publish::input::records::Body;
 use crate::publish::run::FromBroker;
 
-/// A connection that messages are published on.
+/// A channel that messages are published on.
 pub(super) struct PublishChannel<'session> {
     pub(super) publisher: Publisher<'session>,
     pub(super) answers: Answers,
@@ -18,15 +18,15 @@ pub(super) struct PublishChannel<'session> {
     pub(super) state: ChannelState,
 }
 
-/// What is to become of a connection.
+/// What the driver is to do with the connection.
 pub(super) enum ChannelState {
-    /// It is used on.
+    /// Use it.
     InUse,
-    /// It is to be closed.
+    /// Close it.
     Close,
-    /// It is to be cut.
+    /// Cut it.
     Cut,
-    /// It has ended by itself, or its channel has.
+    /// The connection or its channel has ended.
     Broken(Error),
 }
 
@@ -35,14 +35,14 @@ impl PublishChannel<'_> {
         matches!(self.state, ChannelState::InUse)
     }
 
-    /// Notes that the connection is broken, if nothing else is to become of it.
+    /// Notes that the connection is broken, if it is still in use.
     pub(super) fn has_broken(&mut self, error: Error) {
         if self.is_in_use() {
             self.state = ChannelState::Broken(error);
         }
     }
 
-    /// Publishes, unless the connection has just broken.
+    /// Publishes, unless the connection is broken.
     pub(super) fn publish(&mut self, template: &Arc<Template>, body: &Body) {
         if self.is_in_use()
             && let Err(error) = self.publisher.publish_as(template, body)
@@ -52,7 +52,7 @@ impl PublishChannel<'_> {
     }
 }
 
-/// What has come, as the core is told.
+/// An answer of the broker as an event.
 pub(super) fn from_broker(answer: Answer) -> FromBroker {
     match answer {
         Answer::Confirmed(confirmation) => FromBroker::Confirmed(confirmation),
@@ -63,12 +63,12 @@ pub(super) fn from_broker(answer: Answer) -> FromBroker {
     }
 }
 
-/// What a message is told by when it comes back.
+/// What a message is recognised by when it is returned.
 pub(super) fn fingerprint(identity: u64, body: &[u8]) -> u64 {
     Digest::from(identity).and(body).number()
 }
 
-/// Why a message came back, for a person.
+/// Why a message was returned, in words.
 fn reason(message: &Message) -> String {
     let Message {
         exchange,

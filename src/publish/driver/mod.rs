@@ -1,12 +1,14 @@
-//! The driver of the core: waits for what happens, tells the core, and does what that says.
+//! The driver of the core: it waits for events, tells the core, and carries out the actions.
 //!
-//! One thread uses the connection and waits for everything. Others read the input, connect, and hear of signals; the last
-//! also cuts a connection that the first one is stuck on.
+//! One thread uses the connection and waits for everything. Other threads read the input, connect, and receive signals. The signal
+//! thread also cuts a connection that the first thread is stuck on.
 //!
-//! * `kept`: bodies and places, under the numbers that the core knows them by.
-//! * `input`: the records.
-//! * `opening`, `wire`, `talk`: a connection from its beginning to its end.
-//! * `question`: whether a queue is there.
+//! * `record_source`: the records.
+//! * `unconfirmed`: bodies and locations, under the numbers of the core.
+//! * `opening`: connecting.
+//! * `session`: a session from its beginning to its end.
+//! * `channel`: the channel that messages are published on.
+//! * `queue_check`: whether a queue exists.
 
 mod channel;
 mod opening;
@@ -23,34 +25,25 @@ use crossbeam_channel::{Receiver, Select, TryRecvError};
 use super::checkpoint::Checkpoint;
 use super::input::reader;
 use super::interrupts::{Caught, Interrupts};
-use super::options::Confirms;
-use super::outcome::Ending;
-use super::preparation::{Extent, Preparation};
+use super::preparation::Preparation;
 use super::progress::Progress;
 use super::run::{
-    Action, ConnectionId, Ended, Event, FromBroker, Notice, QueueIs, RecordId, Run, RunOptions,
-    Tally, Trouble,
+    Action, ConnectionId, Ended, Event, FromBroker, Notice, RecordId, Run, RunOptions, Tally,
 };
-use crate::broker::{ConnectOptions, Error};
+use crate::broker::ConnectOptions;
 use crate::reason::chain;
 use channel::{ChannelState, PublishChannel, from_broker};
 use opening::Opening;
 use record_source::RecordSource;
 use unconfirmed::UnconfirmedRecords;
 
-/// How far it came.
-#[derive(Debug, Default)]
-pub(super) struct Published {
-    pub(super) tally: Tally,
-    pub(super) first_unconfirmed: Option<String>,
-}
-
-/// Publishes what is prepared. An error means that nothing was sent.
+/// Publishes what is prepared. Returns how that ended, the numbers of messages, and the location of the first unconfirmed one. An
+/// error means that nothing was published.
 pub(super) fn publish(
     connect: &ConnectOptions,
     preparation: Preparation,
     caught: Caught,
-) -> anyhow::Result<(Ending, Published)> {
+) -> anyhow::Result<(Ended, Tally, Option<String>)> {
     Ok(Driver::start(connect, preparation, caught)?.drive())
 }
 
@@ -58,24 +51,24 @@ pub(super) fn publish(
 struct Driver<'options> {
     run: Run,
     began: Instant,
-    /// When it was last looked at the clock.
+    /// The time of the last look at the clock.
     now: Duration,
-    /// What the core wants done. Empty but while it is being done.
+    /// The core's actions. Empty except while they are carried out.
     actions: Vec<Action>,
-    /// What actions led to and the core is to be told.
+    /// Events that actions led to, for the core.
     answers: Vec<Event>,
     unconfirmed: UnconfirmedRecords,
     may_send_again: bool,
-    confirms: Confirms,
+    is_confirmed: bool,
     input: RecordSource,
     checkpoint: Option<Checkpoint>,
     progress: Progress,
     interrupts: Interrupts,
     connect: &'options ConnectOptions,
     opening: Option<Opening>,
-    /// The number of the present connection, or of the one that is being opened.
+    /// The number of the connection that is open or being opened.
     connection: ConnectionId,
-    queue_check: Option<(RecordId, Receiver<QueueIs>)>,
+    queue_check: Option<(RecordId, Receiver<Option<String>>)>,
 }
 
 impl<'options> Driver<'options> {
@@ -86,16 +79,13 @@ impl<'options> Driver<'options> {
     ) -> anyhow::Result<Driver<'options>> {
         let began = Instant::now();
         let options = RunOptions {
-            max_in_flight: match preparation.confirms {
-                Confirms::Awaited { max_in_flight } => Some(max_in_flight),
-                Confirms::Off => None,
-            },
+            max_in_flight: preparation.max_in_flight,
             has_checkpoint: preparation.checkpoint.is_some(),
             retry: connect.retry,
         };
         let mut actions = Vec::new();
         let run = Run::begin(options, &mut actions);
-        // The broker is at work while the other threads start.
+        // Connecting begins while the other threads start.
         let mut opening = None;
         for action in actions.drain(..) {
             if let Action::Connect(connection, pause) = action {
@@ -106,10 +96,6 @@ impl<'options> Driver<'options> {
         let interrupts = Interrupts::listen(caught).context("listening for signals")?;
         let chunks =
             reader::start(preparation.source, preparation.start).context("starting to read")?;
-        let Extent {
-            bytes,
-            bytes_before,
-        } = preparation.extent;
         Ok(Driver {
             run,
             began,
@@ -118,10 +104,14 @@ impl<'options> Driver<'options> {
             answers: Vec::new(),
             unconfirmed: UnconfirmedRecords::new(),
             may_send_again: options.may_send_again(),
-            confirms: preparation.confirms,
+            is_confirmed: preparation.max_in_flight.is_some(),
             input: RecordSource::new(preparation.maker, chunks),
             checkpoint: preparation.checkpoint,
-            progress: Progress::begin(preparation.progress, bytes, bytes_before),
+            progress: Progress::begin(
+                preparation.shows_progress,
+                preparation.bytes,
+                preparation.bytes_before,
+            ),
             interrupts,
             connect,
             connection: opening.as_ref().map_or(0, |opening| opening.connection),
@@ -130,15 +120,15 @@ impl<'options> Driver<'options> {
         })
     }
 
-    /// One connection after the other, until the core says that it is over.
-    fn drive(mut self) -> (Ending, Published) {
+    /// Uses one connection after another, until the core says that the run has ended.
+    fn drive(mut self) -> (Ended, Tally, Option<String>) {
         let ended = loop {
             if let Some(ended) = self.run.ended() {
                 break ended;
             }
             match self.opening.take() {
                 Some(opening) => self.wait_for_session(opening),
-                // Nothing but a connection and its loss is waited for between two of them, and both are told at once.
+                // A lost connection is followed by another one, or by the end.
                 None => {
                     break Ended::Failed("internal error: the run has no connection".to_owned());
                 }
@@ -147,19 +137,11 @@ impl<'options> Driver<'options> {
         self.show_progress();
         let unread = || self.input.next_location();
         let first_unconfirmed = self.unconfirmed.first_location().cloned().or_else(unread);
-        let published = Published {
-            tally: self.run.tally(),
-            first_unconfirmed: first_unconfirmed.map(|location| location.to_string()),
-        };
-        let ending = match ended {
-            Ended::Complete => Ending::Complete,
-            Ended::Failed(reason) => Ending::Failed(anyhow::Error::msg(reason)),
-            Ended::Interrupted(signal) => Ending::Interrupted(signal),
-        };
-        (ending, published)
+        let first_unconfirmed = first_unconfirmed.map(|location| location.to_string());
+        (ended, self.run.tally(), first_unconfirmed)
     }
 
-    /// Waits until there is a session, and uses it, or until there will be none.
+    /// Waits until the session is open, and uses it, or until opening it has failed.
     fn wait_for_session(&mut self, opening: Opening) {
         let result = opening.result.clone();
         self.opening = Some(opening);
@@ -178,7 +160,7 @@ impl<'options> Driver<'options> {
             }
             None
         });
-        // A signal may have ended the waiting.
+        // A signal may have ended the wait.
         if self.opening.take().is_none() {
             return;
         }
@@ -194,7 +176,7 @@ impl<'options> Driver<'options> {
         }
     }
 
-    /// Takes in what comes neither from the broker nor from the input. False: nothing has come.
+    /// Takes in events that come neither from the broker nor from the input. False: there were none.
     fn hear_others(&mut self, mut channel: Option<&mut PublishChannel<'_>>) -> bool {
         self.look_at_clock();
         let mut has_heard = false;
@@ -206,8 +188,10 @@ impl<'options> Driver<'options> {
             let (id, answer) = (*id, answers.try_recv());
             if answer != Err(TryRecvError::Empty) {
                 self.queue_check = None;
-                let answer = answer.unwrap_or(QueueIs::NotKnownToBeGone);
-                self.tell(Event::Queue(id, answer), channel.as_deref_mut());
+                self.tell(
+                    Event::QueueChecked(id, answer.ok().flatten()),
+                    channel.as_deref_mut(),
+                );
                 has_heard = true;
             }
         }
@@ -222,7 +206,7 @@ impl<'options> Driver<'options> {
         has_heard
     }
 
-    /// Waits until one of these is ready, or a signal, an answer or the time for something has come.
+    /// Waits until one of these is ready, for a signal, the answer about a queue, or the deadline.
     fn wait<'wait>(&'wait self, mut select: Select<'wait>) {
         select.recv(self.interrupts.signals());
         if let Some((_, answers)) = &self.queue_check {
@@ -230,7 +214,7 @@ impl<'options> Driver<'options> {
         }
         match self.run.deadline() {
             Some(deadline) => {
-                // Whether something is ready or it is time: everything is looked at.
+                // The caller looks at everything, whatever ended the wait.
                 let _ = select.ready_deadline(self.began + deadline);
             }
             None => {
@@ -243,7 +227,7 @@ impl<'options> Driver<'options> {
         self.tell(Event::Broker(self.connection, event), channel);
     }
 
-    /// Tells the core, does what it says, and tells it what came of that.
+    /// Tells the core an event, carries out its actions, and tells it the events that these led to.
     fn tell(&mut self, event: Event, mut channel: Option<&mut PublishChannel<'_>>) {
         self.run.on(event, self.now, &mut self.actions);
         if !self.actions.is_empty() {
@@ -269,7 +253,7 @@ impl<'options> Driver<'options> {
             (Action::CatchUp, Some(channel)) => self.catch_up(channel),
             (Action::Close, Some(channel)) => channel.state = ChannelState::Close,
             (Action::Abandon, Some(channel)) => channel.state = ChannelState::Cut,
-            // The connection has just been lost, which the core is told next.
+            // The connection was just lost. The core learns that next.
             (Action::Publish(_) | Action::CatchUp | Action::Close, None) => {}
             (Action::Abandon, None) => self.opening = None,
             (Action::AskForQueue(id), _) => self.ask_for_queue(id),
@@ -303,11 +287,12 @@ impl<'options> Driver<'options> {
         }
     }
 
-    /// What came back is told before; the broker has returned it by then.
+    /// Waits until the broker has handled everything. The core learns about returned messages before.
     fn catch_up(&mut self, channel: &mut PublishChannel<'_>) {
-        let answered = match self.confirms {
-            Confirms::Awaited { .. } => channel.publisher.wait_for_returns(),
-            Confirms::Off => channel.publisher.catch_up(),
+        let answered = if self.is_confirmed {
+            channel.publisher.wait_for_returns()
+        } else {
+            channel.publisher.catch_up()
         };
         while let Ok(Some(event)) = channel.answers.try_next() {
             let event = Event::Broker(self.connection, from_broker(event));
@@ -329,9 +314,7 @@ impl<'options> Driver<'options> {
             .and_then(|record| record.template.queue().map(str::to_owned));
         match queue {
             Some(queue) => self.queue_check = Some((id, queue_check::ask(self.connect, &queue))),
-            None => self
-                .answers
-                .push(Event::Queue(id, QueueIs::NotKnownToBeGone)),
+            None => self.answers.push(Event::QueueChecked(id, None)),
         }
     }
 
@@ -369,21 +352,15 @@ impl<'options> Driver<'options> {
 
     fn show_progress(&self) {
         let tally = self.run.tally();
-        let done = match self.confirms {
-            Confirms::Awaited { .. } => tally.confirmed,
-            Confirms::Off => tally.published,
+        let done = if self.is_confirmed {
+            tally.confirmed
+        } else {
+            tally.published
         };
         self.progress.advance_to(done, self.run.input_bytes());
     }
 
     fn look_at_clock(&mut self) {
         self.now = self.began.elapsed();
-    }
-}
-
-fn trouble(error: &Error) -> Trouble {
-    Trouble {
-        reason: error.to_string(),
-        may_pass: error.is_transient(),
     }
 }

@@ -1,4 +1,4 @@
-//! Connecting, in a thread of its own, so that a signal ends the waiting for it.
+//! Connecting, in a thread of its own, so that a signal can end the wait for it.
 
 use std::io;
 use std::thread;
@@ -28,7 +28,7 @@ impl Opening {
             .name("connect".to_owned())
             .spawn(move || {
                 thread::sleep(pause);
-                // Nobody waits for it any more where a signal came.
+                // After a signal, nobody waits for the session.
                 let _ = opened.send(Session::open(&options));
             })?;
         Ok(Opening { connection, result })

@@ -1,4 +1,4 @@
-//! Whether a queue is there, over a connection of its own: the one that is published on may be deaf.
+//! Checks whether a queue exists. It uses a connection of its own, since the broker may not answer on the publishing one.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use crate::broker::{ConnectOptions, Error, Session};
-use crate::publish::run::QueueIs;
 
-/// How long the broker may take to say whether the queue is there.
+/// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const NOT_FOUND: u16 = 404;
 
-/// Asks for the queue, and says where the answer arrives. It may never come; then the channel ends.
-pub(super) fn ask(connect: &ConnectOptions, queue: &str) -> Receiver<QueueIs> {
+/// Asks for the queue. The channel brings the reason if it does not exist; `None`: it exists, or the broker gave no answer. The
+/// channel may also end without an answer.
+pub(super) fn ask(connect: &ConnectOptions, queue: &str) -> Receiver<Option<String>> {
     let (answer, answers) = bounded(1);
     let mut options = connect.clone();
     options.retry = Duration::ZERO;
     options.announce = |_| {};
     let queue = queue.to_owned();
-    // Where there is no thread to be had, nobody can say.
+    // Without a thread there is no answer.
     let _ = thread::Builder::new()
         .name("question".to_owned())
         .spawn(move || {
@@ -29,7 +29,7 @@ pub(super) fn ask(connect: &ConnectOptions, queue: &str) -> Receiver<QueueIs> {
     answers
 }
 
-fn look(options: &ConnectOptions, queue: &str) -> QueueIs {
+fn look(options: &ConnectOptions, queue: &str) -> Option<String> {
     let asked = Session::open(options).and_then(|session| {
         session.cutter().cut_at(Instant::now() + PATIENCE);
         session.look_at_queue(queue)
@@ -37,7 +37,7 @@ fn look(options: &ConnectOptions, queue: &str) -> QueueIs {
     match asked {
         Err(Error::Refused {
             code: NOT_FOUND, ..
-        }) => QueueIs::Gone(format!("basic.publish: no queue '{queue}'")),
-        _ => QueueIs::NotKnownToBeGone,
+        }) => Some(format!("basic.publish: no queue '{queue}'")),
+        _ => None,
     }
 }

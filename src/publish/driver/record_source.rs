@@ -1,4 +1,4 @@
-//! Where records come from: chunks from the thread that reads, cut up.
+//! The source of records: chunks from the reader thread, cut into records.
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
@@ -12,15 +12,15 @@ pub(super) struct RecordSource {
     chunks: ChunkReceiver,
 }
 
-/// What there is of the input.
+/// What the input gives next.
 pub(super) enum Next {
     /// A record.
     Record(Record),
-    /// Nothing now.
+    /// Nothing yet.
     Nothing,
-    /// Nothing any more.
+    /// The input has ended.
     End,
-    /// The next one cannot be read, or is none, for this reason.
+    /// The next record cannot be read, or is malformed, for this reason.
     Failed(String),
 }
 
@@ -29,17 +29,17 @@ impl RecordSource {
         RecordSource { maker, chunks }
     }
 
-    /// Where more comes from.
+    /// The channel that chunks arrive on.
     pub(super) fn chunks(&self) -> &Receiver<Result<Chunk, ReadFailure>> {
         &self.chunks
     }
 
-    /// Where the next record stands, as far as it is known that there is one.
+    /// The location of the next record, if it is known that there is one.
     pub(super) fn next_location(&self) -> Option<Location> {
         self.maker.next_location()
     }
 
-    /// What there is, without waiting.
+    /// The next record, without waiting.
     pub(super) fn next(&mut self) -> Next {
         loop {
             match self.maker.next() {

@@ -2,19 +2,19 @@
 
 use crossbeam_channel::Select;
 
+use super::Driver;
 use super::channel::{ChannelState, PublishChannel, fingerprint, from_broker};
 use super::record_source::Next;
-use super::{Driver, trouble};
 use crate::broker::{Answers, BlockedNotice, Error, Result, Session};
 use crate::publish::input::records;
-use crate::publish::options::Confirms;
 use crate::publish::run::{Event, FromBroker, RecordInfo};
+use crate::reason::ConnectionFailure;
 
-/// So many records are published before it is looked what has come.
+/// How many records are published before the driver looks for other events.
 const RECORDS_A_TURN: usize = 16;
 
 impl Driver<'_> {
-    /// Publishes on this session until it has ended or is to end, and tells the core how it ended.
+    /// Publishes on this session until it ends, and tells the core how it ended.
     pub(super) fn use_session(&mut self, mut session: Session) {
         self.interrupts.watch_over(&session);
         let (state, answers) = match self.talk(&mut session) {
@@ -40,9 +40,10 @@ impl Driver<'_> {
 
     fn talk(&mut self, session: &mut Session) -> Result<(ChannelState, Answers)> {
         let blocked = session.blocked_notices()?;
-        let publisher = match self.confirms {
-            Confirms::Awaited { .. } => session.publisher()?,
-            Confirms::Off => session.unconfirmed_publisher()?,
+        let publisher = if self.is_confirmed {
+            session.publisher()?
+        } else {
+            session.unconfirmed_publisher()?
         };
         let mut channel = PublishChannel {
             answers: publisher.answers(),
@@ -77,7 +78,7 @@ impl Driver<'_> {
         }
     }
 
-    /// True if something has been published, or was to be.
+    /// Publishes the records that are available. False: there were none.
     fn publish_what_is_there(&mut self, channel: &mut PublishChannel<'_>) -> bool {
         for published in 0..RECORDS_A_TURN {
             if !self.run.wants_record() || !channel.is_in_use() {
@@ -109,7 +110,7 @@ impl Driver<'_> {
         self.tell(Event::Record(told), Some(channel));
     }
 
-    /// Takes in what the broker has said meanwhile. False: nothing.
+    /// Takes in what the broker has said. False: nothing.
     fn hear_broker(&mut self, channel: &mut PublishChannel<'_>) -> bool {
         let mut has_heard = false;
         while channel.is_in_use() {
@@ -142,11 +143,11 @@ impl Driver<'_> {
         self.look_at_clock();
         match closed {
             Ok(()) => self.tell_broker(FromBroker::Closed, None),
-            Err(error) => self.tell_broker(FromBroker::Lost(trouble(&error)), None),
+            Err(error) => self.tell_broker(FromBroker::Lost((&error).into()), None),
         }
     }
 
-    /// What had come over the connection is told first, and signals: the connection may have been cut because of one.
+    /// Tells the core that the connection is lost. Earlier answers and signals come first: a signal may have cut the connection.
     fn tell_of_loss(&mut self, error: &Error, answers: Option<Answers>) {
         self.look_at_clock();
         let mut answers = answers;
@@ -154,6 +155,15 @@ impl Driver<'_> {
             self.tell_broker(from_broker(answer), None);
         }
         self.hear_others(None);
-        self.tell_broker(FromBroker::Lost(trouble(error)), None);
+        self.tell_broker(FromBroker::Lost(error.into()), None);
+    }
+}
+
+impl From<&Error> for ConnectionFailure {
+    fn from(error: &Error) -> Self {
+        ConnectionFailure {
+            reason: error.to_string(),
+            is_transient: error.is_transient(),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What a record is made of, under its number, for as long as the core may speak of it.
+//! The bodies and locations of unconfirmed records, under their numbers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use crate::broker::Template;
 use crate::publish::input::records::{Body, Location, Record};
 use crate::publish::run::RecordId;
 
-/// The records from the first one on that is not confirmed.
+/// The records from the first unconfirmed one on.
 pub(super) struct UnconfirmedRecords {
     /// The number of the first of them.
     first: RecordId,
     records: VecDeque<UnconfirmedRecord>,
-    /// Where the last one stands that was confirmed with all before it.
+    /// The location of the last record that is confirmed with all before it.
     confirmed_up_to: Option<Location>,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct UnconfirmedRecords {
 pub(super) struct UnconfirmedRecord {
     location: Location,
     pub(super) template: Arc<Template>,
-    /// Nothing once it was sent, where it is not sent again.
+    /// Dropped once it was sent, if it is never sent again.
     pub(super) body: Option<Body>,
 }
 
@@ -33,7 +33,7 @@ impl UnconfirmedRecords {
         }
     }
 
-    /// Takes in the next record.
+    /// Adds the next record.
     pub(super) fn push(&mut self, record: Record) {
         self.records.push_back(UnconfirmedRecord {
             location: record.location,
@@ -47,12 +47,12 @@ impl UnconfirmedRecords {
         self.records.get_mut(index)
     }
 
-    /// Where the first record stands that is not confirmed.
+    /// The location of the first unconfirmed record.
     pub(super) fn first_location(&self) -> Option<&Location> {
         self.records.front().map(|record| &record.location)
     }
 
-    /// Where this record stands, or the last one before it that was confirmed, if it is not here any more.
+    /// The location of this record or, if it is confirmed, that of the last confirmed one.
     pub(super) fn location(&self, id: RecordId) -> Option<&Location> {
         match id.checked_sub(self.first) {
             Some(index) => Some(&self.records.get(usize::try_from(index).ok()?)?.location),
@@ -60,7 +60,7 @@ impl UnconfirmedRecords {
         }
     }
 
-    /// Lets go of all records before this one.
+    /// Drops all records before this one.
     pub(super) fn forget_before(&mut self, id: RecordId) {
         while self.first < id
             && let Some(record) = self.records.pop_front()

@@ -1,9 +1,9 @@
-//! Byte streams cut into chunks of whole records: each chunk is what one read gave, so that a record is handed on as
-//! soon as it is there, and many short ones cost little.
+//! Byte streams are cut into chunks of whole records. A chunk is the result of one read: so a record is available as soon as it is
+//! read, and many short records cost little.
 
 use std::io::{self, Read};
 
-/// How much is read at once: what a pipe holds.
+/// How much is read at once: the size of a pipe.
 const READ_SIZE: usize = 64 << 10;
 
 /// Reads chunks of one or more records, each ended by a delimiter, the last one possibly by the end of the stream.
@@ -11,7 +11,7 @@ pub(in crate::publish) struct Chunks<R> {
     source: R,
     delimiter: u8,
     scratch: Box<[u8]>,
-    /// The beginning of a record whose end has not been read yet.
+    /// The beginning of a record whose end has not been read.
     begun: Vec<u8>,
 }
 
@@ -25,7 +25,7 @@ impl<R: Read> Chunks<R> {
         }
     }
 
-    /// The next chunk, or nothing at the end.
+    /// The next chunk, or `None` at the end.
     pub(in crate::publish) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let length = match self.source.read(&mut self.scratch) {
@@ -55,7 +55,7 @@ pub(in crate::publish) fn record_length(bytes: &[u8], delimiter: u8) -> usize {
     memchr::memchr(delimiter, bytes).map_or(bytes.len(), |position| position + 1)
 }
 
-/// All records of a stream, as publishing would cut it. Public for the fuzzer alone.
+/// All records of a stream, as publishing would cut it. Only public for the fuzzer.
 #[doc(hidden)]
 pub fn cut_into_records(source: impl Read, delimiter: u8) -> io::Result<Vec<Vec<u8>>> {
     let mut chunks = Chunks::of(source, delimiter);

@@ -1,10 +1,10 @@
-//! A digest that tells records and inputs apart without keeping them: 64-bit FNV-1a, the same in every version, since
-//! checkpoints keep it (<https://www.rfc-editor.org/rfc/rfc9923>).
+//! A digest that tells records and inputs apart: 64-bit FNV-1a (<https://www.rfc-editor.org/rfc/rfc9923>). It must stay the same in
+//! every version, since checkpoints contain it.
 
 const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
 
-/// What has been digested so far.
+/// A digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::publish) struct Digest(u64);
 
@@ -17,7 +17,7 @@ impl Digest {
         Digest::EMPTY.and(bytes)
     }
 
-    /// The digest of what has been digested and these bytes after it.
+    /// The digest of the bytes so far and these bytes.
     pub(in crate::publish) fn and(self, bytes: &[u8]) -> Digest {
         Digest(bytes.iter().fold(self.0, |state, byte| {
             (state ^ u64::from(*byte)).wrapping_mul(PRIME)

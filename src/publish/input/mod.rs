@@ -1,12 +1,12 @@
 //! From files to records.
 //!
-//! * `names`: the inputs by name, on the command line or in a list.
+//! * `names`: the inputs by name, from the command line or from a list.
 //! * `reader`: the thread that reads them.
-//! * `chunks`: what is read is cut into chunks of whole records.
+//! * `chunks`: byte streams are cut into chunks of whole records.
 //! * `records`: chunks become records, each with its body and its location.
-//! * `template`: where a record's message goes, and with which properties.
-//! * `survey`: what is known of the inputs before they are read.
-//! * `digest`: what tells records and inputs apart.
+//! * `template`: the address and properties of a record's message.
+//! * `survey`: what is known about the inputs before they are read.
+//! * `digest`: digests, which tell records and inputs apart.
 
 mod chunks;
 pub(super) mod digest;
@@ -18,4 +18,4 @@ pub(super) mod template;
 
 #[doc(hidden)]
 pub use chunks::cut_into_records;
-pub use names::{Input, Inputs, List, Terminator};
+pub use names::{Input, Inputs};

@@ -1,4 +1,4 @@
-//! Inputs by name: files, and standard input as `-`; named on the command line, or in a list.
+//! Inputs by name: files, and `-` for standard input, named on the command line or in a list.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -22,28 +22,15 @@ pub enum Input {
 /// Inputs, one after the other.
 #[derive(Clone, Debug)]
 pub enum Inputs {
-    /// These.
+    /// These inputs.
     Named(Vec<Input>),
     /// The files that a list names.
-    Listed(List),
-}
-
-/// A list of file names.
-#[derive(Clone, Debug)]
-pub struct List {
-    /// What the list is read from.
-    pub input: Input,
-    /// What ends each name.
-    pub terminator: Terminator,
-}
-
-/// What ends a file name in a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Terminator {
-    /// A newline.
-    Newline,
-    /// A NUL, which no file name contains.
-    Nul,
+    Listed {
+        /// What the list is read from.
+        list: Input,
+        /// What ends each name: a newline, or a NUL, which no file name contains.
+        terminator: u8,
+    },
 }
 
 /// An input that could not be read, or not to its end.
@@ -58,7 +45,7 @@ impl Input {
     /// Opens it for reading. A directory is refused here rather than at the first read.
     pub(in crate::publish) fn open(&self) -> Result<File, ReadError> {
         let file = match self {
-            // Unbuffered: a line must not wait in a buffer for the next one.
+            // Unbuffered, so that a line does not wait in a buffer for the next one.
             Input::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
             Input::File(path) => File::open(path),
         };
@@ -69,7 +56,7 @@ impl Input {
         }
     }
 
-    /// Its size, where that is known before it is read.
+    /// Its size, if that is known before it is read.
     pub(in crate::publish) fn size(&self) -> Option<u64> {
         let metadata = match self {
             Input::Stdin => self.open().ok()?.metadata(),
@@ -109,30 +96,34 @@ impl fmt::Display for Input {
     }
 }
 
-/// The inputs in order, named one by one as the list is read.
-pub(in crate::publish) type Names = Box<dyn Iterator<Item = Result<Input, ReadError>> + Send>;
-
 impl Inputs {
-    /// Their names. A list is opened anew each time.
-    pub(in crate::publish) fn names(&self) -> Names {
+    /// The inputs in order, named one by one as the list is read. A list is opened anew each time.
+    pub(in crate::publish) fn names(
+        &self,
+    ) -> Box<dyn Iterator<Item = Result<Input, ReadError>> + Send> {
         match self {
             Inputs::Named(inputs) => Box::new(inputs.clone().into_iter().map(Ok)),
-            Inputs::Listed(list) => match list.input.open() {
-                Ok(file) => Box::new(ListReader::of(list.clone(), file)),
+            Inputs::Listed { list, terminator } => match list.open() {
+                Ok(file) => Box::new(ListReader {
+                    list: list.clone(),
+                    terminator: *terminator,
+                    file: BufReader::new(file),
+                    count: 0,
+                }),
                 Err(error) => Box::new(std::iter::once(Err(error))),
             },
         }
     }
 
-    /// Whether their names can be gone through more than once.
+    /// Whether their names can be read more than once.
     pub(in crate::publish) fn are_rereadable(&self) -> bool {
         match self {
             Inputs::Named(_) => true,
-            Inputs::Listed(list) => list.input != Input::Stdin && list.input.size().is_some(),
+            Inputs::Listed { list, .. } => *list != Input::Stdin && list.size().is_some(),
         }
     }
 
-    /// The same inputs, rereadable. That may take memory for all their names.
+    /// The same inputs with names that can be read more than once. All names may be in memory then.
     pub(in crate::publish) fn rereadable(self) -> Result<Inputs, ReadError> {
         if self.are_rereadable() {
             return Ok(self);
@@ -144,35 +135,24 @@ impl Inputs {
 
 /// Reads names from a list.
 struct ListReader {
-    list: List,
+    list: Input,
+    terminator: u8,
     file: BufReader<File>,
-    /// How many names have been read.
+    /// How many names were read.
     count: u64,
 }
 
 impl ListReader {
-    fn of(list: List, file: File) -> ListReader {
-        ListReader {
-            list,
-            file: BufReader::new(file),
-            count: 0,
-        }
-    }
-
     fn next_name(&mut self) -> Result<Option<Input>, ReadError> {
-        let terminator = match self.list.terminator {
-            Terminator::Newline => b'\n',
-            Terminator::Nul => b'\0',
-        };
         let mut name = Vec::new();
         self.file
-            .read_until(terminator, &mut name)
-            .map_err(|error| self.list.input.failed(&error))?;
+            .read_until(self.terminator, &mut name)
+            .map_err(|error| self.list.failed(&error))?;
         if name.is_empty() {
             return Ok(None);
         }
         self.count += 1;
-        if name.last() == Some(&terminator) {
+        if name.last() == Some(&self.terminator) {
             name.pop();
         }
         if name.is_empty() {
@@ -188,7 +168,7 @@ impl ListReader {
 
     fn bad_name(&self, reason: &str) -> ReadError {
         ReadError {
-            name: format!("{}:{}", self.list.input, self.count),
+            name: format!("{}:{}", self.list, self.count),
             reason: reason.to_owned(),
         }
     }

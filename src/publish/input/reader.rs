@@ -1,5 +1,4 @@
-//! The thread that reads the inputs, so that waiting for input never keeps the broker's answers waiting, nor the other
-//! way round.
+//! The thread that reads the inputs, so that a wait for input does not delay the broker's answers, and the other way round.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,33 +11,34 @@ use super::chunks::Chunks;
 use super::names::{Input, Inputs, ReadError};
 use crate::publish::options::{BodySource, Records};
 
-/// How many chunks of lines may wait to be published: one holds many already.
+/// How many chunks of lines may wait to be published. One holds many lines.
 const CHUNKS_OF_LINES_AHEAD: usize = 2;
 
-/// The same for files. A small one is a chunk, and a change of threads for each would take longer than reading it.
+/// How many files may wait to be published. A small file is one chunk, and switching threads for each would take longer than reading
+/// it.
 const FILES_AHEAD: usize = 32;
 
-/// A chunk longer than this is published before the next one is read, so that memory holds one large record, not many.
+/// A longer chunk is published before the next one is read, so that only one large record is in memory.
 const LARGE: usize = 256 << 10;
 
-/// Whole records of one input, in one piece.
+/// Whole records of one input.
 pub(in crate::publish) struct Chunk {
     pub(in crate::publish) origin: Arc<Origin>,
     pub(in crate::publish) bytes: Arc<Bytes>,
 }
 
-/// What a chunk was read from.
+/// The input of a chunk.
 #[derive(Debug)]
 pub(in crate::publish) struct Origin {
-    /// As errors name it.
+    /// Its name, for errors.
     pub(in crate::publish) name: String,
     /// How many inputs come before it.
     pub(in crate::publish) index: u64,
-    /// Where in it reading began.
+    /// The position where reading began.
     pub(in crate::publish) first: Position,
 }
 
-/// Where a record stands in its input.
+/// The position of a record in its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::publish) struct Position {
     /// Its number, from 1.
@@ -50,18 +50,18 @@ pub(in crate::publish) struct Position {
 /// A chunk's bytes, shared by the messages that are made of them.
 pub(in crate::publish) struct Bytes {
     pub(in crate::publish) content: Vec<u8>,
-    /// Disconnects when the bytes are dropped.
+    /// Disconnected when the bytes are dropped.
     _receipt: Option<Sender<()>>,
 }
 
-/// Why there are no more chunks, though there should be.
+/// Why an input could not be read to its end.
 pub(in crate::publish) struct ReadFailure {
-    /// What could not be read, if it is one of the inputs and not the list of them.
+    /// The input, if it is not the list of inputs that could not be read.
     pub(in crate::publish) origin: Option<Arc<Origin>>,
     pub(in crate::publish) error: ReadError,
 }
 
-/// Where chunks arrive, in order. The first error is the last thing that does.
+/// The channel that chunks arrive on, in order. Nothing follows the first error.
 pub(in crate::publish) type ChunkReceiver = Receiver<Result<Chunk, ReadFailure>>;
 
 /// Where reading begins.
@@ -74,7 +74,7 @@ pub(in crate::publish) struct StartPosition {
 }
 
 impl StartPosition {
-    /// At the very beginning.
+    /// The beginning of the first input.
     pub(in crate::publish) const BEGINNING: StartPosition = StartPosition {
         input: 0,
         position: Position::FIRST,
@@ -89,7 +89,7 @@ impl Position {
 }
 
 impl Bytes {
-    /// Bytes that nobody waits for the end of.
+    /// Bytes that the reader does not wait for.
     pub(in crate::publish) fn new(content: Vec<u8>) -> Bytes {
         Bytes {
             content,
@@ -97,9 +97,6 @@ impl Bytes {
         }
     }
 }
-
-/// Nobody wants to read on, or nobody can.
-struct End;
 
 /// Starts reading.
 pub(in crate::publish) fn start(
@@ -138,10 +135,11 @@ struct Reader {
     records: Records,
 }
 
+/// Each step returns `None` if reading failed, or the records are not wanted any more.
 impl Reader {
-    fn read_all(&self, inputs: &Inputs, start: StartPosition) -> Result<(), End> {
+    fn read_all(&self, inputs: &Inputs, start: StartPosition) -> Option<()> {
         for (index, input) in (0..).zip(inputs.names()) {
-            let input = input.map_err(|error| self.give_up(None, error))?;
+            let input = input.map_err(|error| self.give_up(None, error)).ok()?;
             let first = if index == start.input {
                 start.position
             } else {
@@ -153,27 +151,27 @@ impl Reader {
                 self.read(&input, &origin)?;
             }
         }
-        Ok(())
+        Some(())
     }
 
-    fn read(&self, input: &Input, origin: &Arc<Origin>) -> Result<(), End> {
+    fn read(&self, input: &Input, origin: &Arc<Origin>) -> Option<()> {
         let unread = |error| self.give_up(Some(origin), error);
         let failed = |error: io::Error| unread(input.failed(&error));
-        let mut file = input.open().map_err(unread)?;
-        skip(&mut file, origin.first.offset).map_err(failed)?;
+        let mut file = input.open().map_err(unread).ok()?;
+        skip(&mut file, origin.first.offset).map_err(failed).ok()?;
         let Some(delimiter) = self.records.delimiter() else {
             let mut content = Vec::new();
-            file.read_to_end(&mut content).map_err(failed)?;
+            file.read_to_end(&mut content).map_err(failed).ok()?;
             return self.hand_over(origin, content);
         };
         let mut chunks = Chunks::of(file, delimiter);
-        while let Some(chunk) = chunks.next().map_err(failed)? {
+        while let Some(chunk) = chunks.next().map_err(failed).ok()? {
             self.hand_over(origin, chunk)?;
         }
-        Ok(())
+        Some(())
     }
 
-    fn hand_over(&self, origin: &Arc<Origin>, content: Vec<u8>) -> Result<(), End> {
+    fn hand_over(&self, origin: &Arc<Origin>, content: Vec<u8>) -> Option<()> {
         let (receipt, dropped) = bounded(0);
         let large = content.len() > LARGE;
         let bytes = Arc::new(Bytes {
@@ -181,24 +179,21 @@ impl Reader {
             _receipt: large.then_some(receipt),
         });
         let origin = Arc::clone(origin);
-        self.chunks
-            .send(Ok(Chunk { origin, bytes }))
-            .map_err(|_| End)?;
+        self.chunks.send(Ok(Chunk { origin, bytes })).ok()?;
         if large {
-            // Nothing is ever sent; this ends when the bytes are dropped.
+            // Ends when the bytes are dropped. Nothing is ever sent.
             let _: Result<(), _> = dropped.recv();
         }
-        Ok(())
+        Some(())
     }
 
-    fn give_up(&self, origin: Option<&Arc<Origin>>, error: ReadError) -> End {
+    fn give_up(&self, origin: Option<&Arc<Origin>>, error: ReadError) {
         let origin = origin.map(Arc::clone);
         let _ = self.chunks.send(Err(ReadFailure { origin, error }));
-        End
     }
 }
 
-/// Passes over the first bytes of what is there to read: by seeking where that is possible, else by reading.
+/// Skips the first bytes, by seeking in a file, else by reading.
 fn skip(file: &mut File, length: u64) -> io::Result<()> {
     if length == 0 {
         return Ok(());

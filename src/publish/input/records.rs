@@ -1,4 +1,4 @@
-//! Chunks to records: each is a message's body, the template of its message, and the place that it came from.
+//! Chunks become records: a message's body, the template of the message, and the location in the input.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -10,24 +10,24 @@ use super::reader::{Bytes, Chunk, Origin, Position};
 use super::template::TemplateMaker;
 use crate::broker::Template;
 use crate::envelope;
-use crate::publish::options::{LineEnd, Records};
+use crate::publish::options::Records;
 
-/// A message to be.
+/// A message that is to be published.
 #[derive(Clone)]
 pub(in crate::publish) struct Record {
     pub(in crate::publish) location: Location,
     pub(in crate::publish) template: Arc<Template>,
     pub(in crate::publish) body: Body,
-    /// How many bytes of the input it is.
+    /// Its size in the input in bytes.
     pub(in crate::publish) input_length: usize,
 }
 
-/// Where a record stands in the inputs.
+/// The location of a record in the inputs.
 #[derive(Clone, Debug)]
 pub(in crate::publish) struct Location {
     pub(in crate::publish) origin: Arc<Origin>,
     pub(in crate::publish) position: Position,
-    /// Of the record as it stands there, if anybody wants to know.
+    /// The digest of the record, if digests are taken.
     pub(in crate::publish) digest: Digest,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// A message's body: a part of a chunk, not copied, or bytes of its own.
+/// A message's body: a part of a chunk, without a copy, or bytes of its own.
 #[derive(Clone)]
 pub(in crate::publish) struct Body {
     bytes: Arc<Bytes>,
@@ -62,14 +62,7 @@ impl From<Vec<u8>> for Body {
     }
 }
 
-/// Whether the places of records have digests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::publish) enum Digests {
-    Taken,
-    NotNeeded,
-}
-
-/// A record that no message can be made of, or not the one that was expected.
+/// A malformed record, or one that the checkpoint was not made for.
 #[derive(Debug, thiserror::Error)]
 #[error("{location}: {reason}")]
 pub(in crate::publish) struct BadRecord {
@@ -77,26 +70,27 @@ pub(in crate::publish) struct BadRecord {
     reason: String,
 }
 
-/// Makes records of the chunks that it is given.
+/// Makes records of chunks.
 pub(in crate::publish) struct RecordMaker {
     records: Records,
     templates: TemplateMaker,
-    digests: Digests,
-    /// What the first record must be. It is confirmed already, and passed over.
+    /// Whether the locations of records have digests.
+    takes_digests: bool,
+    /// The digest of the first record, which is confirmed already and is skipped.
     confirmed_before: Option<Digest>,
     chunk: Option<OpenChunk>,
     cursor: Option<Cursor>,
-    /// Whether there is something at the cursor that cannot become a message.
+    /// Whether the record at the cursor cannot be read.
     is_stuck: bool,
 }
 
-/// Where the next record stands, if there is one.
+/// The location of the next record, if there is one.
 struct Cursor {
     origin: Arc<Origin>,
     position: Position,
 }
 
-/// A chunk that still has records.
+/// A chunk that has more records.
 struct OpenChunk {
     chunk: Chunk,
     /// How many of its bytes have become records.
@@ -107,13 +101,13 @@ impl RecordMaker {
     pub(in crate::publish) fn new(
         records: Records,
         templates: TemplateMaker,
-        digests: Digests,
+        takes_digests: bool,
         confirmed_before: Option<Digest>,
     ) -> RecordMaker {
         RecordMaker {
             records,
             templates,
-            digests,
+            takes_digests,
             confirmed_before,
             chunk: None,
             cursor: None,
@@ -121,20 +115,20 @@ impl RecordMaker {
         }
     }
 
-    /// Takes the next chunk. All records of the one before must have been made.
+    /// Takes the next chunk. The one before must have no more records.
     pub(in crate::publish) fn accept(&mut self, chunk: Chunk) {
         debug_assert!(self.chunk.is_none());
         self.turn_to(&chunk.origin);
         self.chunk = Some(OpenChunk { chunk, done: 0 });
     }
 
-    /// Notes that `origin` cannot be read, or not on.
+    /// Notes that `origin` cannot be read any further.
     pub(in crate::publish) fn get_stuck_at(&mut self, origin: &Arc<Origin>) {
         self.turn_to(origin);
         self.is_stuck = true;
     }
 
-    /// The next record of the chunk at hand, if it has one.
+    /// The next record of the present chunk, if it has one.
     pub(in crate::publish) fn next(&mut self) -> Result<Option<Record>, BadRecord> {
         while let (Some(chunk), Some(cursor)) = (&self.chunk, &self.cursor) {
             let range = chunk.next_record(self.records);
@@ -159,7 +153,7 @@ impl RecordMaker {
         Ok(None)
     }
 
-    /// Where the next record stands, as far as it is known that there is one.
+    /// The location of the next record, if it is known that there is one.
     pub(in crate::publish) fn next_location(&self) -> Option<Location> {
         let cursor = self.cursor.as_ref()?;
         (self.chunk.is_some() || self.is_stuck).then(|| Location {
@@ -169,7 +163,7 @@ impl RecordMaker {
         })
     }
 
-    /// Whether the record that is confirmed already has not come.
+    /// Whether the record has not come that the checkpoint says is confirmed.
     pub(in crate::publish) fn misses_confirmed_record(&self) -> bool {
         self.confirmed_before.is_some()
     }
@@ -188,9 +182,10 @@ impl RecordMaker {
     }
 
     fn location(&self, chunk: &OpenChunk, cursor: &Cursor, range: Range<usize>) -> Location {
-        let digest = match self.digests {
-            Digests::Taken => Digest::of(&chunk.chunk.bytes.content[range]),
-            Digests::NotNeeded => Digest::EMPTY,
+        let digest = if self.takes_digests {
+            Digest::of(&chunk.chunk.bytes.content[range])
+        } else {
+            Digest::EMPTY
         };
         Location {
             origin: Arc::clone(&cursor.origin),
@@ -247,7 +242,7 @@ impl RecordMaker {
 }
 
 impl OpenChunk {
-    /// Where the next record is, its delimiter included.
+    /// The range of the next record, with its delimiter.
     fn next_record(&self, records: Records) -> Range<usize> {
         let rest = &self.chunk.bytes.content[self.done..];
         let length = match records.delimiter() {
@@ -257,7 +252,7 @@ impl OpenChunk {
         self.done..self.done + length
     }
 
-    /// The same without the next `length` bytes, if anything is left then.
+    /// The chunk without its next `length` bytes, if it has more.
     fn without(mut self, length: usize) -> Option<OpenChunk> {
         self.done += length;
         (self.done < self.chunk.bytes.content.len()).then_some(self)
@@ -265,12 +260,12 @@ impl OpenChunk {
 }
 
 impl Records {
-    /// Which part of a record is the message's body.
+    /// The part of a record that is the message's body.
     fn body_of(self, content: &[u8], record: Range<usize>) -> Range<usize> {
         let dropped = match self {
-            Records::Lines(LineEnd::Chomped) => Some(b'\n'),
+            Records::ChompedLines => Some(b'\n'),
             Records::NulTerminated => Some(b'\0'),
-            Records::Whole | Records::Lines(LineEnd::Kept) | Records::Envelopes => None,
+            Records::Whole | Records::Lines | Records::Envelopes => None,
         };
         let bytes = &content[record.clone()];
         if dropped.is_some() && bytes.last().copied() == dropped {

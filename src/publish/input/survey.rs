@@ -1,17 +1,17 @@
-//! A look at the inputs before they are read: how much there is, and what tells them from other inputs.
+//! What is known about the inputs before they are read: their number and size, and a digest that tells them from other inputs.
 
 use super::digest::Digest;
 use super::names::{Inputs, ReadError};
 use super::reader::StartPosition;
 
-/// What is known of the inputs before they are read.
+/// What is known about the inputs before they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::publish) struct Survey {
-    /// Of their names and sizes.
+    /// The digest of their names and sizes.
     pub(in crate::publish) identity: Digest,
-    /// How many there are.
+    /// Their number.
     pub(in crate::publish) inputs: u64,
-    /// How many bytes there are in all, if every input has a size.
+    /// Their size in bytes, if every input has a size.
     pub(in crate::publish) bytes: Option<u64>,
 }
 
@@ -37,7 +37,7 @@ impl Survey {
     }
 }
 
-/// How many bytes come before `start`, as far as the inputs have sizes.
+/// How many bytes come before `start`. Inputs without a size count as empty.
 pub(in crate::publish) fn bytes_before(inputs: &Inputs, start: StartPosition) -> u64 {
     let skipped = (0..start.input).zip(inputs.names());
     let sizes = skipped.filter_map(|(_, input)| input.ok()?.size());

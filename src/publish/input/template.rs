@@ -1,4 +1,4 @@
-//! From the command line, and the envelope if there is one, to where a message goes and with which properties.
+//! The address and properties of a message, from the command line and from its envelope, if it has one.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ pub(in crate::publish) struct TemplateMaker {
     address: Address,
     properties: Properties,
     routing: Routing,
-    /// For all messages that have nothing of their own.
+    /// For all messages without properties of their own.
     common: Arc<Template>,
 }
 
 impl TemplateMaker {
-    /// Fails if AMQP has no room for what the options say.
+    /// Fails if a value is too long for AMQP.
     pub(in crate::publish) fn new(options: &PublishOptions) -> Result<TemplateMaker, Error> {
         let (exchange, routing_key) = match &options.address {
             Address::Given {
@@ -35,7 +35,7 @@ impl TemplateMaker {
         })
     }
 
-    /// For a message that is nothing but a body.
+    /// For a message that is only a body.
     pub(in crate::publish) fn for_body(&self) -> Result<Arc<Template>, String> {
         match self.address {
             Address::Given { .. } => Ok(Arc::clone(&self.common)),

@@ -1,16 +1,17 @@
-//! The connection: what comes over it, and whether another is opened when it is lost.
+//! The connection: its events, and whether another one is opened when it is lost.
 
 use std::time::Duration;
 
-use super::event::{Action, ConnectionId, FromBroker, Notice, Trouble};
+use super::event::{Action, ConnectionId, FromBroker, Notice};
 use super::phase::{Cause, Phase};
 use super::{Run, Silence};
 use crate::broker::Confirmation;
+use crate::reason::ConnectionFailure;
 
-/// How long to wait before a connection that broke without having been of use is opened again.
+/// The pause before a new connection, if the last one broke without confirming anything.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A connection that has lasted this long is one that works.
+/// A connection that has lasted this long counts as one that works.
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// The message of a negative confirmation.
@@ -21,21 +22,21 @@ const REJECTED: &str = "basic.publish: the broker rejected a message: a queue is
 pub(super) struct Connection {
     pub(super) number: ConnectionId,
     pub(super) state: ConnectionState,
-    /// The broker takes nothing for now.
+    /// The broker reads no messages.
     pub(super) is_paused: bool,
     since: Duration,
-    /// How many messages had been confirmed when it was opened.
+    /// How many messages were confirmed when it was opened.
     confirmed_before: u64,
-    /// Since when connections have broken without having been of use.
+    /// Since when connections have broken without confirming anything.
     in_vain_since: Option<Duration>,
 }
 
-/// How far a connection has come.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionState {
     Connecting,
     Open,
-    /// The broker is asked whether it has handled what was published: all of it, unconfirmed, or a message that it
+    /// The broker is asked whether it has handled what was published: all of it, without confirms, or a message that it
     /// rejected and may return.
     CatchingUp,
     Closing,
@@ -54,7 +55,7 @@ impl Connection {
         }
     }
 
-    /// Whether it is this connection, and something can still come over it.
+    /// Whether it has this number and has not ended.
     pub(super) fn is(&self, number: ConnectionId) -> bool {
         self.number == number && self.state != ConnectionState::Gone
     }
@@ -71,7 +72,7 @@ impl Run {
                 self.lose_connection();
                 self.end(Cause::Failed(reason));
             }
-            FromBroker::Lost(trouble) => self.on_lost(trouble, actions),
+            FromBroker::Lost(failure) => self.on_lost(failure, actions),
             FromBroker::Confirmed(confirmation) => self.on_confirmed(confirmation, actions),
             FromBroker::Returned {
                 fingerprint,
@@ -109,7 +110,7 @@ impl Run {
         self.save_checkpoint(self.options.save_every(), actions);
     }
 
-    /// The broker has handled all that was published, and nothing of it comes back any more.
+    /// The broker has handled all that was published, and returns nothing more of it.
     fn on_caught_up(&mut self) {
         self.connection.state = ConnectionState::Open;
         self.end(Cause::Complete);
@@ -126,7 +127,7 @@ impl Run {
         }
     }
 
-    /// A broker may reject a message before it says why.
+    /// A broker may reject a message before it returns it with the reason.
     fn on_returned(&mut self, fingerprint: u64, reason: String) {
         self.window.take_back(fingerprint);
         self.broker_is_heard();
@@ -149,23 +150,23 @@ impl Run {
         };
     }
 
-    /// Another connection is opened, or the run ends.
-    fn on_lost(&mut self, trouble: Trouble, actions: &mut Vec<Action>) {
+    /// Opens another connection, or ends the run.
+    fn on_lost(&mut self, failure: ConnectionFailure, actions: &mut Vec<Action>) {
         let state = self.connection.state;
         self.lose_connection();
         if self.phase == Phase::Publishing {
-            if self.may_reopen_after(&trouble) {
-                self.reopen(trouble.reason, actions);
+            if self.may_reopen_after(&failure) {
+                self.reopen(failure.reason, actions);
             } else {
-                self.end(Cause::Failed(trouble.reason));
+                self.end(Cause::Failed(failure.reason));
             }
         } else if state == ConnectionState::Closing && self.owes_close_ok() {
-            self.phase = Phase::Ending(Cause::Failed(trouble.reason));
+            self.phase = Phase::Ending(Cause::Failed(failure.reason));
         }
     }
 
-    /// Whether all would be done if the close were answered: where nothing is confirmed, that alone says that the broker
-    /// has what was sent.
+    /// Whether only the answer to connection.close is missing. Without confirms, that answer alone says that the broker has received
+    /// everything.
     pub(super) fn owes_close_ok(&self) -> bool {
         !self.options.is_confirmed() && self.phase == Phase::Ending(Cause::Complete)
     }
@@ -187,10 +188,9 @@ impl Run {
         actions.push(Action::Connect(self.connection.number, pause));
     }
 
-    /// Whether to go on with a new connection. Ones that break at once, again and again, are tried for as long as one that
-    /// cannot be opened.
-    fn may_reopen_after(&mut self, trouble: &Trouble) -> bool {
-        if !trouble.may_pass || !self.options.may_send_again() {
+    /// Whether to open a new connection. Connections that break again and again are retried for as long as one that cannot be opened.
+    fn may_reopen_after(&mut self, failure: &ConnectionFailure) -> bool {
+        if !failure.is_transient || !self.options.may_send_again() {
             return false;
         }
         let was_of_use = self.window.tally().confirmed > self.connection.confirmed_before

@@ -1,4 +1,4 @@
-//! Whether and how the run ends.
+//! The last steps of a run.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use super::connection::ConnectionState;
 use super::event::Action;
 use super::phase::{Cause, Phase};
 
-/// How long after a signal the broker may take to confirm what is on its way.
+/// How long the broker may take to confirm records in flight after a signal.
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Run {
-    /// Publishes no more. The first cause is the one that counts.
+    /// Stops publishing. Only the first cause counts.
     pub(super) fn end(&mut self, cause: Cause) {
         if self.phase == Phase::Publishing {
             self.phase = Phase::Ending(cause);
-            // The fates of what is on its way are waited for anew.
+            // The wait for the records in flight starts now.
             self.silence.since = self.now;
         }
     }
 
-    /// The first signal leaves some time for what is on its way, a second one none.
+    /// The first signal leaves some time for the records in flight, the second one none.
     pub(super) fn on_signal(&mut self, signal: i32) {
         let patience = match self.patience_ends {
             None => GRACE,
@@ -31,14 +31,14 @@ impl Run {
         self.end(Cause::Interrupted(signal));
     }
 
-    /// When the fates of what is on its way are no longer waited for, while they are.
+    /// When the run stops waiting for records in flight, if it is waiting.
     pub(super) fn patience_deadline(&self) -> Option<Duration> {
         let is_waiting = matches!(self.phase, Phase::Ending(_))
             && self.connection.state != ConnectionState::Gone;
         self.patience_ends.filter(|_| is_waiting)
     }
 
-    /// Ends step by step: fates, what comes back, connection, checkpoint.
+    /// Ends step by step: records in flight, returns, connection, checkpoint.
     pub(super) fn wind_up(&mut self, actions: &mut Vec<Action>) {
         if self
             .patience_deadline()
@@ -83,7 +83,7 @@ impl Run {
         )
     }
 
-    /// Expects nothing more of the connection.
+    /// Cuts the connection.
     pub(super) fn abandon(&mut self, actions: &mut Vec<Action>) {
         if self.connection.state == ConnectionState::Gone {
             return;

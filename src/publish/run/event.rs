@@ -1,13 +1,14 @@
-//! What the core hears and what it has done: the whole interface between [`Run`](super::Run) and its driver.
+//! Events and actions: the whole interface between [`Run`](super::Run) and its driver.
 
 use std::time::Duration;
 
 use crate::broker::Confirmation;
+use crate::reason::ConnectionFailure;
 
-/// A record, as core and driver call it: the first is 1, and each that the driver tells of is one more.
+/// The number of a record, from 1 in the order of the input.
 pub type RecordId = u64;
 
-/// A connection's number. What comes late from an earlier connection is known by it.
+/// The number of a connection. Late events of an earlier connection are recognised by it.
 pub type ConnectionId = u32;
 
 /// Something that happened.
@@ -19,17 +20,18 @@ pub enum Event {
     Signal(i32),
     /// The next record, where the run [wants](super::Run::wants_record) one.
     Record(RecordInfo),
-    /// The run wants a record, and none is at hand.
+    /// The run wants a record, and none is available yet.
     NoRecord,
     /// There are no more records.
     InputEnded,
-    /// The next record cannot be read, or is none.
+    /// The next record cannot be read, or is malformed.
     InputFailed(String),
-    /// The broker, or the way to it. What comes from another connection than the present one counts for nothing.
+    /// Something that the broker said, or the state of the connection. Events of an earlier connection are ignored.
     Broker(ConnectionId, FromBroker),
-    /// Whether the queue is there that this record was published to.
-    Queue(RecordId, QueueIs),
-    /// The place is kept for good.
+    /// The queue that this record was published to was checked. The reason says that it does not exist; `None`: it exists, or the
+    /// broker gave no answer.
+    QueueChecked(RecordId, Option<String>),
+    /// The checkpoint is on the disk.
     CheckpointSynced,
     /// The checkpoint cannot be written.
     CannotSaveCheckpoint(String),
@@ -40,56 +42,38 @@ pub enum Event {
 pub struct RecordInfo {
     /// The size of the message's body in bytes.
     pub length: usize,
-    /// How many bytes of the input it is.
+    /// The size of the record in the input in bytes.
     pub input_length: usize,
-    /// What a returned message is told by; nothing if the broker does not return it.
+    /// What a returned message is recognised by; `None` if the broker does not return it.
     pub fingerprint: Option<u64>,
 }
 
 /// What comes over the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromBroker {
-    /// The connection stands, and messages can be published.
+    /// The connection is open, and messages can be published.
     Connected,
-    /// There is no connection, and trying on will not change that.
+    /// The connection could not be opened, and another attempt would fail too.
     CannotConnect(String),
-    /// The connection or its channel has ended. All that came over it before has been told.
-    Lost(Trouble),
+    /// The connection or its channel has ended. All its other events have come before.
+    Lost(ConnectionFailure),
     /// basic.ack or basic.nack. Messages are numbered from 1 in the order in which they were published on this connection.
     Confirmed(Confirmation),
     /// basic.return.
     Returned {
         /// See [`RecordInfo::fingerprint`].
         fingerprint: u64,
-        /// Why, for a person.
+        /// Why, in words.
         reason: String,
     },
-    /// The broker takes nothing more for now: connection.blocked.
+    /// The broker reads no more messages: connection.blocked.
     Paused,
-    /// It does again.
+    /// The broker reads messages again: connection.unblocked.
     Resumed,
-    /// The broker has handled all that was published, and what it returned of that was told.
+    /// The broker has handled all published messages. Events for returned messages have come before.
     CaughtUp,
     /// connection.close-ok.
     Closed,
-}
-
-/// Why a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// In words.
-    pub reason: String,
-    /// Whether a new connection may do better.
-    pub may_pass: bool,
-}
-
-/// What was found out about a queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueueIs {
-    /// It is there, or nobody can say.
-    NotKnownToBeGone,
-    /// It is gone, in words.
-    Gone(String),
 }
 
 /// Something for the driver to do, in the order of the actions.
@@ -99,18 +83,20 @@ pub enum Action {
     Connect(ConnectionId, Duration),
     /// basic.publish. Where it fails, `Lost` comes.
     Publish(RecordId),
-    /// Have the broker say that it has handled all that was published. Answered by `CaughtUp` or `Lost`; where it confirms,
-    /// within the broker room's limit for it.
+    /// Ask the broker whether it has handled all published messages. Answered by `CaughtUp` or `Lost`; with confirms, within
+    /// `broker`'s limit for it.
     CatchUp,
-    /// connection.close. Answered by `Closed` or `Lost`, within the broker room's limit for it.
+    /// connection.close. Answered by `Closed` or `Lost`, within `broker`'s limit for it.
     Close,
-    /// Cut the connection, or give up connecting. Nothing of that connection is told any more.
+    /// Cut the connection, or give up connecting. No event of that connection follows.
     Abandon,
-    /// Find out, over another connection, whether the queue is there that this record was published to. Answered by `Queue`.
+    /// Check, over another connection, whether the queue exists that this record was published to. Answered by `QueueChecked`.
     AskForQueue(RecordId),
-    /// Write down that everything up to this record is confirmed. Answered only if it fails, by `CannotSaveCheckpoint`.
+    /// Write to the checkpoint that everything up to this record is confirmed. Answered only if it fails, by
+    /// `CannotSaveCheckpoint`.
     SaveCheckpoint(RecordId),
-    /// The same for good, as far as everything is confirmed. Answered by `CheckpointSynced` or `CannotSaveCheckpoint`.
+    /// Write to the checkpoint how far everything is confirmed, and sync it to the disk. Answered by `CheckpointSynced` or
+    /// `CannotSaveCheckpoint`.
     SyncCheckpoint,
     /// Tell the person at the terminal.
     Say(Notice),
@@ -119,8 +105,8 @@ pub enum Action {
 /// What the person at the terminal is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The connection was lost, and another is made.
+    /// The connection was lost, and another one is opened.
     ConnectingAnew(String),
-    /// The broker has confirmed nothing for so long, though it is not blocked.
+    /// The broker has confirmed nothing for this long, and is not blocked.
     NoConfirms(Duration),
 }

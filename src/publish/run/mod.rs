@@ -1,30 +1,29 @@
-//! The run: a core without I/O that decides what is published when, what becomes of the connection, and how it ends.
+//! The core of a run. It has no I/O. It decides what is published when, what happens to the connection, and how the run ends.
 //!
-//! [`Run::on`] takes an [`Event`] and the time, and adds [`Action`]s to a list. The core has no clock, no file and no
-//! thread; bodies, places and templates lie in the driver, under an [`RecordId`].
+//! [`Run::on`] takes an [`Event`] and the time, and adds [`Action`]s to a list. The core has no clock, no file and no thread. The
+//! driver keeps bodies, locations and templates, under a [`RecordId`].
 //!
-//! **A record** is in the [`Window`](window::Window) from when it is read until it and all before it are confirmed:
+//! **A record** is in the [`Window`](window::Window) from when it is read until it and all records before it are confirmed:
 //!
 //! ```text
-//! read ─► Unsent ─► Open ─► Confirmed: leaves the window once all before it have
+//! read ─► Unsent ─► Open ─► Confirmed: leaves the window when all before it have left
 //!                   │  ▲ ├─► Returned
-//!   connection lost │  │ └─► Rejected ─► Returned (where a broker rejects first)
+//!   connection lost │  │ └─► Rejected ─► Returned (if a broker rejects first)
 //!                   ▼  │
 //!                  InDoubt
 //! ```
 //!
-//! What has been returned or rejected ends the run, whatever happens to the connection; a lost connection alone is opened
-//! again while the options allow that, and what is in doubt is sent again on it.
+//! A returned or rejected record ends the run, whatever happens to the connection. A lost connection is opened again as far as the
+//! options allow it, and records in doubt are sent again.
 //!
-//! **A run** is publishing, or ending for a [`Cause`](phase::Cause): then nothing more is sent, the fate of what is on its
-//! way is waited for, the connection is closed, and the checkpoint is written. Each of these waits has an end: see
-//! [`Run::deadline`].
+//! **A run** is publishing, or ending for a [`Cause`](phase::Cause). An ending run sends nothing more, waits for the records in flight,
+//! closes the connection, and writes the checkpoint. Each of these waits has an end: see [`Run::deadline`].
 //!
-//! * `event`, `options`: what goes in and comes out.
-//! * `window`: the records and their fates.
-//! * `link`: the connection, and whether it is opened again.
+//! * `event`, `options`: what goes in and what comes out.
+//! * `window`: the records and their states.
+//! * `connection`: the connection, and whether it is opened again.
 //! * `phase`: how far the run is from its end, and why it ends.
-//! * `end`: whether and how the run ends.
+//! * `end`: the last steps of a run.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod connection;
@@ -34,9 +33,7 @@ mod options;
 mod phase;
 mod window;
 
-pub use event::{
-    Action, ConnectionId, Event, FromBroker, Notice, QueueIs, RecordId, RecordInfo, Trouble,
-};
+pub use event::{Action, ConnectionId, Event, FromBroker, Notice, RecordId, RecordInfo};
 pub use options::RunOptions;
 pub use phase::Ended;
 pub use window::Tally;
@@ -47,10 +44,10 @@ use connection::{Connection, ConnectionState};
 use phase::{Cause, Phase};
 use window::Window;
 
-/// So many records are sent before the driver looks what has come.
+/// How many records are sent before the driver looks for other events.
 const SENT_AT_ONCE: usize = 64;
 
-/// The broker is expected to confirm something in this time unless it says that it is blocked.
+/// The broker is expected to confirm something within this time, unless it is blocked.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The state of a run.
@@ -62,26 +59,26 @@ pub struct Run {
     connection: Connection,
     window: Window,
     input_has_ended: bool,
-    /// Up to which record the checkpoint was told that everything is confirmed.
+    /// The record up to which the checkpoint says that everything is confirmed.
     saved: RecordId,
     silence: Silence,
-    /// When fates are no longer waited for, since a signal asked to end.
+    /// When the run stops waiting for records in flight, after a signal.
     patience_ends: Option<Duration>,
 }
 
-/// Whether the broker confirms nothing though it should.
+/// How long the broker has confirmed nothing.
 #[derive(Clone, Copy, Debug, Default)]
 struct Silence {
-    /// Since when it has not, or when its queue was last asked for.
+    /// The time of the last confirm, or of the last check of the queue.
     since: Duration,
-    /// The person at the terminal was told of it.
+    /// Whether the person at the terminal was told.
     is_told: bool,
-    /// Whether a queue is being asked for.
+    /// Whether the queue is being checked.
     is_asking: bool,
 }
 
 impl Run {
-    /// A run that begins now. The first action is to connect.
+    /// A new run. The first action is to connect.
     #[must_use]
     pub fn begin(options: RunOptions, actions: &mut Vec<Action>) -> Run {
         let connection = Connection::first();
@@ -99,7 +96,7 @@ impl Run {
         }
     }
 
-    /// Takes in what happened and adds what is to be done to `actions`. `now` never goes back.
+    /// Takes in an event and adds what is to be done to `actions`. `now` never decreases.
     pub fn on(&mut self, event: Event, now: Duration, actions: &mut Vec<Action>) {
         self.now = now;
         self.take_in(event, actions);
@@ -113,7 +110,7 @@ impl Run {
         self.check();
     }
 
-    /// When [`Event::Tick`] is due, if nothing else happens before.
+    /// When [`Event::Tick`] is due, if no other event comes before.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         if self.phase == Phase::Publishing
@@ -131,13 +128,13 @@ impl Run {
             .min()
     }
 
-    /// How the run ended, once it has.
+    /// How the run ended, if it has.
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
         self.phase.ended()
     }
 
-    /// Whether the next record is asked for.
+    /// Whether the run wants the next record.
     #[must_use]
     pub fn wants_record(&self) -> bool {
         self.phase == Phase::Publishing
@@ -148,26 +145,25 @@ impl Run {
             && self.window.has_room_for_bytes()
     }
 
-    /// What has become of the messages.
+    /// The numbers of published, confirmed, returned and rejected messages.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.window.tally()
     }
 
-    /// How many bytes of the input are done: confirmed or, where nothing is, sent.
+    /// How many bytes of the input are confirmed or, without confirms, sent.
     #[must_use]
     pub fn input_bytes(&self) -> u64 {
         self.window.input_bytes()
     }
 
-    /// The first record that is not confirmed, be it that it has not been read yet. All before it are done with: they are
-    /// never mentioned again.
+    /// The first record that is not confirmed; it may not have been read yet. The core does not name earlier records again.
     #[must_use]
     pub fn first_unconfirmed(&self) -> RecordId {
         self.window.first()
     }
 
-    /// How many messages were sent without its being known what became of them.
+    /// How many messages were sent whose result is not known.
     #[must_use]
     pub fn in_doubt(&self) -> usize {
         self.window.in_doubt()
@@ -187,7 +183,7 @@ impl Run {
                 self.on_broker(event, actions);
             }
             Event::Broker(..) | Event::Tick => {}
-            Event::Queue(id, answer) => self.on_queue(id, answer, actions),
+            Event::QueueChecked(id, gone) => self.on_queue_checked(id, gone, actions),
             Event::CheckpointSynced => self.on_checkpoint_synced(),
             Event::CannotSaveCheckpoint(reason) => self.on_cannot_save_checkpoint(reason),
         }
@@ -197,7 +193,7 @@ impl Run {
         self.connection.state == ConnectionState::Open && !self.connection.is_paused
     }
 
-    /// Sends what may be sent; ends when all is done.
+    /// Sends records while that is allowed, and ends the run when all are done.
     fn publish(&mut self, actions: &mut Vec<Action>) {
         for _ in 0..SENT_AT_ONCE {
             let Some(id) = self.window.next_to_send().filter(|_| self.may_send()) else {
@@ -229,7 +225,7 @@ impl Run {
         }
     }
 
-    /// Tells the checkpoint how far everything is confirmed, if it does not know of at least so many records.
+    /// Updates the checkpoint if at least this many more records are confirmed.
     fn save_checkpoint(&mut self, at_least: u64, actions: &mut Vec<Action>) {
         let confirmed = self.window.first() - 1;
         if self.options.has_checkpoint && confirmed - self.saved >= at_least {
@@ -249,7 +245,7 @@ impl Run {
         }
     }
 
-    /// Whether something is to be heard from the broker in some time. At the end that holds also if it takes nothing.
+    /// Whether the broker is expected to say something. At the end of a run that holds even if the broker is blocked.
     fn expects_confirms(&self) -> bool {
         let is_ending = matches!(self.phase, Phase::Ending(_));
         match self.connection.state {
@@ -261,7 +257,8 @@ impl Run {
         }
     }
 
-    /// Where the broker confirms nothing for long, it is asked whether the queue is there; at the end it is given up.
+    /// When the broker has confirmed nothing for too long: checks whether the queue exists or, at the end of the run, cuts the
+    /// connection.
     fn mind_silence(&mut self, actions: &mut Vec<Action>) {
         if !self.expects_confirms() || self.now < self.silence.since + SILENCE {
             return;
@@ -281,11 +278,11 @@ impl Run {
         }
     }
 
-    /// A queue that is gone ends the run where the message that was to reach it has not been confirmed meanwhile. The
-    /// connection may be deaf by then: nothing more is expected of it.
-    fn on_queue(&mut self, id: RecordId, answer: QueueIs, actions: &mut Vec<Action>) {
+    /// A missing queue ends the run, unless its message has been confirmed meanwhile. The connection is cut, since it may not answer
+    /// any more.
+    fn on_queue_checked(&mut self, id: RecordId, gone: Option<String>, actions: &mut Vec<Action>) {
         self.silence.is_asking = false;
-        if let QueueIs::Gone(reason) = answer
+        if let Some(reason) = gone
             && self.phase == Phase::Publishing
             && self.window.is_open(id)
         {
@@ -294,7 +291,7 @@ impl Run {
         }
     }
 
-    /// What must hold between two events.
+    /// Invariants between two events.
     fn check(&self) {
         debug_assert!(self.window.len() > 100 || self.window.is_consistent());
         debug_assert!(self.connection.state != ConnectionState::Gone || self.window.open() == 0);

@@ -1,17 +1,17 @@
-//! What a run is asked for, as far as the core needs to know it.
+//! The options that the core needs.
 
 use std::num::NonZeroUsize;
 
 use std::time::Duration;
 
-/// What a run is asked for.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOptions {
-    /// How many messages may be unconfirmed; nothing: the broker does not confirm.
+    /// How many messages may be unconfirmed; `None`: the broker does not confirm.
     pub max_in_flight: Option<NonZeroUsize>,
-    /// Whether a file keeps the place up to which everything is confirmed.
+    /// Whether there is a checkpoint.
     pub has_checkpoint: bool,
-    /// For how long connections are tried again that break without having been of use; zero: none is opened again.
+    /// How long connections are retried that break without confirming anything; zero: no lost connection is opened again.
     pub retry: Duration,
 }
 
@@ -20,8 +20,8 @@ impl RunOptions {
         self.max_in_flight.is_some()
     }
 
-    /// How many records the window may hold. With a checkpoint it is one half of what may be unconfirmed, the other is for
-    /// those that are confirmed without the checkpoint's knowing it: so many are sent twice after a crash at most.
+    /// How many records the window may hold. With a checkpoint that is half of the limit. The other half is for records that are
+    /// confirmed and not yet in the checkpoint. So a crash makes at most `max_in_flight` records be sent twice.
     pub(super) fn in_flight(&self) -> usize {
         let all = self.max_in_flight.map_or(1, NonZeroUsize::get);
         if self.has_checkpoint {
@@ -31,13 +31,13 @@ impl RunOptions {
         }
     }
 
-    /// So many confirmed records are worth telling the checkpoint of.
+    /// After how many confirmed records the checkpoint is updated.
     pub(super) fn save_every(&self) -> u64 {
         let all = self.max_in_flight.map_or(1, NonZeroUsize::get);
         (all / 2).max(1) as u64
     }
 
-    /// Whether what was sent may be sent again.
+    /// Whether records may be sent again after a lost connection.
     #[must_use]
     pub fn may_send_again(&self) -> bool {
         self.is_confirmed() && !self.retry.is_zero()

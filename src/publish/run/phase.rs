@@ -1,12 +1,12 @@
 //! How far the run is from its end, and why it ends.
 
-/// What the run is at.
+/// How far the run is from its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Publishing,
-    /// Nothing more is sent; the fates of what is on its way are waited for, then the connection is closed.
+    /// Nothing more is sent. The run waits for the records in flight, then closes the connection.
     Ending(Cause),
-    /// The connection is gone; the checkpoint is written for good.
+    /// The connection is closed; the checkpoint is being synced.
     SyncingCheckpoint(Cause),
     Over(Cause),
 }
@@ -14,27 +14,27 @@ pub(super) enum Phase {
 /// Why a run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// Everything is published, and confirmed unless nobody wanted to know.
+    /// Everything is published and, unless confirms are off, confirmed.
     Complete,
-    /// It could not be.
+    /// Something failed.
     Failed(String),
-    /// A message was rejected. It may come back yet, with a better reason: where it can come back, that is asked for.
+    /// A message was rejected. It may still be returned, with a better reason: where that is possible, the broker is asked.
     Rejected {
         fingerprint: Option<u64>,
         reason: String,
     },
-    /// By this signal, in order.
+    /// This signal ended the run, in order.
     Interrupted(i32),
 }
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Everything is published, and confirmed unless nobody wanted to know.
+    /// Everything is published and, unless confirms are off, confirmed.
     Complete,
-    /// It could not be.
+    /// Something failed.
     Failed(String),
-    /// By this signal, in order.
+    /// This signal ended the run, in order.
     Interrupted(i32),
 }
 

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::*;
 use crate::broker::{Confirmation, Numbers};
+use crate::reason::ConnectionFailure;
 
 const SIGTERM: i32 = 15;
 
@@ -88,9 +89,9 @@ fn returned(fingerprint: u64) -> FromBroker {
 }
 
 fn lost() -> FromBroker {
-    FromBroker::Lost(Trouble {
+    FromBroker::Lost(ConnectionFailure {
         reason: "it broke".to_owned(),
-        may_pass: true,
+        is_transient: true,
     })
 }
 
@@ -217,11 +218,11 @@ fn a_broker_that_confirms_nothing_is_asked_for_the_queue() {
         Action::AskForQueue(1),
     ];
     assert_eq!(scene.wait(1), asked);
-    scene.tell(Event::Queue(1, QueueIs::NotKnownToBeGone));
+    scene.tell(Event::QueueChecked(1, None));
     assert_eq!(scene.run.ended(), None);
     assert_eq!(scene.wait(30), [Action::AskForQueue(1)]);
-    let gone = QueueIs::Gone("it is gone".to_owned());
-    assert_eq!(scene.tell(Event::Queue(1, gone)), [Action::Abandon]);
+    let gone = Some("it is gone".to_owned());
+    assert_eq!(scene.tell(Event::QueueChecked(1, gone)), [Action::Abandon]);
     assert_eq!(scene.run.ended(), Some(failed("it is gone")));
 }
 

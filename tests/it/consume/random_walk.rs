@@ -259,13 +259,13 @@ fn walk(walk: &Walk) {
     let proxy = Proxy::before(&test);
     let dead_letters = test.queue("dead").declare();
     let parking = test.queue("parking").declare();
-    let text = |text: &str| AmqpValue::LongString(text.to_owned());
+    let string = |text: &str| AmqpValue::LongString(text.to_owned());
     let arguments = [
-        ("x-dead-letter-exchange", text("")),
-        ("x-dead-letter-routing-key", text(dead_letters.name())),
+        ("x-dead-letter-exchange", string("")),
+        ("x-dead-letter-routing-key", string(dead_letters.name())),
         (
             "x-queue-type",
-            text(if walk.is_quorum { "quorum" } else { "classic" }),
+            string(if walk.is_quorum { "quorum" } else { "classic" }),
         ),
         (
             "x-single-active-consumer",

@@ -1,28 +1,28 @@
-//! The records that are not known to be confirmed, in their order, and what is known of each.
+//! The records from the first unconfirmed one on, and the state of each.
 //!
-//! The broker confirms by number, one or many, in any order. Numbers count for one connection: which record a number
-//! means is in `sent`. A message that comes back carries no number and is told by its fingerprint.
+//! The broker confirms by number, one or many, in any order. Numbers count for one connection; `sent` says which record a number
+//! means. A returned message has no number and is recognised by its fingerprint.
 
 use std::collections::VecDeque;
 
 use crate::broker::{Confirmation, Numbers};
 use crate::publish::run::event::{RecordId, RecordInfo};
 
-/// How many bytes of bodies may be on the way. A single body may be larger.
+/// How many bytes of bodies may be in flight. A single body may be larger.
 const BYTES_IN_FLIGHT: usize = 16 << 20;
 
-/// What has become of the messages sent.
+/// The numbers of published messages, by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Sent, each counted once.
+    /// Published, each counted once.
     pub published: u64,
-    /// The broker has taken responsibility.
+    /// Confirmed by the broker.
     pub confirmed: u64,
-    /// Came back, because no queue would have got them.
+    /// Returned, because they reached no queue.
     pub returned: u64,
-    /// The broker could not take them.
+    /// Rejected by the broker (basic.nack).
     pub rejected: u64,
-    /// The size of the bodies sent.
+    /// The size of the published bodies.
     pub bytes: u64,
 }
 
@@ -32,9 +32,9 @@ pub(super) struct Window {
     entries: VecDeque<Entry>,
     /// The id of the first of them.
     first: RecordId,
-    /// No entry before this one is to be sent.
+    /// No earlier entry is to be sent.
     next_to_send: RecordId,
-    /// What was published on this connection, from the first that is still open on.
+    /// The records that were published on this connection, from the first open one on.
     sent: VecDeque<RecordId>,
     /// The number of the first of `sent`.
     first_number: u64,
@@ -43,7 +43,7 @@ pub(super) struct Window {
     /// The size of the bodies of all entries that were sent.
     bytes: usize,
     tally: Tally,
-    /// How many bytes of the input are confirmed or, where nothing is, sent.
+    /// How many bytes of the input are confirmed or, without confirms, sent.
     input_bytes: u64,
 }
 
@@ -59,14 +59,14 @@ impl Entry {
     }
 }
 
-/// What is known of a record.
+/// The state of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RecordState {
     /// It is to be sent.
     Unsent,
-    /// It was sent on a connection that is lost, and is to be sent again.
+    /// It was sent on a lost connection, and is to be sent again.
     InDoubt,
-    /// It is on its way on this connection.
+    /// It was sent on this connection and is not confirmed.
     Open,
     Confirmed,
     Returned,
@@ -96,7 +96,7 @@ impl Window {
         self.input_bytes
     }
 
-    /// The first record that is not confirmed, or the one that would come next.
+    /// The first record that is not confirmed; it may not have been read yet.
     pub(super) fn first(&self) -> RecordId {
         self.first
     }
@@ -109,35 +109,35 @@ impl Window {
         self.entries.is_empty()
     }
 
-    /// How many messages are on their way on this connection.
+    /// How many messages are open on this connection.
     pub(super) fn open(&self) -> usize {
         self.open
     }
 
-    /// Whether a message is on its way on this connection.
+    /// Whether a message is open on this connection.
     pub(super) fn is_open(&self, id: RecordId) -> bool {
         self.entry(id)
             .is_some_and(|entry| entry.state == RecordState::Open)
     }
 
-    /// The first message that is on its way on this connection.
+    /// The first message that is open on this connection.
     pub(super) fn first_open(&self) -> Option<RecordId> {
         self.sent.front().copied()
     }
 
-    /// How many messages were sent and nobody knows what became of them.
+    /// How many messages were sent whose result is not known.
     pub(super) fn in_doubt(&self) -> usize {
         let unknown =
             |entry: &&Entry| matches!(entry.state, RecordState::Open | RecordState::InDoubt);
         self.entries.iter().filter(unknown).count()
     }
 
-    /// Whether the bytes on the way leave room for more.
+    /// Whether the bytes in flight leave room for more.
     pub(super) fn has_room_for_bytes(&self) -> bool {
         self.bytes < BYTES_IN_FLIGHT
     }
 
-    /// Takes in the next record, which is to be sent.
+    /// Adds the next record, which is to be sent.
     pub(super) fn add(&mut self, record: RecordInfo) {
         self.entries.push_back(Entry {
             record,
@@ -145,7 +145,7 @@ impl Window {
         });
     }
 
-    /// The next record that is to be sent and may be.
+    /// The next record to send, if it may be sent.
     pub(super) fn next_to_send(&self) -> Option<RecordId> {
         let length = self.entry(self.next_to_send)?.record.length;
         let fits = self.bytes == 0 || self.bytes + length <= BYTES_IN_FLIGHT;
@@ -157,7 +157,7 @@ impl Window {
         self.next_to_send == self.first + self.entries.len() as u64
     }
 
-    /// Notes that the record that was to be sent next has been.
+    /// Notes that the next record was sent.
     pub(super) fn send(&mut self) {
         let id = self.next_to_send;
         let Some(entry) = self.entry_mut(id) else {
@@ -187,7 +187,7 @@ impl Window {
         }
     }
 
-    /// Sends and forgets the first record: nobody will confirm it.
+    /// Notes that the first record was sent, and forgets it: it will not be confirmed.
     pub(super) fn send_unconfirmed(&mut self) {
         if let Some(Entry { record, .. }) = self.entries.pop_front() {
             self.first += 1;
@@ -198,7 +198,7 @@ impl Window {
         }
     }
 
-    /// The connection is gone: what was on its way is to be sent again on the next one, with new numbers.
+    /// Notes that the connection is lost. Open messages are to be sent again on the next one, with new numbers.
     pub(super) fn lose_connection(&mut self) {
         for entry in &mut self.entries {
             if entry.state == RecordState::Open {
@@ -213,12 +213,12 @@ impl Window {
         self.pass_over_sent();
     }
 
-    /// Notes that a message has come back, and says which, if that can be told.
+    /// Notes that a message was returned. Returns which one it was, if that is known.
     pub(super) fn take_back(&mut self, fingerprint: u64) -> Option<RecordId> {
         let found = self.find_returned(fingerprint);
         match found {
             Some(id) if self.is_open(id) => self.settle(id, RecordState::Returned),
-            // The broker rejected it and gives it back only now.
+            // The broker rejected it before.
             Some(id) => {
                 if let Some(entry) = self.entry_mut(id) {
                     entry.state = RecordState::Returned;
@@ -232,8 +232,8 @@ impl Window {
         found
     }
 
-    /// Which message came back: the first that is alike, rather one of which nothing is known than one that was rejected.
-    /// Should the broker have changed something on the way, it must be one of those that can come back.
+    /// Which message was returned: the first open one with this fingerprint, else a rejected one with it. If the broker has changed
+    /// the message, it is the first open one that may be returned.
     fn find_returned(&self, fingerprint: u64) -> Option<RecordId> {
         let is_it = |id: &RecordId| self.fingerprint(*id) == Some(fingerprint);
         let may_be_it = |id: &RecordId| self.fingerprint(*id).is_some();
@@ -248,12 +248,12 @@ impl Window {
             .or_else(|| open.find(may_be_it))
     }
 
-    /// What a record is told by when it comes back.
+    /// What a record is recognised by when it is returned.
     pub(super) fn fingerprint(&self, id: RecordId) -> Option<u64> {
         self.entry(id)?.record.fingerprint
     }
 
-    /// Notes what the broker says about messages by number. Which one was rejected just now, if any was.
+    /// Notes a confirm. Returns the first message that it rejects, if any.
     pub(super) fn apply(&mut self, confirmation: Confirmation) -> Option<RecordId> {
         let (numbers, state) = match confirmation {
             Confirmation::Acked(numbers) => (numbers, RecordState::Confirmed),
@@ -279,13 +279,13 @@ impl Window {
         first_rejected
     }
 
-    /// Where in `sent` the message with this number is, or would be if it had been sent.
+    /// The index in `sent` of the message with this number, or the index where it would be.
     fn index_of(&self, number: u64) -> Option<usize> {
         let index = usize::try_from(number.checked_sub(self.first_number)?).ok()?;
         Some(index.min(self.sent.len()))
     }
 
-    /// Notes the fate of an open message.
+    /// Sets the final state of an open message.
     fn settle(&mut self, id: RecordId, state: RecordState) {
         let Some(entry) = self.entry_mut(id) else {
             return;
@@ -331,7 +331,7 @@ impl Window {
             .get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
     }
 
-    /// Whether what is counted is what is there.
+    /// Whether the counters agree with the entries.
     pub(super) fn is_consistent(&self) -> bool {
         let open = |entry: &&Entry| entry.state == RecordState::Open;
         let sent = |entry: &&Entry| !entry.is_to_be_sent();
