@@ -56,17 +56,10 @@ pub(super) struct Joblog {
     written: Arc<AtomicU64>,
 }
 
-/// The log file, as the thread uses it.
-enum Log {
-    Open(File),
-    /// A named pipe without a reader. Opening it waits for one.
-    Unread(PathBuf),
-}
-
 impl Joblog {
     /// Opens the log to append to it; a new one gets a header.
     pub(super) fn open(path: &Path) -> io::Result<Joblog> {
-        let log = Log::open(path)?;
+        let log = open(path)?;
         let (lines, to_write) = bounded(ROOM);
         let (at_end, end) = bounded(0);
         let written = Arc::new(AtomicU64::new(0));
@@ -74,7 +67,7 @@ impl Joblog {
         thread::Builder::new()
             .name("joblog".to_owned())
             .spawn(move || {
-                log.write_all(&to_write, &counter);
+                write_all(log, &to_write, &counter);
                 drop(at_end);
             })?;
         Ok(Joblog {
@@ -111,48 +104,44 @@ impl Joblog {
     }
 }
 
-impl Log {
-    fn open(path: &Path) -> io::Result<Log> {
-        // With this flag, opening a pipe without a reader fails.
-        let now = OFlags::NONBLOCK.bits().cast_signed();
-        let mut file = match options().custom_flags(now).open(path) {
-            Ok(file) => file,
-            Err(error)
-                if Errno::from_io_error(&error) == Some(Errno::NXIO)
-                    && fs::metadata(path)?.file_type().is_fifo() =>
-            {
-                return Ok(Log::Unread(path.to_owned()));
-            }
-            Err(error) => return Err(error),
-        };
-        rustix::io::ioctl_fionbio(&file, false)?;
-        let metadata = file.metadata()?;
-        if metadata.len() == 0 && metadata.is_file() {
-            file.write_all(HEADER.as_bytes())?;
+/// The open file, or the path of a named pipe without a reader. Opening that waits for one.
+fn open(path: &Path) -> io::Result<Result<File, PathBuf>> {
+    // With this flag, opening a pipe without a reader fails.
+    let now = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = match options().custom_flags(now).open(path) {
+        Ok(file) => file,
+        Err(error)
+            if Errno::from_io_error(&error) == Some(Errno::NXIO)
+                && fs::metadata(path)?.file_type().is_fifo() =>
+        {
+            return Ok(Err(path.to_owned()));
         }
-        Ok(Log::Open(file))
+        Err(error) => return Err(error),
+    };
+    rustix::io::ioctl_fionbio(&file, false)?;
+    let metadata = file.metadata()?;
+    if metadata.len() == 0 && metadata.is_file() {
+        file.write_all(HEADER.as_bytes())?;
     }
+    Ok(Ok(file))
+}
 
-    /// Writes all lines and counts them. A failure is reported once and does not end the run.
-    fn write_all(self, lines: &Receiver<String>, written: &AtomicU64) {
-        let mut file = match self {
-            Log::Open(file) => file,
-            Log::Unread(path) => match options().open(path) {
-                Ok(file) => file,
-                Err(error) => return complain(&error),
-            },
-        };
-        let mut has_complained = false;
-        for line in lines {
-            // One write per line, so that lines of several tools do not mix.
-            match file.write_all(line.as_bytes()) {
-                Ok(()) => drop(written.fetch_add(1, Ordering::SeqCst)),
-                Err(error) if !has_complained => {
-                    complain(&error);
-                    has_complained = true;
-                }
-                Err(_) => {}
+/// Writes all lines and counts them. A failure is reported once and does not end the run.
+fn write_all(log: Result<File, PathBuf>, lines: &Receiver<String>, written: &AtomicU64) {
+    let mut file = match log.or_else(|path| options().open(path)) {
+        Ok(file) => file,
+        Err(error) => return complain(&error),
+    };
+    let mut has_complained = false;
+    for line in lines {
+        // One write per line, so that lines of several tools do not mix.
+        match file.write_all(line.as_bytes()) {
+            Ok(()) => drop(written.fetch_add(1, Ordering::SeqCst)),
+            Err(error) if !has_complained => {
+                complain(&error);
+                has_complained = true;
             }
+            Err(_) => {}
         }
     }
 }

@@ -236,12 +236,11 @@ impl Broker {
                     subscription: consumer.subscription,
                 };
                 channel.unsettled.insert(id, unsettled);
-                let arrival = arrival(&self.messages[message], self.kind.is_quorum);
-                channel.incoming.push_back(FromBroker::Delivered(
-                    id,
-                    consumer.subscription,
-                    arrival,
-                ));
+                let info = DeliveryInfo {
+                    subscription: consumer.subscription,
+                    ..info(&self.messages[message], self.kind.is_quorum)
+                };
+                channel.incoming.push_back(FromBroker::Delivered(id, info));
             }
         }
     }
@@ -517,7 +516,7 @@ impl Broker {
     }
 }
 
-fn arrival(message: &Message, is_quorum: bool) -> DeliveryInfo {
+fn info(message: &Message, is_quorum: bool) -> DeliveryInfo {
     DeliveryInfo {
         redelivered: message.redelivered,
         delivery_count: (is_quorum && message.count > 0).then_some(message.count),
@@ -526,5 +525,6 @@ fn arrival(message: &Message, is_quorum: bool) -> DeliveryInfo {
         size: 10,
         obstacle: (!message.can_be_copied).then_some(Obstacle::NotAsItIs),
         digest: message.original as u64,
+        ..DeliveryInfo::default()
     }
 }

@@ -123,7 +123,7 @@ impl ConnectionHandle {
     /// know about it.
     pub(super) fn next(
         &mut self,
-        accept: impl FnOnce(broker::Delivery, usize) -> (DeliveryId, DeliveryInfo),
+        accept: impl FnOnce(broker::Delivery, SubscriptionId, usize) -> (DeliveryId, DeliveryInfo),
     ) -> Option<FromBroker> {
         if self.next_reply.is_none() {
             self.next_reply = self.replies.try_recv().ok();
@@ -131,8 +131,8 @@ impl ConnectionHandle {
         // What a subscription brought came before the answer to its cancel.
         match self.next_arrival() {
             Some((id, Arrival::Delivery(delivery))) => {
-                let (delivery, info) = accept(*delivery, self.frame_max);
-                return Some(FromBroker::Delivered(delivery, id, info));
+                let (delivery, info) = accept(*delivery, id, self.frame_max);
+                return Some(FromBroker::Delivered(delivery, info));
             }
             Some((id, _)) => return Some(FromBroker::CancelledByBroker(id)),
             None => {}

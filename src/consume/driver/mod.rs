@@ -26,11 +26,12 @@ use signal_hook::consts::SIGCHLD;
 use super::joblog::{CommandStart, Joblog};
 use super::options::{CommandWork, ConsumeOptions, SourceQueue, Work};
 use super::process::children::Children;
-use super::process::command::{Launcher, StartFailure};
+use super::process::command::Launcher;
 use super::process::environment::{self, delivery_count};
 use super::republish;
 use super::run::{
-    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork, Settlement,
+    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork,
+    Settlement, SubscriptionId,
 };
 use super::signals::SignalQueue;
 use crate::broker::{ConnectOptions, Delivery, Unsettled};
@@ -206,9 +207,9 @@ impl Driver {
 
     fn next_from_broker(&mut self) -> Option<Event> {
         let connection = self.connection.as_mut()?;
-        let event = connection.next(|delivery, frame_max| {
+        let event = connection.next(|delivery, subscription, frame_max| {
             self.latest += 1;
-            let info = info(&delivery, frame_max);
+            let info = info(&delivery, subscription, frame_max);
             self.deliveries
                 .insert(self.latest, OpenDelivery::new(delivery));
             (self.latest, info)
@@ -343,12 +344,12 @@ impl Driver {
             Some(launcher) => launcher,
             none => none.insert(
                 Launcher::new(work)
-                    .map_err(|error| cannot_start(id, work, &StartFailure::Machine(error)))?,
+                    .map_err(|error| cannot_start(id, work, (Status::FAILURE, error)))?,
             ),
         };
         let started = launcher
             .start(&variables, &delivery.body)
-            .map_err(|failure| cannot_start(id, work, &failure))?;
+            .map_err(|failure| cannot_start(id, work, failure))?;
         self.children.add(id, started);
         Ok(())
     }
@@ -406,7 +407,7 @@ impl OpenDelivery {
 }
 
 /// What the core needs to know about a delivery.
-fn info(delivery: &Delivery, frame_max: usize) -> DeliveryInfo {
+fn info(delivery: &Delivery, subscription: SubscriptionId, frame_max: usize) -> DeliveryInfo {
     let message = &delivery.message;
     let mut hasher = DefaultHasher::new();
     message.body.len().hash(&mut hasher);
@@ -414,6 +415,7 @@ fn info(delivery: &Delivery, frame_max: usize) -> DeliveryInfo {
     message.properties.message_id.hash(&mut hasher);
     let headers = message.properties.headers.as_ref();
     DeliveryInfo {
+        subscription,
         redelivered: delivery.redelivered,
         delivery_count: delivery_count(message),
         attempts: republish::counted_attempts(message),
@@ -424,23 +426,13 @@ fn info(delivery: &Delivery, frame_max: usize) -> DeliveryInfo {
     }
 }
 
-fn cannot_start(id: DeliveryId, work: &CommandWork, failure: &StartFailure) -> Event {
-    let (status, reason) = match failure {
-        StartFailure::Command(error) => {
-            let status = match error.kind() {
-                io::ErrorKind::NotFound => Status::NOT_FOUND,
-                _ => Status::NOT_EXECUTABLE,
-            };
-            (
-                status,
-                format!("{}: {}", work.program.to_string_lossy(), reason(error)),
-            )
-        }
-        StartFailure::Machine(error) => (
-            Status::FAILURE,
-            format!("starting a command: {}", reason(error)),
-        ),
+fn cannot_start(id: DeliveryId, work: &CommandWork, (status, error): (Status, io::Error)) -> Event {
+    let what = if status == Status::FAILURE {
+        "starting a command".into()
+    } else {
+        work.program.to_string_lossy()
     };
+    let reason = format!("{what}: {}", reason(&error));
     Event::CannotStart { id, status, reason }
 }
 

@@ -12,17 +12,14 @@ use crate::system::waker::{Waker, WakingSender};
 /// How many bytes are written at once, at least, while there are lines.
 const BATCH: usize = 64 * 1024;
 
-/// The thread, once there is something to write.
 pub(super) struct Printer {
     waker: Waker,
-    thread: Option<Channels>,
+    /// Lines to the thread, and the ids of written lines from it; absent until there is something to write.
+    thread: Option<(
+        Sender<(DeliveryId, String)>,
+        Receiver<io::Result<DeliveryId>>,
+    )>,
 }
-
-/// Lines on their way to the thread, and what it has written.
-type Channels = (
-    Sender<(DeliveryId, String)>,
-    Receiver<io::Result<DeliveryId>>,
-);
 
 impl Printer {
     pub(super) fn new(waker: Waker) -> Printer {
@@ -36,7 +33,14 @@ impl Printer {
     pub(super) fn print(&mut self, id: DeliveryId, line: String) -> io::Result<()> {
         let (lines, _) = match &self.thread {
             Some(thread) => thread,
-            None => self.thread.insert(start(&self.waker)?),
+            None => {
+                let (lines, to_write) = unbounded();
+                let (results, written) = WakingSender::new(&self.waker);
+                thread::Builder::new()
+                    .name("stdout".to_owned())
+                    .spawn(move || write_all(&to_write, &results))?;
+                self.thread.insert((lines, written))
+            }
         };
         // If the thread has ended, it has said why.
         let _ = lines.send((id, line));
@@ -61,15 +65,6 @@ impl Printer {
     pub(super) fn stop(&mut self) {
         self.thread = None;
     }
-}
-
-fn start(waker: &Waker) -> io::Result<Channels> {
-    let (lines, to_write) = unbounded();
-    let (results, written) = WakingSender::new(waker);
-    thread::Builder::new()
-        .name("stdout".to_owned())
-        .spawn(move || write_all(&to_write, &results))?;
-    Ok((lines, written))
 }
 
 fn write_all(

@@ -21,6 +21,7 @@ use super::environment;
 use super::stdin::{self, Feeder};
 use crate::consume::options::{CommandWork, Stdin};
 use crate::consume::signals;
+use crate::status::Status;
 
 /// Starts commands. It prepares once what all commands have in common.
 pub(in crate::consume) struct Launcher {
@@ -32,15 +33,6 @@ pub(in crate::consume) struct Launcher {
     /// The tool's own environment, without the variables that it sets itself.
     inherited: Vec<CString>,
     attributes: PosixSpawnAttr,
-}
-
-/// Why no command was started.
-#[derive(Debug)]
-pub(in crate::consume) enum StartFailure {
-    /// The program does not exist, or cannot be executed: every message would fail in the same way.
-    Command(io::Error),
-    /// The machine has no processes, memory or file descriptors left. The message and the program are not at fault.
-    Machine(io::Error),
 }
 
 impl Launcher {
@@ -62,13 +54,14 @@ impl Launcher {
     ///
     /// On a terminal, the command is in the background: it may write, but the kernel would stop it if it read from the terminal.
     /// Its standard input is the message. The process id is that of its process group too. The feeder must live as long as the
-    /// command.
+    /// command. An error comes with the exit status for it.
     pub(in crate::consume) fn start(
         &self,
         variables: &[(&'static str, Option<OsString>)],
         body: &Arc<Vec<u8>>,
-    ) -> Result<(Pid, Option<Feeder>), StartFailure> {
-        let (stdin, feeder) = stdin::readable(body, self.stdin).map_err(StartFailure::Machine)?;
+    ) -> Result<(Pid, Option<Feeder>), (Status, io::Error)> {
+        let (stdin, feeder) =
+            stdin::readable(body, self.stdin).map_err(|error| (Status::FAILURE, error))?;
         let own: Vec<CString> = variables
             .iter()
             .filter_map(|(name, value)| definition(OsStr::new(name), value.as_ref()?))
@@ -79,7 +72,9 @@ impl Launcher {
             .chain(&own)
             .map(AsRef::as_ref)
             .collect();
-        let pid = self.spawn(&environment, &stdin).map_err(classify)?;
+        let pid = self
+            .spawn(&environment, &stdin)
+            .map_err(|error| (status_of(&error), error))?;
         Ok((pid, feeder))
     }
 
@@ -150,11 +145,13 @@ fn c_string(text: &OsStr) -> io::Result<CString> {
     Ok(CString::new(text.as_bytes())?)
 }
 
-fn classify(error: io::Error) -> StartFailure {
-    let shortages = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
-    match Errno::from_io_error(&error) {
-        Some(number) if shortages.contains(&number) => StartFailure::Machine(error),
-        _ => StartFailure::Command(error),
+/// The status for a command that was not started: 127 or 126 if the program does not exist or cannot be executed, since every message
+/// would fail in the same way; 1 if the machine has no processes, memory or file descriptors left.
+fn status_of(error: &io::Error) -> Status {
+    match Errno::from_io_error(error) {
+        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => Status::FAILURE,
+        Some(Errno::NOENT) => Status::NOT_FOUND,
+        _ => Status::NOT_EXECUTABLE,
     }
 }
 
@@ -190,24 +187,19 @@ mod tests {
     }
 
     #[test]
-    fn shortages_are_the_machines_and_the_rest_the_commands() {
-        for (number, machine) in [
-            (Errno::AGAIN, true),
-            (Errno::NOMEM, true),
-            (Errno::MFILE, true),
-            (Errno::NFILE, true),
-            (Errno::NOENT, false),
-            (Errno::ACCESS, false),
-            (Errno::NOEXEC, false),
-            (Errno::TOOBIG, false),
-            (Errno::TXTBSY, false),
+    fn the_status_says_why_a_command_was_not_started() {
+        for (number, status) in [
+            (Errno::AGAIN, Status::FAILURE),
+            (Errno::NOMEM, Status::FAILURE),
+            (Errno::MFILE, Status::FAILURE),
+            (Errno::NFILE, Status::FAILURE),
+            (Errno::NOENT, Status::NOT_FOUND),
+            (Errno::ACCESS, Status::NOT_EXECUTABLE),
+            (Errno::NOEXEC, Status::NOT_EXECUTABLE),
+            (Errno::TOOBIG, Status::NOT_EXECUTABLE),
+            (Errno::TXTBSY, Status::NOT_EXECUTABLE),
         ] {
-            let failure = classify(number.into());
-            assert_eq!(
-                matches!(failure, StartFailure::Machine(_)),
-                machine,
-                "{failure:?}"
-            );
+            assert_eq!(status_of(&number.into()), status, "{number:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::connection::{ConnectionState, Question, SubscriptionState, Uncertain}
 use super::event::{
     Action, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId,
 };
-use super::message::{Delivery, DeliveryState, MessageInHand, MessageState};
+use super::message::{DeliveryState, MessageInHand, MessageState};
 use super::phase::{Cause, Phase};
 use super::{Run, RunWork};
 use crate::reason::ConnectionFailure;
@@ -42,32 +42,25 @@ impl Run {
             }
             FromBroker::Unsubscribed(subscription) => self.on_unsubscribed(subscription),
             FromBroker::CancelledByBroker(subscription) => self.on_cancelled(subscription),
-            FromBroker::Delivered(id, subscription, info) => {
-                self.on_delivered(id, subscription, info);
-            }
+            FromBroker::Delivered(id, delivery) => self.on_delivered(id, delivery),
             FromBroker::Ready(count) => self.on_ready(count),
             FromBroker::Closed => self.on_closed(),
         }
     }
 
-    fn on_delivered(&mut self, id: DeliveryId, subscription: SubscriptionId, info: DeliveryInfo) {
+    fn on_delivered(&mut self, id: DeliveryId, delivery: DeliveryInfo) {
         if !self.connection.is_open() {
             return self.act(Action::Forget(id)); // it is requeued when the connection is closed
         }
         self.connection.delivered();
         self.quiet_since = self.now;
         self.withholding_since = None;
-        if info.redelivered || info.attempts.is_some() {
+        if delivery.redelivered || delivery.attempts.is_some() {
             self.given_back.pop_front();
         }
-        if info.delivery_count.is_some() {
+        if delivery.delivery_count.is_some() {
             self.on_counts_deliveries(Some(true));
         }
-        let delivery = Delivery {
-            connection: self.connection.number,
-            subscription,
-            info,
-        };
         let is_wanted = self.phase.is_consuming() && self.may_begin_another();
         let state = is_wanted.then(|| self.state_on_arrival(&delivery));
         match state.flatten() {
@@ -335,7 +328,7 @@ impl Run {
 
     /// Whether the subscription may deliver another message.
     fn has_credit(&self, subscription: SubscriptionId) -> bool {
-        let costs = |delivery: &&Delivery| {
+        let costs = |delivery: &&DeliveryInfo| {
             self.connection.prefetch_of_channel || delivery.subscription == subscription
         };
         let in_hand = self
@@ -472,7 +465,7 @@ impl Run {
 }
 
 /// How many commands to the queue a settlement with `multiple` is: one for each subscription that it spans.
-fn spanned<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> u64 {
+fn spanned<'a>(deliveries: impl Iterator<Item = &'a DeliveryInfo>) -> u64 {
     let mut subscriptions: Vec<SubscriptionId> =
         deliveries.map(|delivery| delivery.subscription).collect();
     subscriptions.dedup();

@@ -11,6 +11,8 @@ pub(super) struct Connection {
     pub(super) state: ConnectionState,
     /// Oldest first. There are two only while one replaces the other on an auto-delete queue.
     pub(super) subscriptions: Vec<(SubscriptionId, SubscriptionState)>,
+    /// The number of the last subscription of the connection before.
+    pub(super) before: SubscriptionId,
     /// The number of the latest subscription.
     pub(super) latest: SubscriptionId,
     /// Why the number of ready messages is being asked for, if it is.
@@ -122,6 +124,7 @@ impl Connection {
             number,
             state: ConnectionState::Connecting,
             subscriptions: Vec::new(),
+            before: latest,
             latest,
             question: None,
             uncertain: Uncertain::default(),

@@ -70,7 +70,7 @@ pub enum FromBroker {
     /// basic.cancel by the broker.
     CancelledByBroker(SubscriptionId),
     /// A delivery.
-    Delivered(DeliveryId, SubscriptionId, DeliveryInfo),
+    Delivered(DeliveryId, DeliveryInfo),
     /// The number of ready messages, by a passive declare. 0 does not prove that the queue is empty.
     Ready(u32),
     /// connection.close-ok.
@@ -80,6 +80,8 @@ pub enum FromBroker {
 /// What the core needs to know about a delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryInfo {
+    /// The subscription that it came on.
+    pub subscription: SubscriptionId,
     /// The broker says that it may have delivered the message before.
     pub redelivered: bool,
     /// `x-delivery-count`, where the queue counts.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::event::{Action, Copy, DeliveryId, Notice, Settlement};
-use super::message::{CopyState, Delivery, DeliveryState, MessageState};
+use super::event::{Action, Copy, DeliveryId, DeliveryInfo, Notice, Settlement};
+use super::message::{CopyState, DeliveryState, MessageState};
 use super::{CountsDeliveries, Run};
 use crate::consume::failure::{DeliveryLimit, FailureAction};
 use crate::consume::options::Acknowledgement;
@@ -52,14 +52,14 @@ impl Run {
 
     /// Whether the queue counts deliveries, as far as that matters for this message; `None` until it is known.
     #[allow(clippy::option_option)] // the inner one is the broker's answer
-    fn counts_deliveries_of(&mut self, delivery: &Delivery) -> Option<Option<bool>> {
+    fn counts_deliveries_of(&mut self, delivery: &DeliveryInfo) -> Option<Option<bool>> {
         if self.options.failure.attempts.is_none() {
             return Some(None);
         }
         match self.counts_deliveries {
             CountsDeliveries::Known(counts) => Some(counts),
             // A message that has failures in a header gets the next one there too, whatever the queue does.
-            _ if delivery.info.attempts.is_some() => Some(Some(false)),
+            _ if delivery.attempts.is_some() => Some(Some(false)),
             CountsDeliveries::Asked => None,
             CountsDeliveries::NotAsked => {
                 self.counts_deliveries = CountsDeliveries::Asked;
@@ -84,7 +84,13 @@ impl Run {
         }
     }
 
-    fn decide(&mut self, id: DeliveryId, delivery: Delivery, status: Status, counts: Option<bool>) {
+    fn decide(
+        &mut self,
+        id: DeliveryId,
+        delivery: DeliveryInfo,
+        status: Status,
+        counts: Option<bool>,
+    ) {
         let failures = delivery.earlier_failures(counts).saturating_add(1);
         match self.options.failure.decide(status, failures) {
             FailureAction::Requeue if self.must_be_counted_here(&delivery, counts) => {
@@ -93,7 +99,7 @@ impl Run {
             FailureAction::Requeue => self.hold(id, delivery, None, status),
             FailureAction::Park => self.copy(id, Copy::Park(failures, Some(status)), Some(status)),
             FailureAction::Reject => {
-                self.remember_rejected(delivery.info.digest);
+                self.remember_rejected(delivery.digest);
                 self.finish_failed(id, Settlement::Reject);
             }
             FailureAction::Ack => self.finish_failed(id, Settlement::Ack),
@@ -101,11 +107,10 @@ impl Run {
     }
 
     /// Whether another attempt must be counted in a header. If it is unknown whether the queue counts, the first redelivery shows it.
-    fn must_be_counted_here(&self, delivery: &Delivery, counts: Option<bool>) -> bool {
-        let info = &delivery.info;
+    fn must_be_counted_here(&self, delivery: &DeliveryInfo, counts: Option<bool>) -> bool {
         let is_uncounted = match counts {
             Some(counts) => !counts,
-            None => info.redelivered || info.attempts.is_some(),
+            None => delivery.redelivered || delivery.attempts.is_some(),
         };
         self.options.failure.attempts.is_some() && is_uncounted
     }
@@ -117,12 +122,11 @@ impl Run {
         self.forget(id);
     }
 
-    fn hold(&mut self, id: DeliveryId, delivery: Delivery, copy: Option<Copy>, status: Status) {
-        let info = &delivery.info;
-        let is_counted = info.delivery_count.is_some()
-            || info.attempts.is_some()
+    fn hold(&mut self, id: DeliveryId, delivery: DeliveryInfo, copy: Option<Copy>, status: Status) {
+        let is_counted = delivery.delivery_count.is_some()
+            || delivery.attempts.is_some()
             || self.options.failure.attempts.is_some();
-        let failures = if is_counted || !info.redelivered {
+        let failures = if is_counted || !delivery.redelivered {
             u32::try_from(delivery.counted_failures())
                 .unwrap_or(u32::MAX)
                 .saturating_add(1)
@@ -142,9 +146,7 @@ impl Run {
     pub(super) fn holds_too_many(&self) -> bool {
         let held = || self.in_hand.values().filter(|message| message.is_held());
         let bytes = |message: &super::MessageInHand| match message.state {
-            MessageState::Held(_, Some(_), _) | MessageState::Refused(..) => {
-                message.delivery.info.size
-            }
+            MessageState::Held(_, Some(_), _) | MessageState::Refused(..) => message.delivery.size,
             _ => 0,
         };
         held().count() >= MOST_HELD || held().map(bytes).sum::<usize>() >= MOST_BYTES_HELD
@@ -222,7 +224,7 @@ impl Run {
         let obstacle = self
             .in_hand
             .get(&id)
-            .and_then(|message| message.delivery.info.obstacle);
+            .and_then(|message| message.delivery.obstacle);
         let Some(obstacle) = obstacle else {
             return MessageState::Copying(copy, copy_state);
         };
@@ -275,7 +277,7 @@ impl Run {
     }
 
     /// The state of a message that is not to be run at once; `None`: it waits for a job.
-    pub(super) fn state_on_arrival(&mut self, delivery: &Delivery) -> Option<MessageState> {
+    pub(super) fn state_on_arrival(&mut self, delivery: &DeliveryInfo) -> Option<MessageState> {
         if self.options.acknowledgement == Acknowledgement::OnArrival {
             return None;
         }
@@ -284,7 +286,7 @@ impl Run {
             .or_else(|| self.renews_on_arrival(delivery));
         if let Some(copy) = copy {
             let copy_state = self.copy_state_on_arrival(copy);
-            let Some(obstacle) = delivery.info.obstacle else {
+            let Some(obstacle) = delivery.obstacle else {
                 return Some(MessageState::Copying(copy, copy_state));
             };
             self.say(Notice::CannotCopy(obstacle));
@@ -309,7 +311,7 @@ impl Run {
     }
 
     /// Parks a message that arrives with too many failures: its workers died each time before they could report one.
-    fn parks_on_arrival(&mut self, delivery: &Delivery) -> Option<Copy> {
+    fn parks_on_arrival(&mut self, delivery: &DeliveryInfo) -> Option<Copy> {
         let limit = self.options.failure.attempts.as_ref()?;
         let failures = delivery.counted_failures();
         if limit.park.is_none() || failures < limit.max_attempts.get() {
@@ -320,13 +322,13 @@ impl Run {
     }
 
     /// Republishes a message before the broker drops it for too many deliveries. The copy starts with none.
-    fn renews_on_arrival(&mut self, delivery: &Delivery) -> Option<Copy> {
+    fn renews_on_arrival(&mut self, delivery: &DeliveryInfo) -> Option<Copy> {
         let limit = match self.options.failure.delivery_limit {
             DeliveryLimit::Off => None,
             DeliveryLimit::Of(limit) => Some(limit.get()),
             DeliveryLimit::Default => self.connection.delivery_limit,
         }?;
-        let count = delivery.info.delivery_count?;
+        let count = delivery.delivery_count?;
         let threshold = (limit - limit / 4 - u64::from(limit % 4 != 0)).max(1);
         if count < threshold {
             return None;
@@ -356,15 +358,14 @@ impl Run {
     }
 
     /// When a message may run that was rejected and has come back.
-    fn postponed_until(&self, delivery: &Delivery) -> Option<Duration> {
-        let info = &delivery.info;
-        if !info.redelivered && !info.dead_lettered {
+    fn postponed_until(&self, delivery: &DeliveryInfo) -> Option<Duration> {
+        if !delivery.redelivered && !delivery.dead_lettered {
             return None;
         }
         let rejected = self
             .rejected
             .iter()
-            .find(|rejected| rejected.digest == info.digest)?;
+            .find(|rejected| rejected.digest == delivery.digest)?;
         let due = rejected.at.saturating_add(pause_after(rejected.times));
         (due > self.now).then_some(due)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::{ConnectionId, Copy, DeliveryInfo, SubscriptionId};
+use super::event::{Copy, DeliveryInfo};
 use crate::status::Status;
 
 /// How long a command has from SIGTERM to SIGKILL.
@@ -11,19 +11,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A message in hand: it was begun, or something was decided about it on arrival.
 #[derive(Clone, Debug)]
 pub(super) struct MessageInHand {
-    pub(super) delivery: Delivery,
+    pub(super) delivery: DeliveryInfo,
     pub(super) delivery_state: DeliveryState,
     /// How often its command has run on this delivery.
     pub(super) runs: u32,
     pub(super) state: MessageState,
-}
-
-/// A delivery as it arrived.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Delivery {
-    pub(super) connection: ConnectionId,
-    pub(super) subscription: SubscriptionId,
-    pub(super) info: DeliveryInfo,
 }
 
 /// What the broker expects for a delivery.
@@ -121,17 +113,17 @@ impl MessageInHand {
     }
 }
 
-impl Delivery {
+impl DeliveryInfo {
     /// How often the message failed before, as counted in a header or by the queue.
     pub(super) fn counted_failures(&self) -> u64 {
-        let counted = self.info.attempts.unwrap_or(0);
-        counted.saturating_add(self.info.delivery_count.unwrap_or(0))
+        let counted = self.attempts.unwrap_or(0);
+        counted.saturating_add(self.delivery_count.unwrap_or(0))
     }
 
     /// How often the message failed before. Where nothing counts, an earlier delivery is taken for a failure.
     pub(super) fn earlier_failures(&self, queue_counts: Option<bool>) -> u64 {
-        let is_guessed = self.info.delivery_count.is_none() && queue_counts.is_none();
-        let guess = u64::from(is_guessed && self.info.redelivered);
+        let is_guessed = self.delivery_count.is_none() && queue_counts.is_none();
+        let guess = u64::from(is_guessed && self.redelivered);
         self.counted_failures().saturating_add(guess)
     }
 }

@@ -60,7 +60,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::status::Status;
 use connection::Connection;
-use message::{Delivery, MessageInHand};
+use message::MessageInHand;
 use phase::Phase;
 
 /// The state of a run.
@@ -71,7 +71,7 @@ pub struct Run {
     phase: Phase,
     connection: Connection,
     /// Messages that were delivered and not begun.
-    waiting: BTreeMap<DeliveryId, Delivery>,
+    waiting: BTreeMap<DeliveryId, DeliveryInfo>,
     /// All other unsettled messages.
     in_hand: BTreeMap<DeliveryId, MessageInHand>,
     counts_deliveries: CountsDeliveries,
@@ -203,7 +203,7 @@ impl Run {
             Event::Broker(connection, event) if self.is_present(connection) => {
                 self.on_broker(event);
             }
-            Event::Broker(_, FromBroker::Delivered(id, ..)) => self.act(Action::Forget(id)),
+            Event::Broker(_, FromBroker::Delivered(id, _)) => self.act(Action::Forget(id)),
             Event::Tick | Event::Broker(..) => {}
             Event::CommandEnded { id, status, signal } => self.on_command_ended(id, status, signal),
             Event::CannotStart { id, status, reason } => self.on_cannot_start(id, status, reason),
@@ -254,7 +254,7 @@ impl Run {
     /// Invariants between two events.
     fn check(&self) {
         debug_assert!(self.waiting.keys().all(|id| !self.in_hand.contains_key(id)));
-        let old = |delivery: &Delivery| delivery.connection != self.connection.number;
+        let old = |delivery: &DeliveryInfo| delivery.subscription <= self.connection.before;
         debug_assert!(
             !self.waiting.values().any(old),
             "waiting for an answer on a connection that is gone"

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use super::connection::Question;
-use super::event::{Action, DeliveryId, Notice, Settlement, ToCommand};
-use super::message::{
-    Delivery, DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict,
-};
+use super::event::{Action, DeliveryId, DeliveryInfo, Notice, Settlement, ToCommand};
+use super::message::{DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict};
 use super::phase::{Cause, Phase};
 use super::{CountsDeliveries, Run};
 use crate::consume::options::Acknowledgement;
@@ -61,7 +59,12 @@ impl Run {
     }
 
     /// Puts a delivery in hand.
-    pub(super) fn take_in_hand(&mut self, id: DeliveryId, delivery: Delivery, state: MessageState) {
+    pub(super) fn take_in_hand(
+        &mut self,
+        id: DeliveryId,
+        delivery: DeliveryInfo,
+        state: MessageState,
+    ) {
         if let MessageState::Copying(copy, _) = state {
             self.act(Action::Copy(id, copy));
         }

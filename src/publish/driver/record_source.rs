@@ -2,30 +2,22 @@
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use crate::publish::input::reader::{Chunk, ChunkReceiver, ReadFailure};
+use crate::publish::input::reader::{Chunk, ReadFailure};
 use crate::publish::input::records::{Location, Record, RecordMaker};
+use crate::publish::run::Event;
 use crate::reason::chain;
 
 /// The input, as far as it has been read.
 pub(super) struct RecordSource {
     maker: RecordMaker,
-    chunks: ChunkReceiver,
-}
-
-/// What the input gives next.
-pub(super) enum Next {
-    /// A record.
-    Record(Record),
-    /// Nothing yet.
-    Nothing,
-    /// The input has ended.
-    End,
-    /// The next record cannot be read, or is malformed, for this reason.
-    Failed(String),
+    chunks: Receiver<Result<Chunk, ReadFailure>>,
 }
 
 impl RecordSource {
-    pub(super) fn new(maker: RecordMaker, chunks: ChunkReceiver) -> RecordSource {
+    pub(super) fn new(
+        maker: RecordMaker,
+        chunks: Receiver<Result<Chunk, ReadFailure>>,
+    ) -> RecordSource {
         RecordSource { maker, chunks }
     }
 
@@ -39,33 +31,31 @@ impl RecordSource {
         self.maker.next_location()
     }
 
-    /// The next record, without waiting.
-    pub(super) fn next(&mut self) -> Next {
+    /// The next record, without waiting, or the event for the core that says why there is none.
+    pub(super) fn next(&mut self) -> Result<Record, Event> {
         loop {
-            match self.maker.next() {
-                Ok(Some(record)) => return Next::Record(record),
-                Ok(None) => {}
-                Err(bad) => return Next::Failed(bad.to_string()),
+            if let Some(record) = self.maker.next().map_err(Event::InputFailed)? {
+                return Ok(record);
             }
             match self.chunks.try_recv() {
                 Ok(Ok(chunk)) => self.maker.accept(chunk),
-                Ok(Err(unread)) => return self.get_stuck(unread),
-                Err(TryRecvError::Empty) => return Next::Nothing,
+                Ok(Err(failure)) => return Err(self.get_stuck(failure)),
+                Err(TryRecvError::Empty) => return Err(Event::NoRecord),
                 Err(TryRecvError::Disconnected) if self.maker.misses_confirmed_record() => {
-                    return Next::Failed(
+                    return Err(Event::InputFailed(
                         "the inputs end before the place that the checkpoint calls confirmed"
                             .to_owned(),
-                    );
+                    ));
                 }
-                Err(TryRecvError::Disconnected) => return Next::End,
+                Err(TryRecvError::Disconnected) => return Err(Event::InputEnded),
             }
         }
     }
 
-    fn get_stuck(&mut self, unread: ReadFailure) -> Next {
-        if let Some(origin) = &unread.origin {
+    fn get_stuck(&mut self, failure: ReadFailure) -> Event {
+        if let Some(origin) = &failure.origin {
             self.maker.get_stuck_at(origin);
         }
-        Next::Failed(chain(&unread.error.into()))
+        Event::InputFailed(chain(&failure.error.into()))
     }
 }

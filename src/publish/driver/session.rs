@@ -4,7 +4,6 @@ use crossbeam_channel::Select;
 
 use super::Driver;
 use super::channel::{ChannelState, PublishChannel, fingerprint, from_broker};
-use super::record_source::Next;
 use crate::broker::{Answers, BlockedNotice, Error, Result, Session};
 use crate::publish::input::records;
 use crate::publish::run::{Event, FromBroker, RecordInfo};
@@ -85,13 +84,14 @@ impl Driver<'_> {
                 return published > 0;
             }
             match self.input.next() {
-                Next::Record(record) => self.take_in(record, channel),
-                Next::Nothing => {
-                    self.tell(Event::NoRecord, Some(channel));
-                    return published > 0;
+                Ok(record) => self.take_in(record, channel),
+                Err(event) => {
+                    let is_all = event == Event::NoRecord;
+                    self.tell(event, Some(channel));
+                    if is_all {
+                        return published > 0;
+                    }
                 }
-                Next::End => self.tell(Event::InputEnded, Some(channel)),
-                Next::Failed(reason) => self.tell(Event::InputFailed(reason), Some(channel)),
             }
         }
         true

@@ -61,9 +61,6 @@ pub(in crate::publish) struct ReadFailure {
     pub(in crate::publish) error: ReadError,
 }
 
-/// The channel that chunks arrive on, in order. Nothing follows the first error.
-pub(in crate::publish) type ChunkReceiver = Receiver<Result<Chunk, ReadFailure>>;
-
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::publish) struct StartPosition {
@@ -98,11 +95,11 @@ impl Bytes {
     }
 }
 
-/// Starts reading.
+/// Starts reading. Chunks arrive on the channel in order. Nothing follows the first error.
 pub(in crate::publish) fn start(
     source: BodySource,
     start: StartPosition,
-) -> io::Result<ChunkReceiver> {
+) -> io::Result<Receiver<Result<Chunk, ReadFailure>>> {
     let ahead = match &source {
         BodySource::Argument(_) => 1,
         BodySource::Inputs(_, records) if records.delimiter().is_some() => CHUNKS_OF_LINES_AHEAD,

@@ -62,14 +62,6 @@ impl From<Vec<u8>> for Body {
     }
 }
 
-/// A malformed record, or one that the checkpoint was not made for.
-#[derive(Debug, thiserror::Error)]
-#[error("{location}: {reason}")]
-pub(in crate::publish) struct BadRecord {
-    location: Location,
-    reason: String,
-}
-
 /// Makes records of chunks.
 pub(in crate::publish) struct RecordMaker {
     records: Records,
@@ -79,15 +71,10 @@ pub(in crate::publish) struct RecordMaker {
     /// The digest of the first record, which is confirmed already and is skipped.
     confirmed_before: Option<Digest>,
     chunk: Option<OpenChunk>,
-    cursor: Option<Cursor>,
+    /// The location of the next record, if there is one.
+    cursor: Option<Location>,
     /// Whether the record at the cursor cannot be read.
     is_stuck: bool,
-}
-
-/// The location of the next record, if there is one.
-struct Cursor {
-    origin: Arc<Origin>,
-    position: Position,
 }
 
 /// A chunk that has more records.
@@ -129,7 +116,7 @@ impl RecordMaker {
     }
 
     /// The next record of the present chunk, if it has one.
-    pub(in crate::publish) fn next(&mut self) -> Result<Option<Record>, BadRecord> {
+    pub(in crate::publish) fn next(&mut self) -> Result<Option<Record>, String> {
         while let (Some(chunk), Some(cursor)) = (&self.chunk, &self.cursor) {
             let range = chunk.next_record(self.records);
             let location = self.location(chunk, cursor, range.clone());
@@ -142,11 +129,10 @@ impl RecordMaker {
                 }
                 Some(digest) if digest == location.digest => self.advance(length),
                 Some(_) => {
-                    let reason = "the checkpoint was made for another record; without the file, \
-                                  publishing begins anew"
-                        .to_owned();
                     self.chunk = None;
-                    return Err(BadRecord { location, reason });
+                    return Err(format!(
+                        "{location}: the checkpoint was made for another record; without the file, publishing begins anew"
+                    ));
                 }
             }
         }
@@ -156,11 +142,7 @@ impl RecordMaker {
     /// The location of the next record, if it is known that there is one.
     pub(in crate::publish) fn next_location(&self) -> Option<Location> {
         let cursor = self.cursor.as_ref()?;
-        (self.chunk.is_some() || self.is_stuck).then(|| Location {
-            origin: Arc::clone(&cursor.origin),
-            position: cursor.position,
-            digest: Digest::EMPTY,
-        })
+        (self.chunk.is_some() || self.is_stuck).then(|| cursor.clone())
     }
 
     /// Whether the record has not come that the checkpoint says is confirmed.
@@ -174,23 +156,23 @@ impl RecordMaker {
             .as_ref()
             .is_some_and(|cursor| Arc::ptr_eq(&cursor.origin, origin));
         if !stays {
-            self.cursor = Some(Cursor {
+            self.cursor = Some(Location {
                 origin: Arc::clone(origin),
                 position: origin.first,
+                digest: Digest::EMPTY,
             });
         }
     }
 
-    fn location(&self, chunk: &OpenChunk, cursor: &Cursor, range: Range<usize>) -> Location {
+    fn location(&self, chunk: &OpenChunk, cursor: &Location, range: Range<usize>) -> Location {
         let digest = if self.takes_digests {
             Digest::of(&chunk.chunk.bytes.content[range])
         } else {
             Digest::EMPTY
         };
         Location {
-            origin: Arc::clone(&cursor.origin),
-            position: cursor.position,
             digest,
+            ..cursor.clone()
         }
     }
 
@@ -199,7 +181,7 @@ impl RecordMaker {
         chunk: &OpenChunk,
         location: Location,
         range: Range<usize>,
-    ) -> Result<Record, BadRecord> {
+    ) -> Result<Record, String> {
         let input_length = range.len();
         match self.message(chunk, range) {
             Ok((template, body)) => Ok(Record {
@@ -208,7 +190,7 @@ impl RecordMaker {
                 body,
                 input_length,
             }),
-            Err(reason) => Err(BadRecord { location, reason }),
+            Err(reason) => Err(format!("{location}: {reason}")),
         }
     }
 
