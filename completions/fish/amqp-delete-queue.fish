@@ -1,24 +1,24 @@
-complete -c amqp-delete-queue -s q -l queue -d 'The queue\'s name' -r
-complete -c amqp-delete-queue -s u -l url -d 'The broker\'s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; several: the nodes of a cluster, tried in turn' -r
-complete -c amqp-delete-queue -s s -l server -d 'The broker\'s host [default: localhost]' -r
-complete -c amqp-delete-queue -l port -d 'The port [default: 5672, with TLS 5671]' -r
-complete -c amqp-delete-queue -l vhost -d 'The virtual host [default: /]' -r
-complete -c amqp-delete-queue -l username -d 'The user to log in as [default: guest]' -r
-complete -c amqp-delete-queue -l password -d 'The user\'s password [default: guest]; others on this machine can see it in the process list, see --authfile' -r
-complete -c amqp-delete-queue -l heartbeat -d 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]' -r
-complete -c amqp-delete-queue -l authfile -d 'A file with the two lines username:NAME and password:SECRET' -r -F
-complete -c amqp-delete-queue -l connect-timeout -d 'How long connecting may take: name, TCP, TLS and login together [default: 10s]' -r
-complete -c amqp-delete-queue -l retry -d 'How long to keep trying while the broker cannot be reached [default: 0s]' -r
-complete -c amqp-delete-queue -l cacert -d 'Certificates of authorities to trust besides the system\'s, in PEM' -r -F
-complete -c amqp-delete-queue -l cert -d 'The client\'s certificate, in PEM' -r -F
-complete -c amqp-delete-queue -l key -d 'The client\'s private key, in PEM' -r -F
-complete -c amqp-delete-queue -l if-unused -d 'Refuse to delete a queue that has consumers'
-complete -c amqp-delete-queue -s e -l if-empty -d 'Refuse to delete a queue that has messages'
-complete -c amqp-delete-queue -l purge -d 'Drop all messages that are ready, but keep the queue'
-complete -c amqp-delete-queue -l json -d 'Print {"queue":NAME,"messages":N} a line'
-complete -c amqp-delete-queue -l ssl -d 'Connect by TLS, and by nothing else; so does a URL of amqps://'
-complete -c amqp-delete-queue -l no-default-cert-paths -d 'Trust none of the system\'s certificates, only --cacert'
-complete -c amqp-delete-queue -l insecure -d 'Trust any server, whatever its certificate: anyone between you and it can read along'
+complete -c amqp-delete-queue -s q -l queue -d 'Queue name' -r
+complete -c amqp-delete-queue -s u -l url -d 'Broker\'s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster' -r
+complete -c amqp-delete-queue -s s -l server -d 'Broker\'s host [default: localhost]' -r
+complete -c amqp-delete-queue -l port -d 'Broker\'s port [default: 5672, with TLS 5671]' -r
+complete -c amqp-delete-queue -l vhost -d 'Virtual host [default: /]' -r
+complete -c amqp-delete-queue -l username -d 'User name [default: guest]' -r
+complete -c amqp-delete-queue -l password -d 'Password; the process list shows it, --authfile hides it [default: guest]' -r
+complete -c amqp-delete-queue -l heartbeat -d 'Heartbeat interval (0 = none); the broker may lower it [default: 60]' -r
+complete -c amqp-delete-queue -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
+complete -c amqp-delete-queue -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
+complete -c amqp-delete-queue -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r
+complete -c amqp-delete-queue -l cacert -d 'CA certificates to trust besides the system\'s (PEM)' -r -F
+complete -c amqp-delete-queue -l cert -d 'Client certificate (PEM)' -r -F
+complete -c amqp-delete-queue -l key -d 'Private key of the client certificate (PEM)' -r -F
+complete -c amqp-delete-queue -l if-unused -d 'Do not delete a queue that has consumers'
+complete -c amqp-delete-queue -s e -l if-empty -d 'Do not delete a queue that has messages'
+complete -c amqp-delete-queue -l purge -d 'Remove all ready messages, but keep the queue'
+complete -c amqp-delete-queue -l json -d 'Print {"queue":NAME,"messages":N} for each queue'
+complete -c amqp-delete-queue -l ssl -d 'Use TLS, as a URL of amqps:// does'
+complete -c amqp-delete-queue -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
+complete -c amqp-delete-queue -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'
 complete -c amqp-delete-queue -s ? -l help -d 'Show this help and exit'
 complete -c amqp-delete-queue -l usage -d 'Show a brief list of all options and exit'
 complete -c amqp-delete-queue -s V -l version -d 'Print version'
