@@ -159,14 +159,14 @@ impl Held {
     fn give_back(self, mut session: Session) -> broker::Result<()> {
         for channel in self.elsewhere {
             if !self.by_closing {
-                channel.give_back_all(&session)?;
+                channel.requeue_all(&session)?;
             }
             channel.close(&session)?;
         }
         if self.by_closing {
             session.change_channel()?.close(&session)?;
         } else {
-            session.give_back_all()?;
+            session.requeue_all()?;
         }
         session.close()
     }

@@ -36,9 +36,3 @@ pub mod queues;
 pub mod reason;
 pub mod status;
 pub mod system;
-
-// The broker's name for it, until it uses the other.
-#[doc(hidden)]
-pub mod doorbell {
-    pub use crate::system::waker::Waker as Doorbell;
-}

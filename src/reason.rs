@@ -2,13 +2,14 @@
 
 use std::io;
 
+use errno::Errno;
+
 /// The reason of an I/O error, without the error number that the standard library adds.
 #[must_use]
 pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
+    match error.raw_os_error() {
+        Some(number) => Errno(number).to_string(),
+        None => error.to_string(),
     }
 }
 
@@ -33,14 +34,12 @@ pub fn chain(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context;
-    use rustix::io::Errno;
-
     use super::*;
+    use anyhow::Context;
 
     #[test]
     fn numbers_are_left_out_and_all_else_is_told() {
-        let full = io::Error::from(Errno::NOSPC);
+        let full = io::Error::from(rustix::io::Errno::NOSPC);
         assert_eq!(reason(&full), "No space left on device");
         let error = Err::<(), _>(full).context("writing").unwrap_err();
         assert_eq!(chain(&error), "writing: No space left on device");

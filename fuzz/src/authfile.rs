@@ -1,14 +1,15 @@
 //! Auth files: two lines or an error; what is read reads the same again, and shows no password.
 
-use amqp_tools::broker::{Credentials, parse_authfile};
+use amqp_tools::broker::Credentials;
+use amqp_tools::cli::authfile::parse;
 
 pub fn check(input: &[u8]) {
-    let Ok(credentials) = parse_authfile(super::text(input)) else {
+    let Ok(credentials) = parse(super::text(input)) else {
         return;
     };
     let (name, password) = (&credentials.username, &credentials.password);
     assert!(!name.contains('\n') && !password.contains('\n'));
-    let same = parse_authfile(&format!("username:{name}\npassword:{password}\n")).unwrap();
+    let same = parse(&format!("username:{name}\npassword:{password}\n")).unwrap();
     assert!(same == credentials);
     let another = Credentials {
         password: "another".to_owned(),

@@ -3,7 +3,7 @@
 
 pub mod authfile;
 pub mod envelope;
-pub mod guard;
+pub mod incoming;
 mod pieces;
 pub mod records;
 pub mod url;

@@ -1,6 +1,6 @@
 //! URLs, alone and in lists: whatever the text, an answer, and no part of the credentials in an error.
 
-use amqp_tools::broker::url::{parse, split_list};
+use amqp_tools::cli::url::{parse, split_list};
 
 pub fn check(input: &[u8]) {
     let text = super::text(input);

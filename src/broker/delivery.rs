@@ -1,7 +1,7 @@
 //! Deliveries: a message that the broker has handed over, and the one answer that it waits for.
 
+use super::convert::{from_wire, short_string};
 use super::error::Result;
-use super::message::{from_wire, short_string};
 use super::session::Session;
 use crate::message::Message;
 
@@ -46,44 +46,32 @@ impl Delivery {
 impl Unsettled {
     /// Done: the broker forgets the message (basic.ack).
     pub fn ack(self, session: &Session) -> Result<()> {
-        self.0
-            .ack(session.channel())
-            .map_err(|error| session.failure("basic.ack", error))
+        session.call("basic.ack", |channel| self.0.ack(channel))
     }
 
     /// Done, and all earlier ones on this channel too (basic.ack, multiple).
     pub fn ack_up_to(self, session: &Session) -> Result<()> {
-        self.0
-            .ack_multiple(session.channel())
-            .map_err(|error| session.failure("basic.ack", error))
+        session.call("basic.ack", |channel| self.0.ack_multiple(channel))
     }
 
     /// Never started, and all earlier ones on this channel neither (basic.nack with requeue, multiple).
     pub fn requeue_up_to(self, session: &Session) -> Result<()> {
-        self.0
-            .nack_multiple(session.channel(), true)
-            .map_err(|error| session.failure("basic.nack", error))
+        session.call("basic.nack", |channel| self.0.nack_multiple(channel, true))
     }
 
     /// Never started: back to its place in the queue, without counting as an attempt (basic.nack with requeue).
     pub fn requeue(self, session: &Session) -> Result<()> {
-        self.0
-            .nack(session.channel(), true)
-            .map_err(|error| session.failure("basic.nack", error))
+        session.call("basic.nack", |channel| self.0.nack(channel, true))
     }
 
     /// Tried and failed: back to the queue; quorum queues count it as an attempt (basic.reject with requeue).
     pub fn return_to_queue(self, session: &Session) -> Result<()> {
-        self.0
-            .reject(session.channel(), true)
-            .map_err(|error| session.failure("basic.reject", error))
+        session.call("basic.reject", |channel| self.0.reject(channel, true))
     }
 
     /// Never again: to the queue's dead-letter exchange, or dropped where it has none (basic.reject).
     pub fn reject(self, session: &Session) -> Result<()> {
-        self.0
-            .reject(session.channel(), false)
-            .map_err(|error| session.failure("basic.reject", error))
+        session.call("basic.reject", |channel| self.0.reject(channel, false))
     }
 }
 
@@ -91,9 +79,7 @@ impl Session {
     /// Takes the message at the head of a queue, if there is one (basic.get).
     pub fn get(&self, queue: &str) -> Result<Option<Delivery>> {
         let queue = short_string("queue name", queue)?;
-        self.channel()
-            .basic_get(queue, false)
-            .map(|answer| answer.map(|get| Delivery::from_wire(get.delivery)))
-            .map_err(|error| self.failure("basic.get", error))
+        let answer = self.call("basic.get", |channel| channel.basic_get(queue, false))?;
+        Ok(answer.map(|get| Delivery::from_wire(get.delivery)))
     }
 }

@@ -1,6 +1,7 @@
 //! What went wrong at the broker, in amqp-tools' words, and whether trying again can help.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use crate::reason::reason;
@@ -102,6 +103,14 @@ const CONNECTION_FORCED: u16 = 320;
 const INTERNAL_ERROR: u16 = 541;
 
 impl Error {
+    /// There is no connection to `address`, for the system's reason.
+    pub(super) fn unreachable(address: impl fmt::Display, error: &io::Error) -> Error {
+        Error::Unreachable {
+            address: address.to_string(),
+            reason: reason(error),
+        }
+    }
+
     /// Whether the same may succeed later, on this node or another: the broker is not there (now), rather than
     /// that it said no.
     #[must_use]

@@ -1,10 +1,9 @@
 //! The size of a content header's frame: a header is not divided, and a frame may be no larger than the broker takes.
 
+use super::transport::frame::FRAME_OVERHEAD;
 use crate::message::{HeaderValue, Headers, Properties};
 
-/// A frame's head and end, and of the content header class, weight, body size and property flags (AMQP 0-9-1, sections 4.2.3
-/// and 4.2.6.1).
-const FRAME: usize = 7 + 1;
+/// Class, weight, body size and property flags of a content header (AMQP 0-9-1, section 4.2.6.1).
 const CONTENT_HEADER: usize = 2 + 2 + 8 + 2;
 
 /// How many bytes the frame of a content header with these properties has.
@@ -22,7 +21,7 @@ pub fn header_frame_size(properties: &Properties) -> usize {
         &properties.app_id,
     ];
     let octets = [properties.delivery_mode, properties.priority];
-    FRAME
+    FRAME_OVERHEAD
         + CONTENT_HEADER
         + texts
             .into_iter()
@@ -64,7 +63,7 @@ mod tests {
     use amq_protocol::frame::generation::gen_content_header_frame;
 
     use super::*;
-    use crate::broker::message::to_wire;
+    use crate::broker::convert::to_wire;
 
     /// The frame that is sent.
     fn frame_size_of(properties: &Properties) -> usize {

@@ -1,4 +1,4 @@
-//! Publishing with confirms: each message gets a number, and the broker answers by number.
+//! Publishing: with confirms, each message gets a number, and the broker answers by number.
 //!
 //! `RabbitMQ` returns a message that reaches no queue before it confirms it
 //! (<https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed>). Apache Qpid rejects it (basic.nack) and returns it
@@ -9,10 +9,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use amiquip::{AmqpProperties, Confirm, Publish, Return};
 use crossbeam_channel::{Receiver, RecvError, Select, TryRecvError};
 
+use super::confirms::Confirmation;
+use super::convert::{from_wire, short_string, to_wire};
 use super::error::{Error, Result};
-use super::message::{short_string, to_wire};
 use super::session::Session;
 use crate::message::{Message, Properties};
+
+const PUBLISH: &str = "basic.publish";
 
 /// Publishes on a session's channel and hears how the broker took each message.
 pub struct Publisher<'session> {
@@ -58,24 +61,6 @@ pub enum Unroutable {
     Return,
     /// It is dropped, and confirmed as if a queue had it.
     Drop,
-}
-
-/// The broker's word on published messages. Numbers count from 1, in the order of publishing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirmation {
-    /// The broker has taken responsibility for these.
-    Acked(Numbers),
-    /// The broker could not take these: a full queue that rejects, an internal error.
-    Nacked(Numbers),
-}
-
-/// Which messages a confirmation speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Numbers {
-    /// This one.
-    One(u64),
-    /// All that are still unconfirmed up to this one, inclusive.
-    UpTo(u64),
 }
 
 /// A message that came back because no queue would have got it.
@@ -154,31 +139,15 @@ impl Template {
     }
 }
 
-impl From<Confirm> for Confirmation {
-    fn from(confirm: Confirm) -> Self {
-        let numbers = |payload: amiquip::ConfirmPayload| {
-            if payload.multiple {
-                Numbers::UpTo(payload.delivery_tag)
-            } else {
-                Numbers::One(payload.delivery_tag)
-            }
-        };
-        match confirm {
-            Confirm::Ack(payload) => Confirmation::Acked(numbers(payload)),
-            Confirm::Nack(payload) => Confirmation::Nacked(numbers(payload)),
-        }
-    }
-}
-
-impl From<Return> for Returned {
-    fn from(wire: Return) -> Self {
+impl Returned {
+    fn from_wire(wire: Return) -> Returned {
         Returned {
             code: wire.reply_code,
             text: wire.reply_text,
             message: Message {
                 exchange: wire.exchange,
                 routing_key: wire.routing_key,
-                properties: super::message::from_wire(&wire.properties),
+                properties: from_wire(&wire.properties),
                 body: wire.content,
             },
             properties: wire.properties,
@@ -191,20 +160,18 @@ impl Session {
     pub fn publisher(&self) -> Result<Publisher<'_>> {
         let mut publisher = self.unconfirmed_publisher()?;
         publisher.is_confirmed = true;
-        self.channel()
-            .enable_publisher_confirms_nowait()
-            .map_err(|error| self.failure("confirm.select", error))?;
+        self.call("confirm.select", |channel| {
+            channel.enable_publisher_confirms_nowait()
+        })?;
         Ok(publisher)
     }
 
     /// A publisher that hears only of returned messages, and of the channel's end.
     pub fn unconfirmed_publisher(&self) -> Result<Publisher<'_>> {
-        let listen = || -> amiquip::Result<_> {
-            let confirms = self.channel().listen_for_publisher_confirms()?;
-            let returns = self.channel().listen_for_returns()?;
-            Ok((confirms, returns))
-        };
-        let (confirms, returns) = listen().map_err(|error| self.failure("basic.publish", error))?;
+        let (confirms, returns) = self.call(PUBLISH, |channel| {
+            let confirms = channel.listen_for_publisher_confirms()?;
+            Ok((confirms, channel.listen_for_returns()?))
+        })?;
         Ok(Publisher {
             session: self,
             confirms,
@@ -240,10 +207,9 @@ impl Publisher<'_> {
             // Who waits for confirms has a bound of his own.
             self.session.wait_for_room();
         }
-        self.session
-            .channel()
-            .basic_publish(template.exchange.clone(), publish)
-            .map_err(|error| self.session.failure("basic.publish", error))?;
+        self.session.call(PUBLISH, |channel| {
+            channel.basic_publish(template.exchange.clone(), publish)
+        })?;
         self.published += 1;
         Ok(self.published)
     }
@@ -252,21 +218,12 @@ impl Publisher<'_> {
     pub fn catch_up(&self) -> Result<()> {
         // Any method that the broker answers does; this one changes nothing where nobody consumes.
         self.session
-            .channel()
-            .qos(0, 1, false)
-            .map_err(|error| self.session.failure("basic.publish", error))
+            .call(PUBLISH, |channel| channel.qos(0, 1, false))
     }
 
     /// Waits until what the broker has rejected is returned, if it ever is. The connection is cut if that takes too long.
     pub fn wait_for_returns(&self) -> Result<()> {
         self.session.bounded(|| self.catch_up())
-    }
-
-    /// Where confirmations arrive, for `crossbeam_channel::select!`; each becomes a [`Confirmation`]. It ends when
-    /// the channel does: [`Publisher::failure`] says why.
-    #[must_use]
-    pub fn confirms(&self) -> &Receiver<Confirm> {
-        &self.confirms
     }
 
     /// What the broker says, in the order in which it counts.
@@ -281,25 +238,25 @@ impl Publisher<'_> {
 
     /// The messages returned so far. What is returned and confirmed is there before the confirmation.
     pub fn returned(&self) -> impl Iterator<Item = Returned> {
-        self.returns.try_iter().map(Returned::from)
+        self.returns.try_iter().map(Returned::from_wire)
     }
 
     /// Waits for the next confirmation.
     pub fn next_confirmation(&self) -> Result<Confirmation> {
         match self.confirms.recv() {
-            Ok(confirm) => Ok(confirm.into()),
+            Ok(confirm) => Ok(Confirmation::from_wire(confirm)),
             Err(RecvError) => Err(self.failure()),
         }
     }
 
-    /// Why the channel ended, once [`Publisher::confirms`] has; a broken connection's reason is known to
-    /// [`Session::autopsy`].
+    /// Why the channel ended, once no confirmation can come any more; a broken connection's reason is known to
+    /// [`Session::explain_end`].
     #[must_use]
     pub fn failure(&self) -> Error {
         match self.session.channel().enable_publisher_confirms_nowait() {
-            Err(error) => self.session.failure("basic.publish", error),
+            Err(error) => self.session.failure(PUBLISH, error),
             Ok(()) => Error::Lost {
-                context: "basic.publish",
+                context: PUBLISH,
                 reason: "the channel has ended".to_owned(),
             },
         }
@@ -322,10 +279,12 @@ impl Answers {
         };
         // A message that is confirmed was returned before: what came back is here by now.
         if let Ok(returned) = self.returns.try_recv() {
-            return Ok(Some(Answer::Returned(Box::new(returned.into()))));
+            return Ok(Some(Answer::Returned(Box::new(Returned::from_wire(
+                returned,
+            )))));
         }
         match self.next_confirm.take() {
-            Some(confirm) => Ok(Some(Answer::Confirmed(confirm.into()))),
+            Some(confirm) => Ok(Some(Answer::Confirmed(Confirmation::from_wire(confirm)))),
             None if has_ended => Err(RecvError),
             None => Ok(None),
         }

@@ -1,15 +1,17 @@
 //! Queues: declare, check, bind, purge, delete.
 
-use amiquip::{QueueDeclareOptions, QueueDeleteOptions};
+use amiquip::{FieldTable, QueueDeclareOptions, QueueDeleteOptions};
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::queue::{AMQPMethod, Declare};
 
-use super::endpoint::ConnectOptions;
+use super::connect::endpoint::ConnectOptions;
+use super::connect::first_call::FirstCall;
+use super::convert::{short_string, table_to_wire};
 use super::error::{Error, Result};
-use super::first_call::FirstCall;
-use super::message::{short_string, table_to_wire};
 use super::session::Session;
 use crate::message::{HeaderValue, Headers};
+
+const DECLARE: &str = "queue.declare";
 
 /// A queue as it is to be: what queue.declare asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,7 +62,7 @@ pub enum DeliveryCount {
 impl Session {
     /// Creates a queue, or finds that it stands as it is to be (queue.declare).
     pub fn declare_queue(&self, queue: &QueueDeclaration) -> Result<QueueState> {
-        WireDeclaration::of(queue)?.make(self)
+        self.make_declaration(to_wire(queue)?)
     }
 
     /// [`Session::open`] and [`Session::declare_queue`], in one round trip less.
@@ -68,23 +70,38 @@ impl Session {
         options: &ConnectOptions,
         queue: &QueueDeclaration,
     ) -> Result<(Session, QueueState)> {
-        let declaration = WireDeclaration::of(queue)?;
-        if declaration.name.is_empty() {
-            // Each node that it were sent to would make a queue of its own.
-            let session = Session::open(options)?;
-            let state = declaration.make(&session)?;
-            return Ok((session, state));
-        }
-        Session::open_calling(options, declaration)
+        let declaration = to_wire(queue)?;
+        // Each node that a queue without a name were declared on would make one of its own.
+        let first_call = if queue.name.is_empty() {
+            None
+        } else {
+            let method = AMQPClass::Queue(AMQPMethod::Declare(declaration.clone()));
+            FirstCall::new(DECLARE, &method)
+        };
+        let session = Session::open_sending(options, first_call.as_ref())?;
+        let state = session.make_declaration(declaration)?;
+        Ok((session, state))
+    }
+
+    /// Has amiquip send just this declaration.
+    fn make_declaration(&self, declaration: Declare) -> Result<QueueState> {
+        let options = QueueDeclareOptions {
+            durable: declaration.durable,
+            exclusive: declaration.exclusive,
+            auto_delete: declaration.auto_delete,
+            arguments: declaration.arguments,
+        };
+        self.call(DECLARE, |channel| {
+            channel.queue_declare(declaration.queue, options)
+        })
+        .map(|queue| state(&queue))
     }
 
     /// Looks at a queue without creating it (queue.declare, passive).
     pub fn look_at_queue(&self, name: &str) -> Result<QueueState> {
         let name = short_string("queue name", name)?;
-        self.channel()
-            .queue_declare_passive(name)
+        self.call(DECLARE, |channel| channel.queue_declare_passive(name))
             .map(|queue| state(&queue))
-            .map_err(|error| self.failure("queue.declare", error))
     }
 
     /// Finds out whether a queue counts deliveries, which quorum queues alone do. AMQP has no question for it: the queue
@@ -128,16 +145,15 @@ impl Session {
         let queue = short_string("queue name", queue)?;
         let exchange = short_string("exchange name", exchange)?;
         let routing_key = short_string("routing key", routing_key)?;
-        self.channel()
-            .queue_bind(queue, exchange, routing_key, amiquip::FieldTable::new())
-            .map_err(|error| self.failure("queue.bind", error))
+        self.call("queue.bind", |channel| {
+            channel.queue_bind(queue, exchange, routing_key, FieldTable::new())
+        })
     }
 
     /// Empties a queue and says how many messages that dropped (queue.purge).
     pub fn purge_queue(&self, name: &str) -> Result<u32> {
-        self.channel()
-            .queue_purge(short_string("queue name", name)?)
-            .map_err(|error| self.failure("queue.purge", error))
+        let name = short_string("queue name", name)?;
+        self.call("queue.purge", |channel| channel.queue_purge(name))
     }
 
     /// Deletes a queue and says how many messages were in it; 0 if there is none (queue.delete).
@@ -146,55 +162,25 @@ impl Session {
             if_unused: conditions.if_unused,
             if_empty: conditions.if_empty,
         };
-        self.channel()
-            .queue_delete(short_string("queue name", name)?, options)
-            .map_err(|error| self.failure("queue.delete", error))
+        let name = short_string("queue name", name)?;
+        self.call("queue.delete", |channel| {
+            channel.queue_delete(name, options)
+        })
     }
 }
 
-/// A declaration whose names fit, in the form that amiquip takes.
-struct WireDeclaration {
-    name: String,
-    options: QueueDeclareOptions,
-}
-
-impl WireDeclaration {
-    fn of(queue: &QueueDeclaration) -> Result<WireDeclaration> {
-        let options = QueueDeclareOptions {
-            durable: queue.durable,
-            exclusive: queue.exclusive,
-            auto_delete: queue.auto_delete,
-            arguments: table_to_wire(&queue.arguments)?,
-        };
-        let name = short_string("queue name", &queue.name)?;
-        Ok(WireDeclaration { name, options })
-    }
-}
-
-impl FirstCall for WireDeclaration {
-    type Answer = QueueState;
-    const CONTEXT: &'static str = "queue.declare";
-
-    fn method(&self) -> AMQPClass {
-        AMQPClass::Queue(AMQPMethod::Declare(Declare {
-            ticket: 0,
-            queue: self.name.clone(),
-            passive: false,
-            durable: self.options.durable,
-            exclusive: self.options.exclusive,
-            auto_delete: self.options.auto_delete,
-            nowait: false,
-            arguments: self.options.arguments.clone(),
-        }))
-    }
-
-    fn make(self, session: &Session) -> Result<QueueState> {
-        session
-            .channel()
-            .queue_declare(self.name, self.options)
-            .map(|queue| state(&queue))
-            .map_err(|error| session.failure(Self::CONTEXT, error))
-    }
+/// The method that declares a queue, if its names fit.
+fn to_wire(queue: &QueueDeclaration) -> Result<Declare> {
+    Ok(Declare {
+        ticket: 0,
+        queue: short_string("queue name", &queue.name)?,
+        passive: false,
+        durable: queue.durable,
+        exclusive: queue.exclusive,
+        auto_delete: queue.auto_delete,
+        nowait: false,
+        arguments: table_to_wire(&queue.arguments)?,
+    })
 }
 
 /// What a refusal to take a queue for a quorum queue says about it. Quorum queues are durable, and neither exclusive nor

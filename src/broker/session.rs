@@ -1,5 +1,6 @@
 //! One connection with one channel: opened within a deadline, closed within another.
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::panic;
 use std::sync::Once;
@@ -7,27 +8,37 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use amiquip::{AmqpValue, Channel, Connection, ConnectionBlockedNotification};
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Select};
 
-use super::dial;
-use super::endpoint::{ConnectOptions, Endpoint, Transport};
+use super::connect::endpoint::{ConnectOptions, Endpoint};
+use super::connect::first_call::FirstCall;
+use super::connect::login::log_in;
+use super::connect::{resolve, retry};
 use super::error::{Error, Result};
-use super::first_call::EarlyMethod;
-use super::head_start::HeadStart;
-use super::introduction::Introduction;
-use super::login::log_in;
-use super::retry;
-use super::silence::HeartbeatLimit;
-use super::stream::BrokerStream;
-use super::watchdog::{Cutter, Watchdog, deadline_in};
-use super::witness::Witness;
-use crate::doorbell::Doorbell;
-use crate::reason::reason;
+use super::transport::connection_events::ConnectionEvents;
+use super::transport::deadline::{Cutter, Deadline, deadline_in};
+use super::transport::frame::PROTOCOL_HEADER;
+use super::transport::silence::HeartbeatLimit;
+use super::transport::socket::Socket;
+use super::transport::stream::BrokerStream;
+use crate::system::waker::Waker;
 
 /// How long the broker may take to answer the end of a connection, or of a subscription.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 const CLOSING: &str = "closing connection";
+
+/// Whether the broker takes what is published (memory or disk alarm).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockedNotice {
+    /// It takes nothing, for this reason (connection.blocked).
+    Blocked(String),
+    /// It takes messages again (connection.unblocked).
+    Unblocked,
+}
+
+/// Where [`BlockedNotice`]s arrive.
+pub struct BlockedNotices(Receiver<ConnectionBlockedNotification>);
 
 /// A broker's own account of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +58,8 @@ pub struct Session {
     // Dropped after `connection` has been closed, so that it needs no round trip of its own.
     channel: Channel,
     connection: Option<Connection>,
-    watchdog: Watchdog,
-    witness: Witness,
+    deadline: Deadline,
+    events: ConnectionEvents,
     heartbeat_limit: HeartbeatLimit,
 }
 
@@ -59,14 +70,15 @@ impl Session {
         Session::open_sending(options, None)
     }
 
-    /// The same, with the `early` method sent together with channel.open. Its call must be made next.
+    /// The same, with this method sent together with channel.open. Its call must be made next: nothing may come between the
+    /// method and the call that its answer belongs to.
     pub(super) fn open_sending(
         options: &ConnectOptions,
-        early: Option<&EarlyMethod>,
+        first_call: Option<&FirstCall>,
     ) -> Result<Session> {
         keep_amiquips_panics_quiet();
         retry::connect(options, |endpoint| {
-            open_endpoint(endpoint, options.heartbeat_limit(), early)
+            open_endpoint(endpoint, options.heartbeat_limit(), first_call)
         })
     }
 
@@ -85,7 +97,7 @@ impl Session {
 
     /// Why a session that no longer works ended. Call it when a channel of the session has fallen silent.
     #[must_use]
-    pub fn autopsy(mut self, context: &'static str) -> Error {
+    pub fn explain_end(mut self, context: &'static str) -> Error {
         let shut = self.shut();
         match self.last_objection().and(shut) {
             Err(Error::Lost { reason, .. }) => Error::Lost { context, reason },
@@ -105,28 +117,23 @@ impl Session {
         }
     }
 
-    /// What the broker says when it stops and resumes taking what is published (memory or disk alarm).
-    pub fn blocked_notices(&mut self) -> Result<Receiver<BlockedNotice>> {
-        let Some(connection) = self.connection.as_mut() else {
-            return Err(Error::from_amiquip(
-                "connection.blocked",
-                amiquip::Error::ClientClosedConnection,
-            ));
-        };
-        connection
-            .listen_for_connection_blocked()
-            .map_err(|error| Error::from_amiquip("connection.blocked", error))
+    /// The broker's notices that it stops and resumes taking what is published.
+    pub fn blocked_notices(&mut self) -> Result<BlockedNotices> {
+        self.connection_call("connection.blocked", |connection| {
+            connection.listen_for_connection_blocked()
+        })
+        .map(BlockedNotices)
     }
 
-    /// Has `doorbell` rung whenever something has come from the broker, from here on.
-    pub fn ring_for_news(&self, doorbell: &Doorbell) {
-        self.witness.ring_for_news(doorbell);
+    /// Has `waker` called whenever something has come from the broker, from here on.
+    pub fn wake_on_arrival(&self, waker: &Waker) {
+        self.events.wake_on_arrival(waker);
     }
 
     /// The means to end the connection while this thread is waiting for the broker.
     #[must_use]
     pub fn cutter(&self) -> Cutter {
-        self.watchdog.cutter()
+        self.deadline.cutter()
     }
 
     /// What an error of amiquip's means that came while `context` was being done.
@@ -134,24 +141,24 @@ impl Session {
         match error {
             amiquip::Error::ServerClosedChannel { .. }
             | amiquip::Error::ServerClosedConnection { .. } => Error::from_amiquip(context, error),
-            _ if self.watchdog.has_cut() => Error::Lost {
+            _ if self.deadline.has_passed() => Error::Lost {
                 context,
                 reason: "the broker did not answer in time".to_owned(),
             },
             // amiquip knows why only once its thread has been joined.
-            error => match (self.witness.refusal(context), self.witness.end()) {
+            error => match (self.events.refusal(context), self.events.disconnect()) {
                 (Some(refusal), _) => refusal,
-                (None, Some(end)) => Error::Lost {
+                (None, Some(disconnect)) => Error::Lost {
                     context,
-                    reason: end.reason(),
+                    reason: disconnect.reason(),
                 },
                 (None, None) => Error::from_amiquip(context, error),
             },
         }
     }
 
-    pub(super) fn witness(&self) -> &Witness {
-        &self.witness
+    pub(super) fn events(&self) -> &ConnectionEvents {
+        &self.events
     }
 
     /// Which broker this is, as it says itself.
@@ -170,47 +177,59 @@ impl Session {
                 .next()
                 .and_then(|major| major.parse().ok())
                 .unwrap_or(0),
-            frame_max: usize::try_from(self.witness.frame_max()).unwrap_or(usize::MAX),
+            frame_max: usize::try_from(self.events.frame_max()).unwrap_or(usize::MAX),
         }
     }
 
     /// Waits while a broker that takes no messages (channel.flow) has enough to take later.
     pub(super) fn wait_for_room(&self) {
-        self.witness.wait_for_room();
+        self.events.wait_for_room();
     }
 
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
     }
 
+    /// Does something on the channel. `context` is the method, as errors name it.
+    pub(super) fn call<'session, T>(
+        &'session self,
+        context: &'static str,
+        call: impl FnOnce(&'session Channel) -> amiquip::Result<T>,
+    ) -> Result<T> {
+        call(&self.channel).map_err(|error| self.failure(context, error))
+    }
+
+    fn connection_call<T>(
+        &mut self,
+        context: &'static str,
+        call: impl FnOnce(&mut Connection) -> amiquip::Result<T>,
+    ) -> Result<T> {
+        let result = match self.connection.as_mut() {
+            Some(connection) => call(connection),
+            None => Err(amiquip::Error::ClientClosedConnection),
+        };
+        result.map_err(|error| self.failure(context, error))
+    }
+
     /// Opens a new channel in the place of the present one, which it gives.
     pub(super) fn replace_channel(&mut self) -> Result<Channel> {
-        const CONTEXT: &str = "channel.open";
-        let Some(connection) = self.connection.as_mut() else {
-            return Err(Error::from_amiquip(
-                CONTEXT,
-                amiquip::Error::ClientClosedConnection,
-            ));
-        };
-        match connection.open_channel(None) {
-            Ok(next) => Ok(std::mem::replace(&mut self.channel, next)),
-            Err(error) => Err(self.failure(CONTEXT, error)),
-        }
+        let next =
+            self.connection_call("channel.open", |connection| connection.open_channel(None))?;
+        Ok(std::mem::replace(&mut self.channel, next))
     }
 
     /// Does a call that must not wait for a stalled broker; the connection is cut if it takes too long.
     pub(super) fn bounded<T>(&self, call: impl FnOnce() -> T) -> T {
-        self.watchdog.guard_for(CLOSE_LIMIT, call)
+        self.deadline.bound(deadline_in(CLOSE_LIMIT), call)
     }
 
     fn shut(&mut self) -> Result<()> {
         let Some(connection) = self.connection.take() else {
             return Ok(());
         };
-        self.watchdog
-            .guard_for(CLOSE_LIMIT, || connection.close())
+        self.bounded(|| connection.close())
             .map_err(|error| match error {
-                _ if self.watchdog.has_cut() => Error::Lost {
+                _ if self.deadline.has_passed() => Error::Lost {
                     context: CLOSING,
                     reason: format!("no answer within {CLOSE_LIMIT:?}"),
                 },
@@ -234,61 +253,70 @@ impl Drop for Session {
     fn drop(&mut self) {
         // Whoever wanted to know how it went called close().
         let _ = self.shut();
-        if let Some(silence) = self.witness.silence_before_end()
-            && !self.watchdog.has_cut()
+        if let Some(silence) = self.events.silence_before_end()
+            && !self.deadline.has_passed()
         {
             self.heartbeat_limit.learn(silence);
         }
     }
 }
 
-/// Whether the broker takes what is published.
-pub type BlockedNotice = ConnectionBlockedNotification;
+impl BlockedNotices {
+    /// The next notice, without waiting.
+    #[must_use]
+    pub fn try_next(&self) -> Option<BlockedNotice> {
+        Some(match self.0.try_recv().ok()? {
+            ConnectionBlockedNotification::Blocked(reason) => BlockedNotice::Blocked(reason),
+            ConnectionBlockedNotification::Unblocked => BlockedNotice::Unblocked,
+        })
+    }
+
+    /// Has `select` wait for the next one.
+    pub fn add_to<'select>(&'select self, select: &mut Select<'select>) {
+        select.recv(&self.0);
+    }
+}
 
 fn open_endpoint(
     endpoint: &Endpoint,
     heartbeat_limit: &HeartbeatLimit,
-    early: Option<&EarlyMethod>,
+    first_call: Option<&FirstCall>,
 ) -> Result<Session> {
-    let deadline = deadline_in(endpoint.connect_timeout);
-    dial::open_at_some_address(endpoint, deadline, |socket| {
-        open_over(socket, endpoint, heartbeat_limit, deadline, early)
+    let limit = deadline_in(endpoint.connect_timeout);
+    resolve::open_at_some_address(endpoint, limit, |tcp| {
+        open_over(tcp, endpoint, heartbeat_limit, limit, first_call)
     })
 }
 
 fn open_over(
-    socket: TcpStream,
+    tcp: TcpStream,
     endpoint: &Endpoint,
     heartbeat_limit: &HeartbeatLimit,
-    deadline: Instant,
-    early: Option<&EarlyMethod>,
+    limit: Instant,
+    first_call: Option<&FirstCall>,
 ) -> Result<Session> {
-    let broken = |error: std::io::Error| Error::Unreachable {
-        address: endpoint.to_string(),
-        reason: reason(&error),
-    };
-    let introduction = match endpoint.transport {
-        Transport::Tcp => Introduction::begun_on(&socket),
-        Transport::Tls(_) => Introduction::default(),
-    };
-    let watchdog = Watchdog::over(socket.try_clone().map_err(broken)?).map_err(broken)?;
-    let witness = Witness::default();
-    let opened = watchdog.guard(deadline, || {
-        let head_start = HeadStart::with(early.map(EarlyMethod::frame));
-        let stream =
-            BrokerStream::over(socket, endpoint, introduction, head_start, witness.clone())?;
+    let broken = |error: std::io::Error| Error::unreachable(endpoint, &error);
+    let tls = endpoint.transport.tls();
+    // Sent now, so that the broker is at work while amiquip makes itself ready. If it cannot be sent, amiquip finds out how.
+    let is_greeted = tls.is_none() && (&tcp).write_all(&PROTOCOL_HEADER).is_ok();
+    let deadline = Deadline::of(tcp.try_clone().map_err(broken)?).map_err(broken)?;
+    let events = ConnectionEvents::default();
+    let opened = deadline.bound(limit, || {
+        let socket = Socket::over(tcp, tls, &endpoint.host, &endpoint.to_string())?;
+        let first_frame = first_call.map(FirstCall::frame);
+        let stream = BrokerStream::over(socket, is_greeted, first_frame, events.clone());
         let heartbeat = heartbeat_limit.applied_to(endpoint.heartbeat);
-        log_in(stream, endpoint, heartbeat, &witness, early)
+        log_in(stream, endpoint, heartbeat, &events, first_call)
     });
     match opened {
         Ok((connection, channel)) => Ok(Session {
             channel,
             connection: Some(connection),
-            watchdog,
-            witness,
+            deadline,
+            events,
             heartbeat_limit: heartbeat_limit.clone(),
         }),
-        Err(_) if watchdog.has_cut() => Err(dial::timed_out(endpoint)),
+        Err(_) if deadline.has_passed() => Err(resolve::timed_out(endpoint)),
         Err(error) => Err(error),
     }
 }

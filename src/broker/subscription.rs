@@ -1,4 +1,4 @@
-//! Subscriptions: the broker hands over a queue's messages as they come, as many as may be unsettled at once.
+//! Subscriptions: the broker delivers a queue's messages as they come, up to the prefetch limit.
 
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU16;
@@ -8,13 +8,15 @@ use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::basic::{AMQPMethod, Qos};
 use crossbeam_channel::{Receiver, RecvError};
 
+use super::connect::endpoint::ConnectOptions;
+use super::connect::first_call::FirstCall;
+use super::convert::short_string;
 use super::delivery::Delivery;
-use super::endpoint::ConnectOptions;
 use super::error::{Error, Result};
-use super::first_call::FirstCall;
-use super::message::short_string;
 use super::session::Session;
-use super::witness::Witness;
+use super::transport::connection_events::ConnectionEvents;
+
+const QOS: &str = "basic.qos";
 
 /// A running consumer of one queue.
 ///
@@ -28,14 +30,14 @@ pub struct Subscription<'session> {
 /// What a subscription brings, for the thread that waits for it.
 pub struct Deliveries {
     arrivals: Receiver<ConsumerMessage>,
-    witness: Witness,
+    events: ConnectionEvents,
 }
 
-/// Ends when a session's channel does: for those who have no subscription to hear it from.
-pub struct Lifeline {
-    // amiquip lets go of it when the channel ends.
+/// Tells when a session's channel has ended, also where there is no subscription.
+pub struct ChannelEnd {
+    // amiquip drops the sender when the channel ends.
     confirms: Receiver<Confirm>,
-    witness: Witness,
+    events: ConnectionEvents,
 }
 
 /// What a subscription brings.
@@ -49,7 +51,7 @@ pub enum Arrival {
     Cancelled,
     /// The broker closed the channel or the connection, and said why.
     Closed(Error),
-    /// The connection broke; [`Session::autopsy`] says why.
+    /// The connection broke; [`Session::explain_end`] says why.
     Broken,
 }
 
@@ -78,37 +80,39 @@ impl Session {
     /// [`Session::open`], and the broker hands over at most `prefetch` unsettled messages to each subscription (basic.qos,
     /// not global).
     pub fn open_with_prefetch(options: &ConnectOptions, prefetch: NonZeroU16) -> Result<Session> {
-        let (session, ()) = Session::open_calling(options, Prefetch(prefetch))?;
+        let method = AMQPClass::Basic(AMQPMethod::Qos(Qos {
+            prefetch_size: 0,
+            prefetch_count: prefetch.get(),
+            global: false,
+        }));
+        let first_call = FirstCall::new(QOS, &method);
+        let session = Session::open_sending(options, first_call.as_ref())?;
+        session.set_prefetch(prefetch.get())?;
         Ok(session)
     }
 
-    /// Hears of the end of this session's channel, which [`Session::autopsy`] then explains. Not for a session with a
-    /// publisher.
-    pub fn lifeline(&self) -> Result<Lifeline> {
-        let confirms = self
-            .channel()
-            .listen_for_publisher_confirms()
-            .map_err(|error| self.failure("basic.consume", error))?;
-        Ok(Lifeline {
+    /// Tells when this session's channel has ended; [`Session::explain_end`] says why. Not for a session with a publisher.
+    pub fn channel_end(&self) -> Result<ChannelEnd> {
+        let confirms = self.call("basic.consume", |channel| {
+            channel.listen_for_publisher_confirms()
+        })?;
+        Ok(ChannelEnd {
             confirms,
-            witness: self.witness().clone(),
+            events: self.events().clone(),
         })
     }
 
     /// How many unsettled messages each further subscription may be handed (basic.qos, not global).
     pub fn set_prefetch(&self, count: u16) -> Result<()> {
-        self.channel()
-            .qos(0, count, false)
-            .map_err(|error| self.failure("basic.qos", error))
+        self.call(QOS, |channel| channel.qos(0, count, false))
     }
 
     /// Subscribes to `queue` (basic.consume). What was handed over must be settled, one by one.
     pub fn subscribe(&self, queue: &str) -> Result<Subscription<'_>> {
         let queue = short_string("queue name", queue)?;
-        let consumer = self
-            .channel()
-            .basic_consume(queue, ConsumerOptions::default())
-            .map_err(|error| self.failure("basic.consume", error))?;
+        let consumer = self.call("basic.consume", |channel| {
+            channel.basic_consume(queue, ConsumerOptions::default())
+        })?;
         Ok(Subscription {
             session: self,
             consumer: ManuallyDrop::new(consumer),
@@ -116,36 +120,13 @@ impl Session {
     }
 }
 
-/// The call that sets the prefetch.
-struct Prefetch(NonZeroU16);
-
-impl FirstCall for Prefetch {
-    type Answer = ();
-    const CONTEXT: &'static str = "basic.qos";
-
-    fn method(&self) -> AMQPClass {
-        AMQPClass::Basic(AMQPMethod::Qos(Qos {
-            prefetch_size: 0,
-            prefetch_count: self.0.get(),
-            global: false,
-        }))
-    }
-
-    fn make(self, session: &Session) -> Result<()> {
-        session
-            .channel()
-            .qos(0, self.0.get(), false)
-            .map_err(|error| session.failure(Self::CONTEXT, error))
-    }
-}
-
 impl Subscription<'_> {
-    /// What it brings; [`Session::ring_for_news`] tells when to look.
+    /// What it brings; [`Session::wake_on_arrival`] tells when to look.
     #[must_use]
     pub fn deliveries(&self) -> Deliveries {
         Deliveries {
             arrivals: self.consumer.receiver().clone(),
-            witness: self.session.witness().clone(),
+            events: self.session.events().clone(),
         }
     }
 
@@ -161,20 +142,17 @@ impl Deliveries {
     /// What has arrived, without waiting.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Arrival> {
-        self.witness
-            .what_has_come(&self.arrivals)
+        self.events
+            .next_from(&self.arrivals)
             .map(Arrival::from_wire)
     }
 }
 
-impl Lifeline {
-    /// Whether it has, without waiting; [`Session::ring_for_news`] tells when to look again.
+impl ChannelEnd {
+    /// Whether it has, without waiting; [`Session::wake_on_arrival`] tells when to look again.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         // Nothing comes before the end: no confirms have been turned on.
-        matches!(
-            self.witness.what_has_come(&self.confirms),
-            Some(Err(RecvError))
-        )
+        matches!(self.events.next_from(&self.confirms), Some(Err(RecvError)))
     }
 }

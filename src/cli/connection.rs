@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::duration::parse_duration;
 use super::tls::TlsArgs;
+use super::url::{self, BrokerUrl};
 use super::{UsageError, authfile};
-use crate::broker::url::{self, BrokerUrl};
 use crate::broker::{
     Authentication, ConnectOptions, Credentials, Endpoint, TlsClient, TlsError, Transport,
 };

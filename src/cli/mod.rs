@@ -8,7 +8,9 @@
 //! * `duration`: durations.
 //! * `usage`: parsing as lenient as popt's, usage errors, and `--usage`.
 
-mod authfile;
+// Public for the fuzzer alone, as is `url`.
+#[doc(hidden)]
+pub mod authfile;
 mod connection;
 mod consume;
 mod declare_queue;
@@ -19,6 +21,8 @@ mod get;
 mod properties;
 mod publish;
 mod tls;
+#[doc(hidden)]
+pub mod url;
 mod usage;
 
 use std::ffi::OsString;

@@ -34,12 +34,6 @@ impl Waker {
         let _ = rustix::io::write(&self.writer, &[0]);
     }
 
-    /// The broker's name for [`Waker::wake`], until it uses the other.
-    #[doc(hidden)]
-    pub fn ring(&self) {
-        self.wake();
-    }
-
     /// Makes the file unreadable again. The thread must look for what has come afterwards, not before.
     pub fn clear(&self) {
         let mut bytes = [0; 1024];

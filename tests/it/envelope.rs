@@ -1,11 +1,12 @@
 //! The envelope: what amqp-get writes, amqp-publish reads, and the message is the same.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Write as _;
 
 use amiquip::{AmqpProperties, AmqpValue, ExchangeType, FieldTable};
+use amqp_tools::broker::frame::{self, MethodId};
 
 use crate::support::{Message, Test};
+use crate::wire::{log_in, read_bytes};
 
 /// Headers with a value of every type that there is, some of them in tables and arrays.
 fn every_type() -> FieldTable {
@@ -209,57 +210,25 @@ fn what_another_client_published_survives_the_round_trip() {
 
 /// Publishes a message to a queue with these very bytes for its properties, over a connection spoken by hand.
 fn publish_as_pika(test: &Test, queue: &str) {
-    let mut broker = TcpStream::connect(test.fill("{host}:{port}")).unwrap();
+    let mut broker = log_in(&test.fill("{host}:{port}"));
     let properties: Vec<u8> = (0..PIKA_PROPERTIES.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&PIKA_PROPERTIES[at..at + 2], 16).unwrap())
         .collect();
-    broker.write_all(b"AMQP\0\0\x09\x01").unwrap();
-    let start_ok = [
-        &[0, 10, 0, 11, 0, 0, 0, 0, 5][..],
-        b"PLAIN\0\0\0\x0c\0guest\0guest\x05en_US",
-    ]
-    .concat();
-    for (method, ready) in [
-        (start_ok, Some(30)),
-        // tune-ok (channels, frame size, heartbeat) and open (virtual host "/")
-        (vec![0, 10, 0, 31, 7, 255, 0, 2, 0, 0, 0, 0], None),
-        (vec![0, 10, 0, 40, 1, b'/', 0, 0], Some(41)),
-    ] {
-        send(&mut broker, 1, 0, &method);
-        if let Some(ready) = ready {
-            wait_for_method(&mut broker, 10, ready);
-        }
-    }
-    send(&mut broker, 1, 1, &[0, 20, 0, 10, 0]);
-    wait_for_method(&mut broker, 20, 11);
     let name = [&[u8::try_from(queue.len()).unwrap()], queue.as_bytes()].concat();
-    let publish = [&[0, 60, 0, 40, 0, 0, 0][..], &name, &[0]].concat();
-    send(&mut broker, 1, 1, &publish);
+    let arguments = [&[0, 0, 0][..], &name, &[0]].concat();
     let header = [&[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4][..], &properties].concat();
-    send(&mut broker, 2, 1, &header);
-    send(&mut broker, 3, 1, b"body");
+    let frames = [
+        frame::encode_method(1, MethodId::BASIC_PUBLISH, &arguments),
+        frame::encode(frame::HEADER, 1, &header),
+        frame::encode(frame::BODY, 1, b"body"),
+        frame::encode_method(1, MethodId::CHANNEL_CLOSE, &[0; 7]),
+    ];
+    broker.write_all(&frames.concat()).unwrap();
     // The answer to closing the channel says that the message has arrived.
-    send(&mut broker, 1, 1, &[0, 20, 0, 40, 0, 0, 0, 0, 0, 0, 0]);
-    wait_for_method(&mut broker, 20, 41);
-}
-
-fn send(broker: &mut TcpStream, kind: u8, channel: u8, payload: &[u8]) {
-    let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let frame = [&[kind, 0, channel][..], &size, payload, &[0xce]].concat();
-    broker.write_all(&frame).unwrap();
-}
-
-/// Reads frames until there is one with that method.
-fn wait_for_method(broker: &mut TcpStream, class: u8, method: u8) {
-    loop {
-        let mut head = [0; 7];
-        broker.read_exact(&mut head).unwrap();
-        let size = u32::from_be_bytes(head[3..].try_into().unwrap());
-        let mut payload = vec![0; size as usize + 1];
-        broker.read_exact(&mut payload).unwrap();
-        if payload[..4] == [0, class, 0, method] {
-            return;
-        }
-    }
+    let answer = read_bytes(&mut broker).unwrap();
+    assert_eq!(
+        MethodId::of_frame(&answer),
+        Some(MethodId::CHANNEL_CLOSE_OK)
+    );
 }

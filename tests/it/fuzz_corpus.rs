@@ -8,7 +8,7 @@ use std::path::Path;
 #[path = "../../fuzz/src/lib.rs"]
 mod properties;
 
-use properties::{authfile, envelope, guard, records, url};
+use properties::{authfile, envelope, incoming, records, url};
 
 /// Checks every input that is committed for a target.
 #[track_caller]
@@ -38,7 +38,7 @@ fn envelopes() {
 
 #[test]
 fn frames() {
-    replay("guard", guard::check);
+    replay("incoming", incoming::check);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-const TARGETS: [&str; 5] = ["url", "guard", "envelope", "authfile", "records"];
+const TARGETS: [&str; 5] = ["url", "incoming", "envelope", "authfile", "records"];
 const SECONDS: u32 = 30;
 
 /// Coverage as libFuzzer needs it (<https://llvm.org/docs/LibFuzzer.html>), and comparisons to learn from.

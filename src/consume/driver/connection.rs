@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::broker::{
-    self, Arrival, ConnectOptions, Cutter, Deliveries, Error, Lifeline, QueueDeclaration, Server,
+    self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, QueueDeclaration, Server,
     Session, Subscription, Unsettled,
 };
 use crate::consume::options::{ConsumeOptions, SourceQueue};
@@ -44,7 +44,7 @@ enum Reply {
     Connected {
         queue: String,
         server: Server,
-        lifeline: Lifeline,
+        channel_end: ChannelEnd,
         cutter: Cutter,
     },
     /// A subscription stands.
@@ -65,7 +65,7 @@ pub(super) struct ConnectionHandle {
     requests: Sender<Request>,
     replies: Receiver<Reply>,
     sources: BTreeMap<SubscriptionId, Deliveries>,
-    lifeline: Option<Lifeline>,
+    channel_end: Option<ChannelEnd>,
     cutter: Option<Cutter>,
     has_asked_why: bool,
     /// The answer behind what must be heard first.
@@ -100,7 +100,7 @@ impl ConnectionHandle {
             requests,
             replies: heard,
             sources: BTreeMap::new(),
-            lifeline: None,
+            channel_end: None,
             cutter: None,
             has_asked_why: false,
             next_reply: None,
@@ -141,12 +141,12 @@ impl ConnectionHandle {
             Reply::Connected {
                 queue,
                 server,
-                lifeline,
+                channel_end,
                 cutter,
             } => {
                 self.queue = queue;
                 self.frame_max = server.frame_max;
-                self.lifeline = Some(lifeline);
+                self.channel_end = Some(channel_end);
                 self.cutter = Some(cutter);
                 connected(server)
             }
@@ -186,7 +186,7 @@ impl ConnectionHandle {
         if found.is_some() {
             return found;
         }
-        if ended.is_none() && self.lifeline.as_ref().is_some_and(Lifeline::has_ended) {
+        if ended.is_none() && self.channel_end.as_ref().is_some_and(ChannelEnd::has_ended) {
             ended = Some(None);
         }
         if let Some(error) = ended
@@ -229,7 +229,7 @@ impl ConnectionThread {
         let closed = match used {
             Ok(is_to_be_closed) if is_to_be_closed => session.close(),
             Ok(_) => return,
-            Err(Error::Lost { context, .. }) => Err(session.autopsy(context)),
+            Err(Error::Lost { context, .. }) => Err(session.explain_end(context)),
             Err(error) => Err(error),
         };
         self.tell(Reply::Other(match closed {
@@ -239,7 +239,7 @@ impl ConnectionThread {
     }
 
     fn prepare(&self, session: &Session) -> broker::Result<String> {
-        session.ring_for_news(&self.waker);
+        session.wake_on_arrival(&self.waker);
         let queue = prepare_queue(session, &self.options.source)?;
         if let Some(park) = self.options.failure.parking_queue() {
             // A missing parking queue is an error now, not when the first message is parked.
@@ -251,7 +251,7 @@ impl ConnectionThread {
         self.tell(Reply::Connected {
             queue: queue.clone(),
             server: session.server(),
-            lifeline: session.lifeline()?,
+            channel_end: session.channel_end()?,
             cutter: session.cutter(),
         });
         Ok(queue)

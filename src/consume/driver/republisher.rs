@@ -8,7 +8,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::broker::{
-    Confirmation, ConnectOptions, DeliveryCount, Error, Numbers, Publisher, Result, Session,
+    Confirmation, ConnectOptions, DeliveryCount, Error, Publisher, Result, Session, Unconfirmed,
     Unroutable,
 };
 use crate::consume::run::{DeliveryId, Event};
@@ -144,8 +144,9 @@ impl RepublisherThread {
     fn deliver(&self, session: Session, mut copies: Vec<Republication>) -> Vec<Republication> {
         let mut is_fresh = true;
         let result = session.publisher().and_then(|mut publisher| {
+            let mut unconfirmed = Unconfirmed::default();
             while self.collect(&mut copies) {
-                for event in publish_all(&mut publisher, &copies)? {
+                for event in publish_all(&mut publisher, &mut unconfirmed, &copies)? {
                     self.tell(event);
                 }
                 copies.clear();
@@ -161,7 +162,7 @@ impl RepublisherThread {
             // The session may have died long ago, unnoticed.
             Err(error) if error.is_transient() && !is_fresh => copies,
             Err(Error::Lost { .. }) => {
-                self.refuse(copies, &session.autopsy("basic.publish"));
+                self.refuse(copies, &session.explain_end("basic.publish"));
                 Vec::new()
             }
             Err(error) => {
@@ -187,26 +188,21 @@ fn refused(id: DeliveryId, reason: &str) -> Event {
     Event::Copied(id, Err(reason.to_owned()))
 }
 
-/// Publishes all copies and waits until the broker has answered for each.
-fn publish_all(publisher: &mut Publisher<'_>, copies: &[Republication]) -> Result<Vec<Event>> {
-    let mut open = Vec::new();
+/// Publishes all copies and waits until the broker has answered for each. `unconfirmed` belongs to the publisher.
+fn publish_all(
+    publisher: &mut Publisher<'_>,
+    unconfirmed: &mut Unconfirmed<DeliveryId>,
+    copies: &[Republication],
+) -> Result<Vec<Event>> {
     for (id, message) in copies {
-        let number = publisher.publish(message, Unroutable::Return)?;
-        open.push((number, *id));
+        publisher.publish(message, Unroutable::Return)?;
+        unconfirmed.add(*id);
     }
     let mut rejected = HashSet::new();
-    while !open.is_empty() {
-        let (numbers, is_taken) = match publisher.next_confirmation()? {
-            Confirmation::Acked(numbers) => (numbers, true),
-            Confirmation::Nacked(numbers) => (numbers, false),
-        };
-        let answered = open.extract_if(.., |(number, _)| match numbers {
-            Numbers::One(one) => *number == one,
-            Numbers::UpTo(last) => *number <= last,
-        });
-        let answered = answered.map(|(_, id)| id).collect::<Vec<_>>();
-        if !is_taken {
-            rejected.extend(answered);
+    while !unconfirmed.is_empty() {
+        match publisher.next_confirmation()? {
+            Confirmation::Acked(numbers) => drop(unconfirmed.answered(numbers)),
+            Confirmation::Nacked(numbers) => rejected.extend(unconfirmed.answered(numbers)),
         }
     }
     // A message that reached no queue was returned before it was confirmed. A broker may also reject it first; then the broker is

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::Receiver;
-
-use crate::broker::{Answer, Answers, BlockedNotice, Error, Publisher, Template};
+use crate::broker::{Answer, Answers, BlockedNotices, Error, Publisher, Template};
 use crate::message::Message;
 use crate::publish::input::digest::Digest;
 use crate::publish::input::records::Body;
@@ -14,7 +12,7 @@ use crate::publish::run::FromBroker;
 pub(super) struct PublishChannel<'session> {
     pub(super) publisher: Publisher<'session>,
     pub(super) answers: Answers,
-    pub(super) blocked: Receiver<BlockedNotice>,
+    pub(super) blocked: BlockedNotices,
     pub(super) state: ChannelState,
 }
 

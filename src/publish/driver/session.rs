@@ -26,7 +26,7 @@ impl Driver<'_> {
             ChannelState::Cut => session.abandon(),
             ChannelState::Broken(error) => {
                 let error = match error {
-                    Error::Lost { context, .. } => session.autopsy(context),
+                    Error::Lost { context, .. } => session.explain_end(context),
                     error => {
                         drop(session);
                         error
@@ -69,7 +69,7 @@ impl Driver<'_> {
             self.show_progress();
             let mut select = Select::new();
             channel.answers.add_to(&mut select);
-            select.recv(&channel.blocked);
+            channel.blocked.add_to(&mut select);
             if self.run.wants_record() {
                 select.recv(self.input.chunks());
             }
@@ -126,7 +126,7 @@ impl Driver<'_> {
 
     fn hear_whether_blocked(&mut self, channel: &mut PublishChannel<'_>) -> bool {
         let mut has_heard = false;
-        while let Ok(notice) = channel.blocked.try_recv() {
+        while let Some(notice) = channel.blocked.try_next() {
             let (event, reason) = match notice {
                 BlockedNotice::Blocked(reason) => (FromBroker::Paused, Some(reason)),
                 BlockedNotice::Unblocked => (FromBroker::Resumed, None),

@@ -7,15 +7,16 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use amq_protocol::frame::generation::{
-    gen_content_body_frame, gen_content_header_frame, gen_method_frame,
-};
+use amq_protocol::frame::generation::gen_content_header_frame;
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use amq_protocol::protocol::basic::AMQPProperties;
 use amq_protocol::protocol::{AMQPClass, channel, connection};
 use amq_protocol::types::FieldTable;
+pub(crate) use amqp_tools::broker::frame::PROTOCOL_HEADER;
+use amqp_tools::broker::frame::{self, BASIC, BODY, HEAD_LENGTH, Head};
 
-pub(crate) const PROTOCOL_HEADER: &[u8] = b"AMQP\0\0\x09\x01";
+/// More than any frame of a test has.
+const FRAME_MAX: usize = 256 * 1024;
 
 /// A server of the test's own, on a port of its own for as long as the test run lasts.
 pub(crate) struct Server(SocketAddr);
@@ -45,38 +46,38 @@ impl Server {
 
 /// A method's frame.
 pub(crate) fn method(channel: u16, class: &AMQPClass) -> Vec<u8> {
-    frame(|buffer| gen_method_frame(buffer, channel, class))
+    frame::encode_class(channel, class, FRAME_MAX).unwrap()
 }
 
 /// A content header's frame on channel 1.
 pub(crate) fn header(body_size: u64, properties: &AMQPProperties) -> Vec<u8> {
-    frame(|buffer| gen_content_header_frame(buffer, 1, 60, body_size, properties))
-}
-
-/// A body frame on channel 1.
-pub(crate) fn body(bytes: &[u8]) -> Vec<u8> {
-    frame(|buffer| gen_content_body_frame(buffer, 1, bytes))
-}
-
-fn frame<E: std::fmt::Debug>(
-    write: impl for<'a> FnOnce((&'a mut [u8], usize)) -> Result<(&'a mut [u8], usize), E>,
-) -> Vec<u8> {
-    let mut buffer = vec![0; 256 * 1024];
-    let length = write((&mut buffer, 0)).unwrap().1;
+    let mut buffer = vec![0; FRAME_MAX];
+    let written = gen_content_header_frame((&mut buffer, 0), 1, BASIC, body_size, properties);
+    let length = written.unwrap().1;
     buffer.truncate(length);
     buffer
 }
 
+/// A body frame on channel 1.
+pub(crate) fn body(bytes: &[u8]) -> Vec<u8> {
+    frame::encode(BODY, 1, bytes)
+}
+
 /// Reads one frame.
 pub(crate) fn read_frame(socket: &mut TcpStream) -> io::Result<AMQPFrame> {
-    let mut bytes = vec![0; 7];
-    socket.read_exact(&mut bytes)?;
-    let size = u32::from_be_bytes([bytes[3], bytes[4], bytes[5], bytes[6]]) as usize;
-    bytes.resize(7 + size + 1, 0);
-    socket.read_exact(&mut bytes[7..])?;
-    parse_frame(&bytes)
+    parse_frame(&read_bytes(socket)?)
         .map(|(_, frame)| frame)
         .map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// Reads one frame's bytes.
+pub(crate) fn read_bytes(socket: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; HEAD_LENGTH];
+    socket.read_exact(&mut bytes)?;
+    let head = Head::of(&bytes).unwrap();
+    bytes.resize(head.frame_length(), 0);
+    socket.read_exact(&mut bytes[HEAD_LENGTH..])?;
+    Ok(bytes)
 }
 
 /// connection.start, as a server says it that offers PLAIN.
@@ -136,7 +137,7 @@ pub(crate) fn log_in(broker: &str) -> TcpStream {
         socket.write_all(request).unwrap();
         read_frame(&mut socket).unwrap()
     };
-    ask(PROTOCOL_HEADER);
+    ask(&PROTOCOL_HEADER);
     let start_ok = connection::AMQPMethod::StartOk(connection::StartOk {
         client_properties: FieldTable::new(),
         mechanism: "PLAIN".to_owned(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::basic::AMQPProperties;
 use amq_protocol::protocol::{AMQPClass, basic, channel, connection, queue};
+use amqp_tools::broker::frame;
 use rustix::net::sockopt::{set_socket_linger, set_tcp_cork};
 
 use super::{PROTOCOL_HEADER, body, header, method, read_frame, start};
@@ -246,7 +247,7 @@ pub(crate) fn close_ok() -> Vec<u8> {
 
 /// A heartbeat.
 pub(crate) fn heartbeat() -> Vec<u8> {
-    vec![8, 0, 0, 0, 0, 0, 0, 0xCE]
+    frame::encode(frame::HEARTBEAT, 0, &[])
 }
 
 /// channel.flow.

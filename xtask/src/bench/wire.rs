@@ -6,30 +6,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use amqp_tools::broker::frame::{self, BODY, FRAME_END, HEAD_LENGTH, HEADER, Head, MethodId};
+use anyhow::{Context as _, Result, ensure};
 
 use super::invocation::Usage;
-
-const METHOD: u8 = 1;
-const HEADER: u8 = 2;
-const BODY: u8 = 3;
-const FRAME_END: u8 = 0xCE;
-
-type MethodId = (u16, u16);
-const CONNECTION_START: MethodId = (10, 10);
-const CONNECTION_START_OK: MethodId = (10, 11);
-const CONNECTION_TUNE: MethodId = (10, 30);
-const CONNECTION_TUNE_OK: MethodId = (10, 31);
-const CONNECTION_OPEN: MethodId = (10, 40);
-const CONNECTION_OPEN_OK: MethodId = (10, 41);
-const CONNECTION_CLOSE: MethodId = (10, 50);
-const CONNECTION_CLOSE_OK: MethodId = (10, 51);
-const CHANNEL_OPEN: MethodId = (20, 10);
-const CHANNEL_OPEN_OK: MethodId = (20, 11);
-const BASIC_PUBLISH: MethodId = (60, 40);
-const BASIC_ACK: MethodId = (60, 80);
-const CONFIRM_SELECT: MethodId = (85, 10);
-const CONFIRM_SELECT_OK: MethodId = (85, 11);
 
 /// Whether the writer waits for the broker's confirms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,7 +32,12 @@ pub(crate) fn publish(
     let start = Instant::now();
     let mut session = RawSession::open(broker)?;
     if confirms == Confirms::Awaited {
-        session.call(1, CONFIRM_SELECT, &[0], CONFIRM_SELECT_OK)?;
+        session.call(
+            1,
+            MethodId::CONFIRM_SELECT,
+            &[0],
+            MethodId::CONFIRM_SELECT_OK,
+        )?;
     }
     let mut socket = session.socket.try_clone()?;
     let writer = thread::spawn(move || socket.write_all(&all));
@@ -81,25 +66,35 @@ impl RawSession {
         socket.set_nodelay(true)?;
         let frames = BufReader::with_capacity(65536, socket.try_clone()?);
         let mut session = Self { socket, frames };
-        session.socket.write_all(b"AMQP\x00\x00\x09\x01")?;
-        session.expect(CONNECTION_START)?;
+        session.socket.write_all(&frame::PROTOCOL_HEADER)?;
+        session.expect(MethodId::CONNECTION_START)?;
         let mut login = vec![0, 0, 0, 0]; // no properties
         login.extend(short_string("PLAIN")?);
         login.extend(b"\x00\x00\x00\x0c\x00guest\x00guest");
         login.extend(short_string("en_US")?);
-        session.send(0, CONNECTION_START_OK, &login)?;
-        let mut tuning = session.expect(CONNECTION_TUNE)?;
+        session.send(0, MethodId::CONNECTION_START_OK, &login)?;
+        let mut tuning = session.expect(MethodId::CONNECTION_TUNE)?;
         tuning.truncate(6); // the broker's limits, but
         tuning.extend([0, 0]); // no heartbeats
-        session.send(0, CONNECTION_TUNE_OK, &tuning)?;
-        session.call(0, CONNECTION_OPEN, b"\x01/\x00\x00", CONNECTION_OPEN_OK)?;
-        session.call(1, CHANNEL_OPEN, &[0], CHANNEL_OPEN_OK)?;
+        session.send(0, MethodId::CONNECTION_TUNE_OK, &tuning)?;
+        session.call(
+            0,
+            MethodId::CONNECTION_OPEN,
+            b"\x01/\x00\x00",
+            MethodId::CONNECTION_OPEN_OK,
+        )?;
+        session.call(1, MethodId::CHANNEL_OPEN, &[0], MethodId::CHANNEL_OPEN_OK)?;
         Ok(session)
     }
 
     fn close(mut self) -> Result<()> {
         let no_reason = [0, 200, 0, 0, 0, 0, 0];
-        self.call(0, CONNECTION_CLOSE, &no_reason, CONNECTION_CLOSE_OK)
+        self.call(
+            0,
+            MethodId::CONNECTION_CLOSE,
+            &no_reason,
+            MethodId::CONNECTION_CLOSE_OK,
+        )
     }
 
     fn call(
@@ -115,7 +110,7 @@ impl RawSession {
     }
 
     fn send(&mut self, channel: u16, method: MethodId, arguments: &[u8]) -> Result<()> {
-        let frame = method_frame(channel, method, arguments)?;
+        let frame = frame::encode_method(channel, method, arguments);
         Ok(self.socket.write_all(&frame)?)
     }
 
@@ -130,23 +125,21 @@ impl RawSession {
     }
 
     fn next_method(&mut self) -> Result<(MethodId, Vec<u8>)> {
-        let mut head = [0; 7];
-        self.frames.read_exact(&mut head)?;
-        let length = u32::from_be_bytes([head[3], head[4], head[5], head[6]]);
-        let mut payload = vec![0; usize::try_from(length)? + 1];
-        self.frames.read_exact(&mut payload)?;
-        ensure!(head[0] == METHOD && payload.len() > 4, "no method frame");
-        ensure!(payload.pop() == Some(FRAME_END), "a frame without its end");
-        let arguments = payload.split_off(4);
-        let word = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
-        Ok(((word(0), word(2)), arguments))
+        let mut frame = vec![0; HEAD_LENGTH];
+        self.frames.read_exact(&mut frame)?;
+        let length = Head::of(&frame).context("no head")?.frame_length();
+        frame.resize(length, 0);
+        self.frames.read_exact(&mut frame[HEAD_LENGTH..])?;
+        ensure!(frame.pop() == Some(FRAME_END), "a frame without its end");
+        let method = MethodId::of_frame(&frame).context("no method frame")?;
+        Ok((method, frame.split_off(HEAD_LENGTH + 4)))
     }
 
     fn await_acks(&mut self, messages: u64) -> Result<()> {
         let mut acked = vec![false; usize::try_from(messages)? + 1];
         let mut all_up_to = 0;
         while all_up_to < acked.len() - 1 {
-            let arguments = self.expect(BASIC_ACK)?;
+            let arguments = self.expect(MethodId::BASIC_ACK)?;
             ensure!(arguments.len() == 9, "a short basic.ack");
             let (number, multiple) = arguments.split_at(8);
             let number = number
@@ -172,28 +165,13 @@ fn publish_frames(queue: &str, body: &[u8]) -> Result<Vec<u8>> {
     let mut target = vec![0, 0, 0]; // reserved, and the exchange's empty name
     target.extend(short_string(queue)?);
     target.push(0); // neither mandatory nor immediate
-    let mut frames = method_frame(1, BASIC_PUBLISH, &target)?;
+    let mut frames = frame::encode_method(1, MethodId::BASIC_PUBLISH, &target);
     let mut header = vec![0, 60, 0, 0];
     header.extend(u64::try_from(body.len())?.to_be_bytes());
     header.extend([0, 0]);
-    frames.extend(frame(HEADER, 1, &header)?);
-    frames.extend(frame(BODY, 1, body)?);
+    frames.extend(frame::encode(HEADER, 1, &header));
+    frames.extend(frame::encode(BODY, 1, body));
     Ok(frames)
-}
-
-fn method_frame(channel: u16, (class, method): MethodId, arguments: &[u8]) -> Result<Vec<u8>> {
-    let mut payload = [class.to_be_bytes(), method.to_be_bytes()].concat();
-    payload.extend(arguments);
-    frame(METHOD, channel, &payload)
-}
-
-fn frame(kind: u8, channel: u16, payload: &[u8]) -> Result<Vec<u8>> {
-    let mut frame = vec![kind];
-    frame.extend(channel.to_be_bytes());
-    frame.extend(u32::try_from(payload.len())?.to_be_bytes());
-    frame.extend(payload);
-    frame.push(FRAME_END);
-    Ok(frame)
 }
 
 fn short_string(text: &str) -> Result<Vec<u8>> {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::broker::{Confirmation, Numbers};
+use crate::broker::{Confirmation, Unconfirmed};
 use crate::publish::run::event::{RecordId, RecordInfo};
 
 /// How many bytes of bodies may be in flight. A single body may be larger.
@@ -34,10 +34,8 @@ pub(super) struct Window {
     first: RecordId,
     /// No earlier entry is to be sent.
     next_to_send: RecordId,
-    /// The records that were published on this connection, from the first open one on.
-    sent: VecDeque<RecordId>,
-    /// The number of the first of `sent`.
-    first_number: u64,
+    /// What was published on this connection and is not confirmed, also what came back.
+    sent: Unconfirmed<RecordId>,
     /// How many entries are open.
     open: usize,
     /// The size of the bodies of all entries that were sent.
@@ -79,8 +77,7 @@ impl Window {
             entries: VecDeque::new(),
             first: 1,
             next_to_send: 1,
-            sent: VecDeque::new(),
-            first_number: 1,
+            sent: Unconfirmed::default(),
             open: 0,
             bytes: 0,
             tally: Tally::default(),
@@ -122,7 +119,7 @@ impl Window {
 
     /// The first message that is open on this connection.
     pub(super) fn first_open(&self) -> Option<RecordId> {
-        self.sent.front().copied()
+        self.sent.iter().copied().find(|id| self.is_open(*id))
     }
 
     /// How many messages were sent whose result is not known.
@@ -172,7 +169,7 @@ impl Window {
         }
         self.bytes += length;
         self.open += 1;
-        self.sent.push_back(id);
+        self.sent.add(id);
         self.next_to_send += 1;
         self.pass_over_sent();
     }
@@ -207,8 +204,7 @@ impl Window {
             }
         }
         self.open = 0;
-        self.sent.clear();
-        self.first_number = 1;
+        self.sent = Unconfirmed::default();
         self.next_to_send = self.first;
         self.pass_over_sent();
     }
@@ -259,15 +255,8 @@ impl Window {
             Confirmation::Acked(numbers) => (numbers, RecordState::Confirmed),
             Confirmation::Nacked(numbers) => (numbers, RecordState::Rejected),
         };
-        let indices = match numbers {
-            Numbers::One(number) => self.index_of(number).map(|index| index..index + 1),
-            Numbers::UpTo(number) => self.index_of(number).map(|index| 0..index + 1),
-        };
         let mut first_rejected = None;
-        for index in indices.unwrap_or_default() {
-            let Some(id) = self.sent.get(index).copied() else {
-                break;
-            };
+        for id in self.sent.answered(numbers) {
             if self.is_open(id) {
                 self.settle(id, state);
                 if state == RecordState::Rejected {
@@ -277,12 +266,6 @@ impl Window {
         }
         self.forget_settled();
         first_rejected
-    }
-
-    /// The index in `sent` of the message with this number, or the index where it would be.
-    fn index_of(&self, number: u64) -> Option<usize> {
-        let index = usize::try_from(number.checked_sub(self.first_number)?).ok()?;
-        Some(index.min(self.sent.len()))
     }
 
     /// Sets the final state of an open message.
@@ -305,12 +288,6 @@ impl Window {
     }
 
     fn forget_settled(&mut self) {
-        while let Some(id) = self.sent.front()
-            && !self.is_open(*id)
-        {
-            self.sent.pop_front();
-            self.first_number += 1;
-        }
         while let Some(entry) = self.entries.front()
             && entry.state == RecordState::Confirmed
         {

@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::broker::Numbers;
 
 /// A record that may come back, told by this fingerprint.
 fn record(fingerprint: u64) -> RecordInfo {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::credentials::Authentication;
-use super::silence::HeartbeatLimit;
-use super::tls::TlsClient;
+use crate::broker::transport::silence::HeartbeatLimit;
+use crate::broker::transport::tls::TlsClient;
 
 /// One node of a broker, and how to log in there.
 #[derive(Clone, Debug)]
@@ -36,6 +36,15 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP.
     Tls(TlsClient),
+}
+
+impl Transport {
+    pub(in crate::broker) fn tls(&self) -> Option<&TlsClient> {
+        match self {
+            Transport::Tcp => None,
+            Transport::Tls(client) => Some(client),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -91,7 +100,7 @@ impl ConnectOptions {
     }
 
     /// What sessions learn of the heartbeats that they need.
-    pub(super) fn heartbeat_limit(&self) -> &HeartbeatLimit {
+    pub(in crate::broker) fn heartbeat_limit(&self) -> &HeartbeatLimit {
         &self.heartbeat_limit
     }
 
@@ -102,7 +111,7 @@ impl ConnectOptions {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::broker) mod tests {
     use super::*;
     use crate::broker::Credentials;
 

@@ -9,6 +9,37 @@ pub(super) const DEPTH_MAX: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
+/// The kinds of fields. Flags are packed into octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Octet,
+    Short,
+    Long,
+    LongLong,
+    ShortString,
+    LongString,
+    Table,
+}
+
+use Field::{Long, LongLong, LongString, Octet, Short, ShortString, Table};
+
+const PROPERTIES: [Field; 14] = [
+    ShortString, // content-type
+    ShortString, // content-encoding
+    Table,       // headers
+    Octet,       // delivery-mode
+    Octet,       // priority
+    ShortString, // correlation-id
+    ShortString, // reply-to
+    ShortString, // expiration
+    ShortString, // message-id
+    LongLong,    // timestamp
+    ShortString, // type
+    ShortString, // user-id
+    ShortString, // app-id
+    ShortString, // cluster-id
+];
+
 /// A walk through fields, one behind the other.
 pub(super) struct Fields<'a> {
     rest: &'a mut [u8],
@@ -53,44 +84,28 @@ impl<'a> Fields<'a> {
 
     /// The properties that a content header's flags announce, from the highest bit down.
     pub(super) fn properties(&mut self, flags: u16) -> Result<(), Malformed> {
-        enum Kind {
-            ShortString,
-            Table,
-            Octet,
-            LongLong,
-        }
-        use Kind::{LongLong, Octet, ShortString, Table};
-        const PROPERTIES: [Kind; 14] = [
-            ShortString, // content-type
-            ShortString, // content-encoding
-            Table,       // headers
-            Octet,       // delivery-mode
-            Octet,       // priority
-            ShortString, // correlation-id
-            ShortString, // reply-to
-            ShortString, // expiration
-            ShortString, // message-id
-            LongLong,    // timestamp
-            ShortString, // type
-            ShortString, // user-id
-            ShortString, // app-id
-            ShortString, // cluster-id
-        ];
         if flags & 0b11 != 0 {
             return Err(Malformed); // there are no properties beyond these, and no second word of flags
         }
         for (bit, kind) in (0..16).rev().zip(&PROPERTIES) {
-            if flags & (1 << bit) == 0 {
-                continue;
+            if flags & (1 << bit) != 0 {
+                self.pass(*kind)?;
             }
-            match kind {
-                ShortString => self.short_string().map(|_| ()),
-                Table => self.table(),
-                Octet => self.skip(1),
-                LongLong => self.skip(8),
-            }?;
         }
         Ok(())
+    }
+
+    /// Walks past a field.
+    pub(super) fn pass(&mut self, kind: Field) -> Result<(), Malformed> {
+        match kind {
+            Octet => self.skip(1),
+            Short => self.skip(2),
+            Long => self.skip(4),
+            LongLong => self.skip(8),
+            ShortString => self.short_string().map(|_| ()),
+            LongString => self.long_string().map(|_| ()),
+            Table => self.table(),
+        }
     }
 
     pub(super) fn take(&mut self, length: usize) -> Result<&'a mut [u8], Malformed> {

@@ -1,18 +1,17 @@
 //! Which nodes are tried when: all in turn, and again with growing pauses while the broker is unreachable.
 
-use std::hash::{BuildHasher, RandomState};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{ConnectOptions, Endpoint};
-use super::error::{Error, Result};
+use crate::broker::error::{Error, Result};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What `open` makes of the first node that it succeeds with. Refusals end it at once; while nodes are merely not
 /// there, it goes on for as long as the options say.
-pub(super) fn connect<T>(
+pub(in crate::broker) fn connect<T>(
     options: &ConnectOptions,
     open: impl Fn(&Endpoint) -> Result<T>,
 ) -> Result<T> {
@@ -72,9 +71,7 @@ fn try_each<T>(
 
 /// A pause cut by up to a half at random, so that many clients of a broker that comes back do not all come at once.
 fn shortened(pause: Duration) -> Duration {
-    // The standard library has no other source of chance than the keys of its hash maps.
-    let random = RandomState::new().hash_one(0_u8);
-    pause.mul_f64(1.0 - f64::from((random >> 32) as u32) / f64::from(u32::MAX) / 2.0)
+    pause.mul_f64(1.0 - fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]
@@ -83,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::broker::Scope;
-    use crate::broker::endpoint::tests::endpoint;
+    use crate::broker::connect::endpoint::tests::endpoint;
 
     fn unreachable(endpoint: &Endpoint) -> Error {
         Error::Unreachable {

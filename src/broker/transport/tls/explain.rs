@@ -1,6 +1,7 @@
 //! What went wrong with TLS, for a person: which side's certificate, and why.
 
 use rustls::{AlertDescription, CertificateError, Error};
+use time::OffsetDateTime;
 
 /// Why no connection can be had, in words that follow the server's address.
 pub(super) fn failure(error: &Error, has_identity: bool) -> String {
@@ -97,22 +98,15 @@ fn bare(name: &str) -> &str {
     inner.trim_matches('"')
 }
 
-/// A date of the Gregorian calendar in UTC, from seconds since 1970.
+/// The date in UTC, from seconds since 1970.
 fn date(seconds: u64) -> String {
-    // Years are counted from March here, so that the leap day is the last.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let months_since_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * months_since_march + 2) / 5 + 1;
-    let (month, next_year) = match months_since_march {
-        0..=9 => (months_since_march + 3, 0),
-        _ => (months_since_march - 9, 1),
-    };
-    let year = era * 400 + year_of_era + next_year;
-    format!("{year}-{month:02}-{day:02}")
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    time.map_or_else(
+        || "an unknown date".to_owned(),
+        |time| time.date().to_string(),
+    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::io::Read;
 
 use amq_protocol::frame::generation::{
-    gen_content_body_frame, gen_content_header_frame, gen_heartbeat_frame, gen_method_frame,
+    gen_content_body_frame, gen_content_header_frame, gen_heartbeat_frame,
 };
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use amq_protocol::protocol::basic::{self, AMQPProperties};
@@ -11,6 +11,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::broker::transport::frame;
 
 /// A server's bytes, as the network cuts them.
 struct Pieces<'a> {
@@ -38,17 +39,21 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// What comes through a guard, and the violation that ended it, if one did.
-fn through(bytes: &[u8], lengths: &[usize], out_length: usize) -> (Vec<u8>, Option<String>, Guard) {
-    let mut guard = Guard::default();
+/// What comes through, and the violation that ended it, if one did.
+fn through(
+    bytes: &[u8],
+    lengths: &[usize],
+    out_length: usize,
+) -> (Vec<u8>, Option<String>, Incoming) {
+    let mut incoming = Incoming::default();
     let mut source = Pieces::of(bytes, lengths);
     let mut out = vec![0; out_length];
     let mut all = Vec::new();
     loop {
-        match guard.read(&mut source, &mut out) {
-            Ok(0) => return (all, None, guard),
+        match incoming.read(&mut source, &mut out) {
+            Ok(0) => return (all, None, incoming),
             Ok(length) => all.extend_from_slice(&out[..length]),
-            Err(violation) => return (all, Some(violation.to_string()), guard),
+            Err(violation) => return (all, Some(violation.to_string()), incoming),
         }
     }
 }
@@ -58,7 +63,7 @@ fn whole(bytes: &[u8]) -> (Vec<u8>, Option<String>) {
     (out, violation)
 }
 
-fn frame<E: std::fmt::Debug>(
+fn encoded<E: std::fmt::Debug>(
     write: impl for<'a> FnOnce((&'a mut [u8], usize)) -> Result<(&'a mut [u8], usize), E>,
 ) -> Vec<u8> {
     let mut buffer = vec![0; 1 << 20];
@@ -68,19 +73,19 @@ fn frame<E: std::fmt::Debug>(
 }
 
 fn method(channel: u16, class: &AMQPClass) -> Vec<u8> {
-    frame(|buffer| gen_method_frame(buffer, channel, class))
+    frame::encode_class(channel, class, 1 << 20).unwrap()
 }
 
 fn header(body_size: u64, properties: &AMQPProperties) -> Vec<u8> {
-    frame(|buffer| gen_content_header_frame(buffer, 1, 60, body_size, properties))
+    encoded(|buffer| gen_content_header_frame(buffer, 1, 60, body_size, properties))
 }
 
 fn body(bytes: &[u8]) -> Vec<u8> {
-    frame(|buffer| gen_content_body_frame(buffer, 1, bytes))
+    encoded(|buffer| gen_content_body_frame(buffer, 1, bytes))
 }
 
 fn heartbeat() -> Vec<u8> {
-    frame(gen_heartbeat_frame)
+    encoded(gen_heartbeat_frame)
 }
 
 fn tune(frame_max: u32) -> Vec<u8> {
@@ -206,14 +211,10 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 
 /// Every whole frame in what came through is one that amiquip's parser takes.
 fn assert_parses(mut bytes: &[u8]) {
-    while let Some(head) = bytes.first_chunk::<HEAD>() {
-        let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
-        let Some(whole) = bytes.get(..HEAD + size + 1) else {
-            return;
-        };
-        let (rest, _) = parse_frame(whole).unwrap();
+    while let Some(frame) = frame::first(bytes) {
+        let (rest, _) = parse_frame(frame).unwrap();
         assert!(rest.is_empty());
-        bytes = &bytes[whole.len()..];
+        bytes = &bytes[frame.len()..];
     }
 }
 
@@ -358,7 +359,7 @@ fn no_frame_can_overflow_the_stack() {
 }
 
 #[test]
-fn what_amiquip_keeps_to_itself_is_news() {
+fn what_amiquip_does_not_pass_on_is_an_event() {
     let close = connection::AMQPMethod::Close(connection::Close {
         reply_code: 403,
         reply_text: "ACCESS_REFUSED".to_owned(),
@@ -371,20 +372,20 @@ fn what_amiquip_keeps_to_itself_is_news() {
         method(0, &AMQPClass::Connection(close)),
     ]
     .concat();
-    let (_, _, mut guard) = through(&bytes, &[9], 9);
+    let (_, _, mut incoming) = through(&bytes, &[9], 9);
     assert_eq!(
-        guard.take_news(),
+        incoming.take_events(),
         [
-            News::Mechanisms("PLAIN EXTERNAL".to_owned()),
-            News::FrameMax(8192),
-            News::Close {
+            ServerEvent::Mechanisms("PLAIN EXTERNAL".to_owned()),
+            ServerEvent::FrameMax(8192),
+            ServerEvent::Close {
                 code: 403,
                 text: "ACCESS_REFUSED".to_owned(),
                 class: 0,
             }
         ]
     );
-    assert!(guard.has_met_server());
+    assert!(incoming.has_sent_frame());
 }
 
 #[test]
@@ -430,7 +431,7 @@ fn nonsense_is_told_from_what_came_before_it() {
 }
 
 #[test]
-fn a_stranger_is_recognised_at_its_first_byte() {
+fn another_protocol_is_recognised_at_its_first_byte() {
     for (answer, said) in [
         (
             &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
@@ -455,8 +456,8 @@ fn frames_of_amq_protocol_are_what_this_test_takes_them_for() {
     assert!(matches!(parsed, AMQPFrame::Heartbeat(0)));
 }
 
-const OPEN_OK: MethodNumber = [0, 10, 0, 41];
-const CHANNEL_OPEN_OK: MethodNumber = [0, 20, 0, 11];
+const OPEN_OK: MethodId = MethodId::CONNECTION_OPEN_OK;
+const CHANNEL_OPEN_OK: MethodId = MethodId::CHANNEL_OPEN_OK;
 
 fn open_ok() -> Vec<u8> {
     let ok = connection::OpenOk {
@@ -484,19 +485,19 @@ fn connection_close() -> Vec<u8> {
     method(0, &AMQPClass::Connection(close))
 }
 
-/// A guard before a server that has sent all this, and what has come through it.
+/// What stands before a server that has sent all this, and what has come through it.
 struct Watched<'a> {
-    guard: Guard,
+    incoming: Incoming,
     source: Pieces<'a>,
     given: Vec<u8>,
 }
 
 impl<'a> Watched<'a> {
-    fn pausing_behind(method: MethodNumber, bytes: &'a [u8], lengths: &'a [usize]) -> Self {
-        let mut guard = Guard::default();
-        guard.pause_behind(method);
+    fn pausing_behind(method: MethodId, bytes: &'a [u8], lengths: &'a [usize]) -> Self {
+        let mut incoming = Incoming::default();
+        incoming.pause_behind(Some(method));
         Watched {
-            guard,
+            incoming,
             source: Pieces::of(bytes, lengths),
             given: Vec::new(),
         }
@@ -506,7 +507,7 @@ impl<'a> Watched<'a> {
     fn read(&mut self) -> bool {
         let mut out = vec![0; 4096];
         loop {
-            match self.guard.read(&mut self.source, &mut out) {
+            match self.incoming.read(&mut self.source, &mut out) {
                 Ok(0) => return false,
                 Ok(length) => self.given.extend_from_slice(&out[..length]),
                 Err(error) => {
@@ -530,12 +531,12 @@ fn what_comes_behind_an_answer_is_held_back_until_it_may_come() {
             assert!(watched.read());
             assert_eq!(watched.given, first, "in pieces of {piece}");
         }
-        watched.guard.pause_behind(CHANNEL_OPEN_OK);
+        watched.incoming.pause_behind(Some(CHANNEL_OPEN_OK));
         for _ in 0..2 {
             assert!(watched.read());
             assert_eq!(watched.given, second, "in pieces of {piece}");
         }
-        watched.guard.resume();
+        watched.incoming.pause_behind(None);
         assert!(!watched.read());
         assert_eq!(watched.given, all, "in pieces of {piece}");
     }
@@ -547,24 +548,32 @@ fn what_comes_in_place_of_an_answer_is_not_held_back() {
     let mut watched = Watched::pausing_behind(OPEN_OK, &all, &[usize::MAX]);
     assert!(watched.read());
     assert_eq!(watched.given, [start(), open_ok()].concat());
-    watched.guard.take_news();
-    watched.guard.pause_behind(CHANNEL_OPEN_OK);
+    watched.incoming.take_events();
+    watched.incoming.pause_behind(Some(CHANNEL_OPEN_OK));
     assert!(!watched.read());
     assert_eq!(watched.given, all);
-    let close = News::Close {
+    let close = ServerEvent::Close {
         code: 541,
         text: "INTERNAL_ERROR".to_owned(),
         class: 50,
     };
-    assert_eq!(watched.guard.take_news(), [close]);
+    assert_eq!(watched.incoming.take_events(), [close]);
 }
 
 #[test]
-fn what_is_held_back_is_no_news_yet() {
+fn what_is_held_back_is_no_event_yet() {
     let all = [start(), open_ok(), connection_close()].concat();
     let mut watched = Watched::pausing_behind(OPEN_OK, &all, &[usize::MAX]);
     assert!(watched.read());
-    assert_eq!(watched.guard.take_news().len(), 1, "of connection.start");
-    watched.guard.resume();
-    assert_eq!(watched.guard.take_news().len(), 1, "of connection.close");
+    assert_eq!(
+        watched.incoming.take_events().len(),
+        1,
+        "of connection.start"
+    );
+    watched.incoming.pause_behind(None);
+    assert_eq!(
+        watched.incoming.take_events().len(),
+        1,
+        "of connection.close"
+    );
 }

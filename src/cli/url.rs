@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
-use super::credentials::Credentials;
+use crate::broker::Credentials;
 
 /// What a URL says; what it leaves out is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

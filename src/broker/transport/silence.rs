@@ -13,7 +13,7 @@ const SHORTEST: u64 = 2;
 
 /// When something passed on a connection last.
 #[derive(Debug)]
-pub(super) struct Traffic {
+pub(in crate::broker) struct Traffic {
     last: Instant,
     /// The silence before what was written since something was heard last. What a proxy no longer knows of, it resets when
     /// something is written.
@@ -23,27 +23,27 @@ pub(super) struct Traffic {
 /// The longest heartbeat interval that connections are known to survive, in seconds; shared by those that are opened one
 /// after the other.
 #[derive(Clone, Debug)]
-pub(super) struct HeartbeatLimit(Arc<AtomicU16>);
+pub(in crate::broker) struct HeartbeatLimit(Arc<AtomicU16>);
 
 impl Traffic {
-    pub(super) fn begins() -> Traffic {
+    pub(in crate::broker) fn begins() -> Traffic {
         Traffic {
             last: Instant::now(),
             before_writing: Duration::ZERO,
         }
     }
 
-    pub(super) fn was_heard(&mut self) {
+    pub(in crate::broker) fn was_heard(&mut self) {
         *self = Traffic::begins();
     }
 
-    pub(super) fn was_written(&mut self) {
+    pub(in crate::broker) fn was_written(&mut self) {
         self.before_writing = self.silence();
         self.last = Instant::now();
     }
 
     /// How long nothing has passed, or had passed before what was written last.
-    pub(super) fn silence(&self) -> Duration {
+    pub(in crate::broker) fn silence(&self) -> Duration {
         self.before_writing.max(self.last.elapsed())
     }
 }
@@ -56,20 +56,20 @@ impl Default for HeartbeatLimit {
 
 impl HeartbeatLimit {
     /// A connection was closed after that silence.
-    pub(super) fn learn(&self, silence: Duration) {
+    pub(in crate::broker) fn learn(&self, silence: Duration) {
         if let Some(heartbeat) = heartbeat_against(silence) {
             self.0.fetch_min(heartbeat, Ordering::Relaxed);
         }
     }
 
     /// The interval to ask for, where `wanted` is what the user asks for. 0, which turns heartbeats off, stays.
-    pub(super) fn applied_to(&self, wanted: u16) -> u16 {
+    pub(in crate::broker) fn applied_to(&self, wanted: u16) -> u16 {
         wanted.min(self.0.load(Ordering::Relaxed))
     }
 }
 
 /// The heartbeat interval that prevents such a silence, if it is long enough to be a proxy's doing.
-pub(super) fn heartbeat_against(silence: Duration) -> Option<u16> {
+pub(in crate::broker) fn heartbeat_against(silence: Duration) -> Option<u16> {
     (silence >= TELLING)
         .then(|| u16::try_from((silence.as_secs() / 2).max(SHORTEST)).unwrap_or(u16::MAX))
 }

@@ -1,15 +1,16 @@
-//! The wire guard: what it lets through does not depend on how the network cuts it, and amiquip's parser takes it, and it is what
-//! the server sent.
+//! What the server sends, checked: what passes does not depend on how the network cuts it, amiquip's parser takes it, and it is
+//! what the server sent.
 
 use amq_protocol::frame::parse_frame;
-use amqp_tools::broker::guard::Guard;
+use amqp_tools::broker::Incoming;
+use amqp_tools::broker::frame::{self, MethodId};
 
 use super::pieces::Pieces;
 
 pub fn check(bytes: &[u8]) {
     let (whole, is_violated) = through(bytes, usize::MAX, 1 << 14);
     let (in_pieces, is_violated_in_pieces) = through(bytes, 7, 5);
-    // A stranger is known by its first byte, so the pieces matter to what is said, but not to what passes.
+    // Another protocol is known by its first byte, so the pieces matter to what is said, but not to what passes.
     assert_eq!(is_violated, is_violated_in_pieces);
     assert!(whole == in_pieces);
     assert!(is_what_was_sent(&whole, bytes));
@@ -37,10 +38,10 @@ fn is_what_was_sent(mut passed: &[u8], mut sent: &[u8]) -> bool {
 
 /// The frame of channel.flow that these bytes begin with, if they do.
 fn flow_at_start(bytes: &[u8]) -> Option<&[u8]> {
-    match bytes.first_chunk::<13>()? {
-        flow @ [1, _, _, 0, 0, 0, 5, 0, 20, 0, 20, _, 0xCE] => Some(flow),
-        _ => None,
-    }
+    frame::first(bytes).filter(|frame| {
+        MethodId::of_frame(frame) == Some(MethodId::CHANNEL_FLOW)
+            && frame.last() == Some(&frame::FRAME_END)
+    })
 }
 
 /// A byte of a name that is not UTF-8, or the type of a value that amiquip is to take for mere bytes: a string that is
@@ -56,7 +57,7 @@ fn is_mended(passed: u8, sent: u8) -> bool {
 
 /// What passes of bytes that arrive in pieces and are read `out` at a time, and whether the rest was refused.
 fn through(bytes: &[u8], piece: usize, out: usize) -> (Vec<u8>, bool) {
-    let mut guard = Guard::default();
+    let mut incoming = Incoming::default();
     let mut source = Pieces {
         bytes,
         length: piece,
@@ -64,7 +65,7 @@ fn through(bytes: &[u8], piece: usize, out: usize) -> (Vec<u8>, bool) {
     let mut out = vec![0; out];
     let mut passed = Vec::new();
     loop {
-        match guard.read(&mut source, &mut out) {
+        match incoming.read(&mut source, &mut out) {
             Ok(0) => return (passed, false),
             Ok(length) => passed.extend_from_slice(&out[..length]),
             Err(_) => return (passed, true),
@@ -73,11 +74,7 @@ fn through(bytes: &[u8], piece: usize, out: usize) -> (Vec<u8>, bool) {
 }
 
 fn assert_parses(mut bytes: &[u8]) {
-    while let Some(head) = bytes.first_chunk::<7>() {
-        let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
-        let Some(frame) = bytes.get(..7 + size + 1) else {
-            return;
-        };
+    while let Some(frame) = frame::first(bytes) {
         let (rest, _) = parse_frame(frame).unwrap();
         assert!(rest.is_empty());
         bytes = &bytes[frame.len()..];

@@ -4,11 +4,11 @@ use amiquip::{Auth, Channel, Connection, ConnectionOptions, ConnectionTuning, Sa
 
 use super::credentials::{Authentication, Credentials};
 use super::endpoint::Endpoint;
-use super::error::{Error, LOGGING_IN, Result, describe};
-use super::first_call::EarlyMethod;
-use super::guard::FRAME_MAX;
-use super::stream::BrokerStream;
-use super::witness::{End, Witness};
+use super::first_call::FirstCall;
+use crate::broker::error::{Error, LOGGING_IN, Result, describe};
+use crate::broker::transport::connection_events::{ConnectionEvents, Disconnect};
+use crate::broker::transport::incoming::FRAME_MAX;
+use crate::broker::transport::stream::BrokerStream;
 
 /// How many frames may wait for amiquip's I/O thread; 256 instead of 16 publishes about a tenth faster.
 const FRAMES_IN_MEMORY: usize = 256;
@@ -19,18 +19,18 @@ const UNSENT_MAX: usize = 2 << 20;
 
 const EXTERNAL: &str = "EXTERNAL";
 
-/// Logs in and opens a channel; `early` is sent together with that. `heartbeat` is the interval to ask for, in seconds;
-/// `witness` is the stream's.
-pub(super) fn log_in(
+/// Logs in and opens a channel; `first_call` is sent together with that. `heartbeat` is the interval to ask for, in seconds;
+/// `events` are the stream's.
+pub(in crate::broker) fn log_in(
     stream: BrokerStream,
     endpoint: &Endpoint,
     heartbeat: u16,
-    witness: &Witness,
-    early: Option<&EarlyMethod>,
+    events: &ConnectionEvents,
+    first_call: Option<&FirstCall>,
 ) -> Result<(Connection, Channel)> {
     let login = Login {
         authentication: endpoint.authentication.clone(),
-        witness: witness.clone(),
+        events: events.clone(),
     };
     let options = ConnectionOptions::default()
         .auth(login)
@@ -41,18 +41,18 @@ pub(super) fn log_in(
         .mem_channel_bound(FRAMES_IN_MEMORY)
         .buffered_writes_high_water(UNSENT_MAX)
         .buffered_writes_low_water(UNSENT_MAX / 2);
-    let failure = |error| failure(endpoint, witness, early, error);
+    let failure = |error| failure(endpoint, events, first_call, error);
     let mut connection =
         Connection::insecure_open_stream(stream, options, tuning).map_err(failure)?;
     let channel = connection.open_channel(None).map_err(failure)?;
     Ok((connection, channel))
 }
 
-/// The SASL exchange, of one message. amiquip asks for it once the witness knows what the broker offers.
+/// The SASL exchange, of one message. amiquip asks for it once the events tell what the broker offers.
 #[derive(Clone)]
 struct Login {
     authentication: Authentication,
-    witness: Witness,
+    events: ConnectionEvents,
 }
 
 impl Login {
@@ -60,7 +60,7 @@ impl Login {
     fn chosen(&self) -> Auth {
         match &self.authentication {
             Authentication::External => Auth::External,
-            Authentication::ExternalIfOffered(_) if self.witness.is_offered(EXTERNAL) => {
+            Authentication::ExternalIfOffered(_) if self.events.is_offered(EXTERNAL) => {
                 Auth::External
             }
             Authentication::Plain(credentials) | Authentication::ExternalIfOffered(credentials) => {
@@ -77,7 +77,7 @@ impl Default for Login {
     fn default() -> Self {
         Login {
             authentication: Authentication::Plain(Credentials::default()),
-            witness: Witness::default(),
+            events: ConnectionEvents::default(),
         }
     }
 }
@@ -95,19 +95,19 @@ impl Sasl for Login {
 /// What a failed handshake means.
 fn failure(
     endpoint: &Endpoint,
-    witness: &Witness,
-    early: Option<&EarlyMethod>,
+    events: &ConnectionEvents,
+    first_call: Option<&FirstCall>,
     error: amiquip::Error,
 ) -> Error {
-    let context = early
-        .and_then(|early| early.context_if_refused(witness))
+    let context = first_call
+        .and_then(|first_call| first_call.context_if_refused(events))
         .unwrap_or(LOGGING_IN);
-    if let Some(refusal) = witness.refusal(context) {
+    if let Some(refusal) = events.refusal(context) {
         return refusal;
     }
     let address = endpoint.to_string();
-    match (error, witness.end()) {
-        (_, Some(End::Nonsense(reason))) => Error::Unsuitable { address, reason },
+    match (error, events.disconnect()) {
+        (_, Some(Disconnect::NotAmqp(reason))) => Error::Unsuitable { address, reason },
         (
             amiquip::Error::UnsupportedAuthMechanism {
                 available,
@@ -118,12 +118,14 @@ fn failure(
             "the broker does not offer {requested}, only {available}"
         )),
         // amiquip's guess, from the moment at which the broker hung up. RabbitMQ says so when it refuses a login.
-        (amiquip::Error::InvalidCredentials, Some(End::Closed { .. })) => Error::Unreachable {
-            address,
-            reason: "the broker closed the connection during the login, without a reason"
-                .to_owned(),
-        },
-        (_, Some(End::Broke(reason) | End::Closed { reason, .. })) => {
+        (amiquip::Error::InvalidCredentials, Some(Disconnect::Closed { .. })) => {
+            Error::Unreachable {
+                address,
+                reason: "the broker closed the connection during the login, without a reason"
+                    .to_owned(),
+            }
+        }
+        (_, Some(Disconnect::Broken(reason) | Disconnect::Closed { reason, .. })) => {
             Error::Unreachable { address, reason }
         }
         (other, None) => Error::Unreachable {

@@ -1,8 +1,8 @@
 //! TLS: whom to trust and who we are, made from files and flags into what a connection needs.
 
 mod explain;
+mod stream;
 mod trust;
-mod wire;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use rustls::crypto::ring;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-pub(super) use wire::TlsWire;
+pub(in crate::broker) use stream::TlsStream;
 
 /// How TLS connections are made.
 #[derive(Clone, Debug)]

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::endpoint::Endpoint;
-use super::error::{Error, Result};
-use crate::reason::reason;
+use crate::broker::error::{Error, Result};
 
 /// What `open` makes of a socket that is connected to `endpoint`. Where the server at one of its addresses is not there,
 /// hangs up or is no broker, the next is tried; a refusal is the broker's word, and ends it.
-pub(super) fn open_at_some_address<T>(
+pub(in crate::broker) fn open_at_some_address<T>(
     endpoint: &Endpoint,
     deadline: Instant,
     open: impl Fn(TcpStream) -> Result<T>,
@@ -44,9 +43,9 @@ fn open_at_one_of<T>(
                 Err(refusal) => return Err(refusal),
             },
             Err(error) if is_about_this_machine(&error) => {
-                not_tried = Some(unreachable(endpoint, &error));
+                not_tried = Some(Error::unreachable(endpoint, &error));
             }
-            Err(error) => failures.push(unreachable(endpoint, &error)),
+            Err(error) => failures.push(Error::unreachable(endpoint, &error)),
         }
     }
     match (failures.is_empty(), not_tried) {
@@ -75,7 +74,7 @@ fn is_about_this_machine(failure: &io::Error) -> bool {
 }
 
 /// The error for an endpoint that did not answer in time.
-pub(super) fn timed_out(endpoint: &Endpoint) -> Error {
+pub(in crate::broker) fn timed_out(endpoint: &Endpoint) -> Error {
     Error::Unreachable {
         address: endpoint.to_string(),
         reason: format!("no answer within {:?}", endpoint.connect_timeout),
@@ -95,10 +94,10 @@ fn resolve(endpoint: &Endpoint, deadline: Instant) -> Result<Vec<SocketAddr>> {
             let addresses = (host.as_str(), port).to_socket_addrs();
             let _ = answer.send(addresses.map(Iterator::collect));
         })
-        .map_err(|error| unreachable(endpoint, &error))?;
+        .map_err(|error| Error::unreachable(endpoint, &error))?;
     match answers.recv_timeout(remaining(endpoint, deadline)?) {
         Ok(Ok(addresses)) => Ok(addresses),
-        Ok(Err(error)) => Err(unreachable(endpoint, &error)),
+        Ok(Err(error)) => Err(Error::unreachable(endpoint, &error)),
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(timed_out(endpoint)),
     }
 }
@@ -111,13 +110,6 @@ fn remaining(endpoint: &Endpoint, deadline: Instant) -> Result<Duration> {
     Ok(left)
 }
 
-fn unreachable(endpoint: &Endpoint, error: &io::Error) -> Error {
-    Error::Unreachable {
-        address: endpoint.to_string(),
-        reason: reason(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
@@ -125,7 +117,7 @@ mod tests {
 
     use super::*;
     use crate::broker::Scope;
-    use crate::broker::endpoint::tests::endpoint;
+    use crate::broker::connect::endpoint::tests::endpoint;
 
     /// Nothing listens there: it is below what anyone may open.
     const CLOSED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);

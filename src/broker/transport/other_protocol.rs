@@ -4,7 +4,7 @@
 const SHOWN: usize = 60;
 
 /// Says what the server is, as far as the first bytes that it sent tell.
-pub(in crate::broker) fn describe(answer: &[u8]) -> String {
+pub(super) fn describe(answer: &[u8]) -> String {
     match answer {
         // TLS records: an alert or a handshake message, version 3.x (RFC 8446, section 5.1).
         [0x15 | 0x16, 3, ..] => "the server there speaks TLS: use amqps:// or --ssl".to_owned(),
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_are_known_by_their_first_words() {
+    fn other_protocols_are_known_by_their_first_bytes() {
         for (answer, said) in [
             (
                 &b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n"[..],

@@ -8,15 +8,13 @@ use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
 
 use super::{TlsClient, explain};
-use crate::broker::endpoint::Endpoint;
-use crate::broker::error::Error;
-use crate::broker::guard::describe_stranger;
-use crate::reason::reason;
+use crate::broker::error::{Error, Result};
+use crate::broker::transport::other_protocol;
 
 /// An encrypted connection.
-pub(in crate::broker) struct TlsWire {
+pub(in crate::broker) struct TlsStream {
     tls: ClientConnection,
-    socket: mio::net::TcpStream,
+    tcp: mio::net::TcpStream,
     /// How many bytes rustls has taken from a write that has not been reported done, because what it made of them is
     /// not all sent. amiquip waits to write only while it knows of something to be written: told that these are
     /// done, it would leave the tail lying here.
@@ -24,49 +22,48 @@ pub(in crate::broker) struct TlsWire {
     has_identity: bool,
 }
 
-impl TlsWire {
-    /// Agrees with the server on a connection.
+impl TlsStream {
+    /// Agrees with the server on a connection. `host` is whom its certificate must be for; `address` is for errors.
     pub(in crate::broker) fn over(
-        mut socket: TcpStream,
-        endpoint: &Endpoint,
+        mut tcp: TcpStream,
         client: &TlsClient,
-    ) -> Result<TlsWire, Error> {
+        host: &str,
+        address: &str,
+    ) -> Result<TlsStream> {
         let unsuitable = |reason: String| Error::Unsuitable {
-            address: endpoint.to_string(),
+            address: address.to_owned(),
             reason,
         };
         let broken = |error: io::Error| match rustls_error(&error) {
             Some(error) => unsuitable(explain::failure(error, client.has_identity)),
-            None => Error::Unreachable {
-                address: endpoint.to_string(),
-                reason: match error.kind() {
-                    io::ErrorKind::UnexpectedEof => HUNG_UP.to_owned(),
-                    _ => reason(&error),
-                },
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Error::Unreachable {
+                address: address.to_owned(),
+                reason: "the server closed the connection during the TLS handshake".to_owned(),
             },
+            None => Error::unreachable(address, &error),
         };
-        let name = ServerName::try_from(endpoint.host.clone())
+        let name = ServerName::try_from(host.to_owned())
             .map_err(|_| unsuitable("no certificate can be for such a name".to_owned()))?;
         let mut tls = ClientConnection::new(Arc::clone(&client.config), name)
             .map_err(|error| unsuitable(error.to_string()))?;
         while tls.wants_write() {
-            tls.write_tls(&mut socket).map_err(broken)?;
+            tls.write_tls(&mut tcp).map_err(broken)?;
         }
-        if let Some(stranger) = stranger(&socket).map_err(broken)? {
-            return Err(unsuitable(stranger));
+        if let Some(protocol) = protocol_without_tls(&tcp).map_err(broken)? {
+            return Err(unsuitable(protocol));
         }
-        tls.complete_io(&mut socket).map_err(broken)?;
-        Ok(TlsWire {
+        tls.complete_io(&mut tcp).map_err(broken)?;
+        Ok(TlsStream {
             tls,
-            socket: mio::net::TcpStream::from_stream(socket).map_err(broken)?,
+            tcp: mio::net::TcpStream::from_stream(tcp).map_err(broken)?,
             taken: 0,
             has_identity: client.has_identity,
         })
     }
 
     /// The socket, to wait for.
-    pub(in crate::broker) fn socket(&self) -> &mio::net::TcpStream {
-        &self.socket
+    pub(in crate::broker) fn tcp(&self) -> &mio::net::TcpStream {
+        &self.tcp
     }
 
     /// What an error of reading or writing means, if it is TLS's.
@@ -76,24 +73,22 @@ impl TlsWire {
 
     fn send(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
-            self.tls.write_tls(&mut self.socket)?;
+            self.tls.write_tls(&mut self.tcp)?;
         }
         Ok(())
     }
 }
 
-const HUNG_UP: &str = "the server closed the connection during the TLS handshake";
-
-impl Read for TlsWire {
+impl Read for TlsStream {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(out) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // An end without farewell. AMQP has a farewell of its own, by which a cut is known.
+                // An end without close_notify. AMQP has a close of its own, by which a cut is known.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 result => return result,
             }
-            self.tls.read_tls(&mut self.socket)?;
+            self.tls.read_tls(&mut self.tcp)?;
             let processed = self.tls.process_new_packets();
             // An answer that the protocol asks for, or an alert; if it must wait, the next write takes it along.
             let _ = self.send();
@@ -102,7 +97,7 @@ impl Read for TlsWire {
     }
 }
 
-impl Write for TlsWire {
+impl Write for TlsStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.send()?;
         if self.taken == 0 {
@@ -117,7 +112,7 @@ impl Write for TlsWire {
     }
 }
 
-impl Drop for TlsWire {
+impl Drop for TlsStream {
     fn drop(&mut self) {
         self.tls.send_close_notify();
         // If it cannot be sent, the connection has ended already.
@@ -126,18 +121,18 @@ impl Drop for TlsWire {
 }
 
 /// What a server is that answers, but not in TLS. Waits for the first byte.
-fn stranger(socket: &TcpStream) -> io::Result<Option<String>> {
+fn protocol_without_tls(tcp: &TcpStream) -> io::Result<Option<String>> {
     // An alert or a handshake message (RFC 8446, section 5.1).
     const RECORDS: [u8; 2] = [0x15, 0x16];
     let mut answer = [0; 64];
-    let length = socket.peek(&mut answer)?;
+    let length = tcp.peek(&mut answer)?;
     Ok(match &answer[..length] {
         [] => return Err(io::ErrorKind::UnexpectedEof.into()),
         [first, ..] if RECORDS.contains(first) => None,
         [b'A', b'M', b'Q', b'P', ..] => {
             Some("the server there speaks AMQP without TLS: use amqp://, without --ssl".to_owned())
         }
-        answer => Some(describe_stranger(answer)),
+        answer => Some(other_protocol::describe(answer)),
     })
 }
 

@@ -1,0 +1,172 @@
+//! What is seen on the connection that amiquip does not pass on: what the server offers, why it closes the connection, how
+//! the connection ended. amiquip's I/O thread, which owns the stream, records it; the session, which must explain why
+//! something failed, reads it.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvError, TryRecvError};
+
+use super::incoming::{FRAME_MAX, ServerEvent};
+use super::silence::heartbeat_against;
+use crate::broker::error::{Error, Scope};
+use crate::system::waker::Waker;
+
+/// The events of one connection, shared by its stream and its session.
+#[derive(Clone, Debug, Default)]
+pub(in crate::broker) struct ConnectionEvents(Arc<SharedEvents>);
+
+#[derive(Debug, Default)]
+struct SharedEvents {
+    events: Mutex<Events>,
+    /// Notified when there is room again, and of the end.
+    has_room: Condvar,
+    waker: OnceLock<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Events {
+    mechanisms: String,
+    /// 0: any.
+    frame_max: u32,
+    /// connection.close: the reply code, the broker's words, and the class of the method that it objects to.
+    close: Option<(u16, String, u16)>,
+    disconnect: Option<Disconnect>,
+    /// The broker takes no messages, and enough wait for it to do so.
+    is_full: bool,
+}
+
+/// How a connection ended that was not closed in AMQP's way.
+#[derive(Clone, Debug)]
+pub(in crate::broker) enum Disconnect {
+    /// The network's doing, or the server's: it may be there again later.
+    Broken(String),
+    /// The other side's doing, broker or proxy, after so long a silence.
+    Closed { reason: String, silence: Duration },
+    /// What the server sent makes no sense, and will not later either.
+    NotAmqp(String),
+}
+
+impl Disconnect {
+    pub(in crate::broker) fn reason(self) -> String {
+        match self {
+            Disconnect::Broken(reason) | Disconnect::NotAmqp(reason) => reason,
+            Disconnect::Closed { reason, silence } => match heartbeat_against(silence) {
+                None => reason,
+                Some(heartbeat) => format!(
+                    "{reason} after {}s in which nothing was sent; if a proxy did so, --heartbeat {heartbeat} prevents it",
+                    silence.as_secs()
+                ),
+            },
+        }
+    }
+}
+
+impl ConnectionEvents {
+    pub(super) fn record(&self, event: ServerEvent) {
+        let mut events = self.events();
+        match event {
+            ServerEvent::Mechanisms(mechanisms) => events.mechanisms = mechanisms,
+            ServerEvent::FrameMax(frame_max) => events.frame_max = frame_max,
+            ServerEvent::Close { code, text, class } => events.close = Some((code, text, class)),
+            ServerEvent::Flow { .. } => {}
+        }
+    }
+
+    /// Only the first counts: all that follows comes of it.
+    pub(super) fn record_disconnect(&self, disconnect: Disconnect) {
+        self.events().disconnect.get_or_insert(disconnect);
+        self.0.has_room.notify_all();
+    }
+
+    /// Whether enough is kept back for a broker that takes no messages.
+    pub(super) fn record_fullness(&self, is_full: bool) {
+        self.events().is_full = is_full;
+        self.0.has_room.notify_all();
+    }
+
+    /// Wakes whoever waits for what was read: amiquip has dealt with it.
+    pub(super) fn wake(&self) {
+        if let Some(waker) = self.0.waker.get() {
+            waker.wake();
+        }
+    }
+
+    /// Has `waker` called for all that is read from here on, and for the end.
+    pub(in crate::broker) fn wake_on_arrival(&self, waker: &Waker) {
+        self.0.waker.get_or_init(|| waker.clone());
+    }
+
+    /// Waits for the broker to take messages where enough are kept back for it, or for the end.
+    pub(in crate::broker) fn wait_for_room(&self) {
+        let is_full = |events: &mut Events| events.is_full && events.disconnect.is_none();
+        drop(self.0.has_room.wait_while(self.events(), is_full));
+    }
+
+    /// Whether the server offers a SASL mechanism.
+    pub(in crate::broker) fn is_offered(&self, mechanism: &str) -> bool {
+        self.events()
+            .mechanisms
+            .split(' ')
+            .any(|offered| offered == mechanism)
+    }
+
+    /// The largest frame that both sides take, in bytes.
+    pub(in crate::broker) fn frame_max(&self) -> u32 {
+        match self.events().frame_max {
+            0 => FRAME_MAX,
+            brokers => brokers.min(FRAME_MAX),
+        }
+    }
+
+    /// The broker's reason, if it closed the connection while `context` was done.
+    pub(in crate::broker) fn refusal(&self, context: &'static str) -> Option<Error> {
+        let events = self.events();
+        let (code, text, _) = events.close.as_ref()?;
+        Some(Error::Refused {
+            context,
+            scope: Scope::Connection,
+            code: *code,
+            text: text.clone(),
+        })
+    }
+
+    /// Whether the broker closed the connection over a method of this class.
+    pub(in crate::broker) fn is_closed_over(&self, class: u16) -> bool {
+        matches!(&self.events().close, Some((_, _, its_class)) if *its_class == class)
+    }
+
+    /// How the connection ended, if it did and was not closed.
+    pub(in crate::broker) fn disconnect(&self) -> Option<Disconnect> {
+        self.events().disconnect.clone()
+    }
+
+    /// How long nothing passed before the other side closed the connection without a reason.
+    pub(in crate::broker) fn silence_before_end(&self) -> Option<Duration> {
+        let events = self.events();
+        match (&events.close, &events.disconnect) {
+            (None, Some(Disconnect::Closed { silence, .. })) => Some(*silence),
+            _ => None,
+        }
+    }
+
+    /// What has come on a channel of amiquip's, without waiting; an error once nothing more will.
+    ///
+    /// amiquip drops its channels a moment after it has dropped the stream, which rings then for the last time: that moment
+    /// is waited for.
+    pub(in crate::broker) fn next_from<T>(
+        &self,
+        channel: &Receiver<T>,
+    ) -> Option<Result<T, RecvError>> {
+        let has_ended = self.events().disconnect.is_some();
+        match channel.try_recv() {
+            Ok(message) => Some(Ok(message)),
+            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
+            Err(TryRecvError::Empty) => has_ended.then(|| channel.recv()),
+        }
+    }
+
+    fn events(&self) -> MutexGuard<'_, Events> {
+        self.0.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,207 @@
+//! The stream between amiquip and the socket. What amiquip writes passes through [`Outgoing`], what it reads through
+//! [`Incoming`]; what happens besides is recorded in [`ConnectionEvents`].
+
+use std::io::{self, Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use amiquip::IoStream;
+use mio::{Evented, Poll, PollOpt, Ready, Registration, SetReadiness, Token};
+
+use super::connection_events::{ConnectionEvents, Disconnect};
+use super::incoming::{Incoming, ServerEvent};
+use super::outgoing::Outgoing;
+use super::silence::Traffic;
+use super::socket::Socket;
+use crate::reason::reason;
+
+/// A connection to the broker that amiquip reads from and writes to.
+pub(in crate::broker) struct BrokerStream {
+    socket: Socket,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// What was recorded last of how much waits there.
+    was_full: bool,
+    /// Wakes amiquip where there is something to read which the socket does not know of.
+    registration: Registration,
+    readiness: SetReadiness,
+    events: ConnectionEvents,
+    traffic: Traffic,
+    last_read: Instant,
+    /// Whether something was read since the session's thread was woken.
+    has_new_input: bool,
+}
+
+/// amiquip gives up on a broker after two heartbeat intervals of silence, and on one that sends nonsense at once.
+const SILENCE: Duration = Duration::from_secs(1);
+
+impl BrokerStream {
+    /// `is_greeted`: the protocol header was sent over the socket. `first_call` is the frame of a method that is sent ahead.
+    pub(in crate::broker) fn over(
+        socket: Socket,
+        is_greeted: bool,
+        first_call: Option<&[u8]>,
+        events: ConnectionEvents,
+    ) -> BrokerStream {
+        let (registration, readiness) = Registration::new2();
+        BrokerStream {
+            socket,
+            incoming: Incoming::default(),
+            outgoing: Outgoing::new(is_greeted, first_call),
+            was_full: false,
+            registration,
+            readiness,
+            events,
+            traffic: Traffic::begins(),
+            last_read: Instant::now(),
+            has_new_input: false,
+        }
+    }
+
+    fn wake_amiquip(&self) {
+        // It fails only where nobody listens.
+        let _ = self.readiness.set_readiness(Ready::readable());
+    }
+
+    /// Writes what amiquip believes to be written. amiquip waits for the network only for what it still has itself, so it
+    /// is woken to come back to this.
+    fn write_on(&mut self) {
+        const MOMENT: Duration = Duration::from_millis(1);
+        if self.outgoing.needs_flush() {
+            // If it fails for good, reading ends too.
+            let _ = self.outgoing.flush(&mut self.socket);
+            if self.outgoing.needs_flush() {
+                thread::sleep(MOMENT);
+                self.wake_amiquip();
+            }
+        }
+        let is_full = self.outgoing.is_full();
+        if is_full != std::mem::replace(&mut self.was_full, is_full) {
+            self.events.record_fullness(is_full);
+        }
+    }
+
+    /// Why reading ended.
+    fn disconnect(&self, error: &io::Error) -> Disconnect {
+        match (self.socket.explain(error), error.kind()) {
+            (Some(reason), _) => Disconnect::NotAmqp(reason),
+            (None, io::ErrorKind::InvalidData) => Disconnect::NotAmqp(error.to_string()),
+            // So the system calls it when a server closes before it has read all that was sent.
+            (None, io::ErrorKind::ConnectionReset) => self.closed(),
+            (None, _) => Disconnect::Broken(reason(error)),
+        }
+    }
+
+    fn closed(&self) -> Disconnect {
+        let who = if self.incoming.has_sent_frame() {
+            "broker"
+        } else {
+            "server"
+        };
+        Disconnect::Closed {
+            reason: format!("the {who} closed the connection"),
+            silence: self.traffic.silence(),
+        }
+    }
+}
+
+impl IoStream for BrokerStream {}
+
+impl Read for BrokerStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = self.incoming.read(&mut self.socket, buffer);
+        for event in self.incoming.take_events() {
+            if let ServerEvent::Flow { is_active } = event {
+                self.outgoing.obey(is_active);
+            }
+            self.events.record(event);
+        }
+        self.write_on();
+        match &result {
+            Ok(0) => self.events.record_disconnect(self.closed()),
+            Ok(_) => {
+                self.traffic.was_heard();
+                self.last_read = Instant::now();
+                self.has_new_input = true;
+            }
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                self.events.record_disconnect(self.disconnect(error));
+            }
+            // amiquip has dealt with what it read before it reads on.
+            Err(_) => {
+                if std::mem::take(&mut self.has_new_input) {
+                    self.events.wake();
+                }
+            }
+        }
+        result
+    }
+}
+
+impl Write for BrokerStream {
+    /// A socket that takes nothing any more is reported as one that takes nothing now. The server may have said why it
+    /// hung up, and confirmed what came before; that is still to be read, and then reading ends too.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let before = self.outgoing.last_answer();
+        let written = self.outgoing.write(bytes, &mut self.socket);
+        self.write_on();
+        let now = self.outgoing.last_answer();
+        if now != before {
+            self.incoming.pause_behind(now);
+            if before.is_some() {
+                self.wake_amiquip();
+            }
+        }
+        if written.is_ok() {
+            self.traffic.was_written();
+        }
+        written.map_err(|_| io::ErrorKind::WouldBlock.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+impl Drop for BrokerStream {
+    /// amiquip says why it ends a connection only to who joins its thread.
+    fn drop(&mut self) {
+        let silence = self.last_read.elapsed();
+        self.events.record_disconnect(if silence > SILENCE {
+            let seconds = silence.as_secs_f64().round();
+            Disconnect::Broken(format!("no sign of life from the broker for {seconds}s"))
+        } else {
+            Disconnect::NotAmqp("the server sent what is not AMQP 0-9-1, or out of turn".to_owned())
+        });
+        self.events.wake();
+    }
+}
+
+impl Evented for BrokerStream {
+    fn register(
+        &self,
+        poll: &Poll,
+        token: Token,
+        interest: Ready,
+        opts: PollOpt,
+    ) -> io::Result<()> {
+        self.socket.tcp().register(poll, token, interest, opts)?;
+        self.registration
+            .register(poll, token, Ready::readable(), opts)
+    }
+
+    fn reregister(
+        &self,
+        poll: &Poll,
+        token: Token,
+        interest: Ready,
+        opts: PollOpt,
+    ) -> io::Result<()> {
+        self.socket.tcp().reregister(poll, token, interest, opts)
+    }
+
+    fn deregister(&self, poll: &Poll) -> io::Result<()> {
+        Evented::deregister(&self.registration, poll)?;
+        self.socket.tcp().deregister(poll)
+    }
+}
