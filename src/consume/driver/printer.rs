@@ -14,12 +14,15 @@ const BATCH: usize = 64 * 1024;
 
 pub(super) struct Printer {
     waker: Waker,
-    /// Lines to the thread, and the ids of written lines from it; absent until there is something to write.
-    thread: Option<(
-        Sender<(DeliveryId, String)>,
-        Receiver<io::Result<DeliveryId>>,
-    )>,
+    /// Absent until there is something to write.
+    thread: Option<Thread>,
 }
+
+/// Lines to the thread, and the ids of written lines from it.
+type Thread = (
+    Sender<(DeliveryId, String)>,
+    Receiver<io::Result<DeliveryId>>,
+);
 
 impl Printer {
     pub(super) fn new(waker: Waker) -> Printer {
@@ -31,16 +34,15 @@ impl Printer {
 
     /// Has a line written.
     pub(super) fn print(&mut self, id: DeliveryId, line: String) -> io::Result<()> {
-        let (lines, _) = match &self.thread {
-            Some(thread) => thread,
-            None => {
-                let (lines, to_write) = unbounded();
-                let (results, written) = WakingSender::new(&self.waker);
-                thread::Builder::new()
-                    .name("stdout".to_owned())
-                    .spawn(move || write_all(&to_write, &results))?;
-                self.thread.insert((lines, written))
-            }
+        let (lines, _) = if let Some(thread) = &self.thread {
+            thread
+        } else {
+            let (lines, to_write) = unbounded();
+            let (results, written) = WakingSender::new(&self.waker);
+            thread::Builder::new()
+                .name("stdout".to_owned())
+                .spawn(move || write_all(&to_write, &results))?;
+            self.thread.insert((lines, written))
         };
         // If the thread has ended, it has said why.
         let _ = lines.send((id, line));
