@@ -17,7 +17,8 @@
 //! * [`consume`]: amqp-consume runs a command for each message.
 //! * [`publish`]: amqp-publish makes messages of its input and has them confirmed.
 //! * [`get`]: amqp-get writes messages to standard output.
-//! * [`queues`]: amqp-declare-queue and amqp-delete-queue.
+//! * [`queues`]: amqp-declare-queue and amqp-delete-queue; [`exchanges`]: amqp-declare-exchange and amqp-delete-exchange;
+//!   [`bindings`]: what queues and exchanges are bound to.
 //! * [`broker`]: everything that touches the network. The only module that names amiquip.
 //! * [`message`]: a message and its properties.
 //! * [`envelope`]: a message as a line of JSON.
@@ -25,10 +26,12 @@
 //! * [`reason`]: errors in words.
 //! * [`system`]: standard output and error, signals, and what wakes a thread.
 
+pub mod bindings;
 pub mod broker;
 pub mod cli;
 pub mod consume;
 pub mod envelope;
+pub mod exchanges;
 pub mod get;
 pub mod message;
 pub mod publish;

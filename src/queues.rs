@@ -1,15 +1,14 @@
 //! amqp-declare-queue and amqp-delete-queue: what they do to each queue, and what they print.
 
-use std::io::{self, Write};
-
 use anyhow::Context;
 
+use crate::bindings::Bindings;
 use crate::broker::{
-    self, ConnectOptions, DeleteConditions, QueueDeclaration, QueueState, Session,
+    self, ConnectOptions, DeleteConditions, Destination, QueueDeclaration, QueueState, Session,
 };
 use crate::status::Status;
 use crate::system::signals::end_at_signals;
-use crate::system::stdout::{self, Format};
+use crate::system::stdout::{self, Format, print_line};
 
 /// The options of amqp-declare-queue.
 #[derive(Clone, Debug)]
@@ -19,33 +18,25 @@ pub struct DeclareOptions {
     /// The declaration of each, without its name; `None`: the queues are only checked.
     pub create: Option<QueueDeclaration>,
     /// The bindings of each.
-    pub bindings: Vec<Binding>,
+    pub bindings: Bindings,
     /// How to print the result.
     pub format: Format,
-}
-
-/// A binding of a queue to an exchange.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding {
-    /// The exchange's name.
-    pub exchange: String,
-    /// The routing key, empty for none.
-    pub routing_key: String,
 }
 
 /// Declares the queues and prints their names.
 pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Result<Status> {
     stdout::ensure_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
-    let (session, mut first) = open_declaring_first(connect, options)?;
+    let explained = |error| explain(error, options.create.as_ref());
+    let (mut session, mut first) = open_declaring_first(connect, options).map_err(explained)?;
     for name in &options.names {
         let state = match first.take() {
             Some(state) => state,
-            None => declare_one(&session, name, options.create.as_ref())?,
+            None => declare_one(&session, name, options.create.as_ref()).map_err(explained)?,
         };
-        for binding in &options.bindings {
-            session.bind_queue(&state.name, &binding.exchange, &binding.routing_key)?;
-        }
+        options
+            .bindings
+            .apply(&session, Destination::Queue(&state.name))?;
         print_line(&match options.format {
             Format::Text => state.name,
             Format::Json => serde_json::json!({
@@ -56,6 +47,7 @@ pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Re
             .to_string(),
         })?;
     }
+    options.bindings.warn_of_match_all(&mut session);
     session.close()?;
     Ok(Status::SUCCESS)
 }
@@ -89,6 +81,19 @@ fn named(queue: &QueueDeclaration, name: &str) -> QueueDeclaration {
     QueueDeclaration {
         name: name.to_owned(),
         ..queue.clone()
+    }
+}
+
+/// The error. Where the broker refuses queues that are neither durable nor exclusive, as `RabbitMQ` does from 4.3 on
+/// (<https://www.rabbitmq.com/docs/queues#durability>), it names the option to add.
+fn explain(error: broker::Error, create: Option<&QueueDeclaration>) -> anyhow::Error {
+    const FEATURE: &str = "transient_nonexcl_queues";
+    let is_transient = create.is_some_and(|queue| !queue.durable);
+    match &error {
+        broker::Error::Refused { text, .. } if is_transient && text.contains(FEATURE) => {
+            anyhow::anyhow!("{error}; this broker takes durable queues alone: add -d")
+        }
+        _ => error.into(),
     }
 }
 
@@ -129,12 +134,4 @@ pub fn delete(connect: &ConnectOptions, options: &DeleteOptions) -> anyhow::Resu
     }
     session.close()?;
     Ok(Status::SUCCESS)
-}
-
-/// Prints at once, so that the result is known even if the next queue fails.
-fn print_line(line: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}")
-        .and_then(|()| stdout.flush())
-        .context("writing to standard output")
 }

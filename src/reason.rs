@@ -22,14 +22,28 @@ pub struct ConnectionFailure {
     pub is_transient: bool,
 }
 
-/// An error and its causes, in one line.
+/// A text without control characters: names of files and words of brokers may have any.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .fold(String::new(), |mut printable, character| {
+            if character.is_control() {
+                printable.extend(character.escape_default());
+            } else {
+                printable.push(character);
+            }
+            printable
+        })
+}
+
+/// An error and what it came of, in one line.
 #[must_use]
 pub fn chain(error: &anyhow::Error) -> String {
     let causes = error.chain().map(|cause| match cause.downcast_ref() {
         Some(error) => reason(error),
         None => cause.to_string(),
     });
-    causes.collect::<Vec<_>>().join(": ")
+    printable(&causes.collect::<Vec<_>>().join(": "))
 }
 
 #[cfg(test)]
@@ -46,5 +60,7 @@ mod tests {
         let by_ourselves = io::Error::other("no process id");
         assert_eq!(reason(&by_ourselves), "no process id");
         assert_eq!(chain(&anyhow::anyhow!("no queue")), "no queue");
+        let hostile = anyhow::anyhow!("no queue '\u{1b}[2J\n\u{9b}ü'");
+        assert_eq!(chain(&hostile), "no queue '\\u{1b}[2J\\n\\u{9b}ü'");
     }
 }

@@ -3,14 +3,16 @@ complete -c amqp-declare-queue -s a -l argument -d 'Queue argument, such as x-ma
 complete -c amqp-declare-queue -l queue-type -d 'Queue type' -r -f -a "classic\t''
 quorum\t''
 stream\t''"
-complete -c amqp-declare-queue -l bind -d 'Bind the queue to this exchange, with this routing key; repeatable' -r
+complete -c amqp-declare-queue -l bind -d 'Bind to an exchange, with a routing key' -r
+complete -c amqp-declare-queue -l unbind -d 'End such a binding; one that there is not is no error' -r
+complete -c amqp-declare-queue -l bind-argument -d 'An argument of each --bind and --unbind, for headers exchanges: x-match=any, or a header and its value; typed as by --argument' -r
 complete -c amqp-declare-queue -s u -l url -d 'Broker\'s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster' -r
 complete -c amqp-declare-queue -s s -l server -d 'Broker\'s host [default: localhost]' -r
 complete -c amqp-declare-queue -l port -d 'Broker\'s port [default: 5672, with TLS 5671]' -r
 complete -c amqp-declare-queue -l vhost -d 'Virtual host [default: /]' -r
 complete -c amqp-declare-queue -l username -d 'User name [default: guest]' -r
 complete -c amqp-declare-queue -l password -d 'Password; the process list shows it, --authfile hides it [default: guest]' -r
-complete -c amqp-declare-queue -l heartbeat -d 'Heartbeat interval (0 = none); the broker may lower it [default: 60]' -r
+complete -c amqp-declare-queue -l heartbeat -d 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]' -r
 complete -c amqp-declare-queue -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
 complete -c amqp-declare-queue -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
 complete -c amqp-declare-queue -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r

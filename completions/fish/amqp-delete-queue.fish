@@ -5,7 +5,7 @@ complete -c amqp-delete-queue -l port -d 'Broker\'s port [default: 5672, with TL
 complete -c amqp-delete-queue -l vhost -d 'Virtual host [default: /]' -r
 complete -c amqp-delete-queue -l username -d 'User name [default: guest]' -r
 complete -c amqp-delete-queue -l password -d 'Password; the process list shows it, --authfile hides it [default: guest]' -r
-complete -c amqp-delete-queue -l heartbeat -d 'Heartbeat interval (0 = none); the broker may lower it [default: 60]' -r
+complete -c amqp-delete-queue -l heartbeat -d 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]' -r
 complete -c amqp-delete-queue -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
 complete -c amqp-delete-queue -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
 complete -c amqp-delete-queue -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r

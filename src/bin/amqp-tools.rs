@@ -5,7 +5,9 @@ use std::env::args_os;
 use std::path::Path;
 use std::process::ExitCode;
 
-use amqp_tools::cli::{self, Consume, DeclareQueue, DeleteQueue, Get, Publish};
+use amqp_tools::cli::{
+    self, Consume, DeclareExchange, DeclareQueue, DeleteExchange, DeleteQueue, Get, Publish,
+};
 
 fn main() -> ExitCode {
     let own_name = args_os().next().unwrap_or_default();
@@ -14,7 +16,9 @@ fn main() -> ExitCode {
         .and_then(|name| name.to_str())
     {
         Some("amqp-consume") => cli::main::<Consume>(args_os()),
+        Some("amqp-declare-exchange") => cli::main::<DeclareExchange>(args_os()),
         Some("amqp-declare-queue") => cli::main::<DeclareQueue>(args_os()),
+        Some("amqp-delete-exchange") => cli::main::<DeleteExchange>(args_os()),
         Some("amqp-delete-queue") => cli::main::<DeleteQueue>(args_os()),
         Some("amqp-get") => cli::main::<Get>(args_os()),
         Some("amqp-publish") => cli::main::<Publish>(args_os()),

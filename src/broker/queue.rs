@@ -1,6 +1,6 @@
-//! Queues: declare, check, bind, purge, delete.
+//! Queues: declare, check, purge, delete.
 
-use amiquip::{FieldTable, QueueDeclareOptions, QueueDeleteOptions};
+use amiquip::{QueueDeclareOptions, QueueDeleteOptions};
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::queue::{AMQPMethod, Declare};
 
@@ -138,16 +138,6 @@ impl Session {
                 return count;
             }
         }
-    }
-
-    /// Has `exchange` route what is published with `routing_key` to `queue` (queue.bind).
-    pub fn bind_queue(&self, queue: &str, exchange: &str, routing_key: &str) -> Result<()> {
-        let queue = short_string("queue name", queue)?;
-        let exchange = short_string("exchange name", exchange)?;
-        let routing_key = short_string("routing key", routing_key)?;
-        self.call("queue.bind", |channel| {
-            channel.queue_bind(queue, exchange, routing_key, FieldTable::new())
-        })
     }
 
     /// Empties a queue and says how many messages that dropped (queue.purge).

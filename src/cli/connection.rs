@@ -9,7 +9,7 @@ use clap::Args;
 use super::duration::parse_duration;
 use super::tls::TlsArgs;
 use super::url::{self, BrokerUrl};
-use super::{UsageError, authfile};
+use super::{UsageError, authfile, environment};
 use crate::broker::{
     Authentication, ConnectOptions, Credentials, Endpoint, TlsClient, TlsError, Transport,
 };
@@ -48,8 +48,9 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_name = "PASSWORD", help_heading = HEADING)]
     password: Option<String>,
 
-    /// Heartbeat interval (0 = none); the broker may lower it [default: 60]
-    #[arg(long, value_name = "SECONDS", help_heading = HEADING)]
+    /// Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the
+    /// broker proposes holds [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_heartbeat, help_heading = HEADING)]
     heartbeat: Option<u16>,
 
     /// File with two lines, username:NAME and password:SECRET
@@ -69,11 +70,12 @@ pub(super) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
-    /// The broker to connect to, from the options, `AMQP_URL` and the defaults.
-    pub(super) fn options(self) -> anyhow::Result<ConnectOptions> {
+    /// What to connect to, from the flags, `AMQP_URL` and the defaults.
+    pub(super) fn options(mut self) -> anyhow::Result<ConnectOptions> {
+        self.complete_from_environment()?;
         if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
             return Err(
-                UsageError("--connect-timeout must be longer than nothing".to_owned()).into(),
+                UsageError("the connect timeout must be longer than nothing".to_owned()).into(),
             );
         }
         let given = match self.urls_in_force()? {
@@ -94,7 +96,22 @@ impl ConnectionArgs {
         Ok(options)
     }
 
-    /// The URLs of `--url` or, if no option says where to connect, of `AMQP_URL`; at least one.
+    /// What no flag says, the environment may say.
+    fn complete_from_environment(&mut self) -> Result<(), UsageError> {
+        if self.heartbeat.is_none() {
+            self.heartbeat = environment::value(environment::HEARTBEAT, parse_heartbeat)?;
+        }
+        if self.connect_timeout.is_none() {
+            self.connect_timeout =
+                environment::value(environment::CONNECT_TIMEOUT, parse_duration)?;
+        }
+        if self.retry.is_none() {
+            self.retry = environment::value(environment::RETRY, parse_duration)?;
+        }
+        Ok(())
+    }
+
+    /// The URLs of `--url` or, if no flag says where to connect, of `AMQP_URL`; at least one.
     fn urls_in_force(&self) -> Result<Option<Vec<String>>, UsageError> {
         let rival = [
             ("--server", self.server.is_some()),
@@ -133,7 +150,7 @@ impl ConnectionArgs {
     /// The credentials of `--authfile`. It is an error if there are others too.
     fn credentials_from_file(&self, urls: &[BrokerUrl]) -> anyhow::Result<Option<Credentials>> {
         let Some(file) = &self.authfile else {
-            return Ok(None);
+            return self.credentials_from_environment(urls);
         };
         if self.username.is_some() || self.password.is_some() {
             let message = "--authfile and --username or --password cannot be used at the same time";
@@ -143,6 +160,25 @@ impl ConnectionArgs {
             return Err(exclusive("--authfile").into());
         }
         authfile::read(file).map(Some)
+    }
+
+    /// What the file holds that the environment names, unless there are credentials on the command line.
+    fn credentials_from_environment(
+        &self,
+        urls: &[BrokerUrl],
+    ) -> anyhow::Result<Option<Credentials>> {
+        let in_urls = urls.iter().any(|url| url.credentials.is_some());
+        let by_flags = self.username.is_some() || self.password.is_some();
+        match environment::path(environment::AUTHFILE) {
+            Some(_) if by_flags || (in_urls && !self.url.is_empty()) => Ok(None),
+            Some(_) if in_urls => Err(UsageError(
+                "AMQP_AUTHFILE and the credentials in AMQP_URL cannot be used at the same time"
+                    .to_owned(),
+            )
+            .into()),
+            Some(file) => authfile::read(&file).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn endpoint(
@@ -185,6 +221,14 @@ impl ConnectionArgs {
         let Some(server) = &self.server else {
             return Ok((None, self.port));
         };
+        if server.is_empty() {
+            return Err(UsageError("--server: no host is named".to_owned()));
+        }
+        if server.contains("://") {
+            return Err(UsageError(
+                "--server takes a host; a URL is given by --url".to_owned(),
+            ));
+        }
         match server.rsplit_once(':') {
             // Several colons without brackets are an IPv6 address without a port.
             Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
@@ -233,6 +277,16 @@ fn urls_from_environment() -> Result<Option<Vec<String>>, UsageError> {
         }
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => Err(UsageError("AMQP_URL is not UTF-8".to_owned())),
+    }
+}
+
+/// As in amqp-tools, nothing is 0.
+fn parse_heartbeat(text: &str) -> Result<u16, String> {
+    match text {
+        "" => Ok(0),
+        _ => text
+            .parse()
+            .map_err(|_| format!("expected a whole number from 0 to {}", u16::MAX)),
     }
 }
 

@@ -12,11 +12,12 @@ use clap::{Command, CommandFactory, Parser};
 use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
-use super::{Tool, UsageError};
+use super::{Tool, UsageError, complain, way_out};
+use crate::broker::Binding;
 use crate::consume::{
     self, Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
 };
-use crate::queues::Binding;
+use crate::reason;
 use crate::status::Status;
 
 const QUEUE: &str = "Queue";
@@ -136,8 +137,28 @@ impl Tool for Consume {
     }
 
     fn run(self) -> anyhow::Result<Status> {
+        let command = self.command.clone();
         let (options, connection) = self.options()?;
-        consume::consume(&connection.options()?, options)
+        let result = consume::consume(&connection.options()?, options);
+        let hint = match (&result, command.split_first()) {
+            (Ok(status), Some((program, _))) => way_out::for_failed_start(*status, program),
+            (Err(error), Some((_, arguments))) => {
+                way_out::for_lost_option(&error.to_string(), arguments)
+            }
+            (_, None) => None,
+        };
+        match (result, hint) {
+            (result, None) => result,
+            (Ok(status), Some(hint)) => {
+                complain(&hint);
+                Ok(status)
+            }
+            (Err(error), Some(hint)) => {
+                complain(&reason::chain(&error));
+                complain(&hint);
+                Ok(Status::FAILURE)
+            }
+        }
     }
 }
 
@@ -199,8 +220,9 @@ impl Consume {
         }
         keys.into_iter()
             .map(|routing_key| Binding {
-                exchange: exchange.clone(),
+                source: exchange.clone(),
                 routing_key: routing_key.to_owned(),
+                ..Binding::default()
             })
             .collect()
     }
@@ -213,7 +235,11 @@ impl Consume {
             };
         }
         let Some((program, arguments)) = self.command.split_first() else {
-            return Err(UsageError("consuming command not specified".to_owned()));
+            return Err(UsageError(
+                "consuming command not specified\n\
+                 (without one, --json prints messages, and amqp-get takes single ones)"
+                    .to_owned(),
+            ));
         };
         let (retries, retry_delay) = self.failure.retries();
         Ok(Work::Command(Arc::new(CommandWork {

@@ -2,11 +2,13 @@
 
 use clap::{Command, CommandFactory, Parser};
 
+use super::bindings::BindingArgs;
 use super::connection::ConnectionArgs;
+use super::typed::parse_typed;
 use super::{Tool, UsageError};
 use crate::broker::QueueDeclaration;
 use crate::message::{HeaderValue, Headers};
-use crate::queues::{self, Binding, DeclareOptions};
+use crate::queues::{self, DeclareOptions};
 use crate::status::Status;
 use crate::system::stdout::Format;
 
@@ -15,7 +17,9 @@ const EXAMPLES: &str = "Examples:
   amqp-declare-queue -q job1 -d
   # Two replicated queues with a dead-letter exchange:
   amqp-declare-queue -d --queue-type=quorum -a x-dead-letter-exchange=dlx a b
-  # A queue for a shell script, named by the broker:
+  # One that an exchange brings all messages with the header kind: invoice to:
+  amqp-declare-queue -d invoices --bind letters --bind-argument kind=invoice
+  # A queue for a shell script, with a name of the broker's choice:
   queue=$(amqp-declare-queue -q '')";
 
 /// Declare queues and print their names
@@ -36,7 +40,7 @@ pub struct DeclareQueue {
     durable: bool,
 
     /// Queue argument, such as x-max-length=1000 (integers, true and false are typed); repeatable
-    #[arg(short, long, value_name = "KEY=VALUE", value_parser = parse_argument, action = clap::ArgAction::Append)]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = parse_typed, action = clap::ArgAction::Append)]
     argument: Vec<(String, HeaderValue)>,
 
     /// Queue type
@@ -51,9 +55,8 @@ pub struct DeclareQueue {
     #[arg(long, conflicts_with_all = ["durable", "argument", "queue_type", "auto_delete"])]
     passive: bool,
 
-    /// Bind the queue to this exchange, with this routing key; repeatable
-    #[arg(long, value_name = "EXCHANGE[:KEY]", value_parser = parse_binding, action = clap::ArgAction::Append)]
-    bind: Vec<Binding>,
+    #[command(flatten)]
+    bindings: BindingArgs,
 
     /// Print {"queue":NAME,"messages":N,"consumers":N} for each queue
     #[arg(long)]
@@ -81,9 +84,9 @@ impl Tool for DeclareQueue {
             ..QueueDeclaration::default()
         });
         let options = DeclareOptions {
-            names: distinct_names(self.queue, self.queues)?,
+            names: distinct_names("queue", self.queue, self.queues)?,
             create,
-            bindings: self.bind,
+            bindings: self.bindings.bindings()?,
             format: Format::of(self.json),
         };
         queues::declare(&self.connection.options()?, &options)
@@ -106,8 +109,9 @@ impl DeclareQueue {
     }
 }
 
-/// All names, by option or as operands, each once.
+/// All names given, by flag or as operands, each once. `what` is what they name.
 pub(super) fn distinct_names(
+    what: &str,
     flag: Option<String>,
     operands: Vec<String>,
 ) -> Result<Vec<String>, UsageError> {
@@ -118,31 +122,24 @@ pub(super) fn distinct_names(
         }
     }
     if names.is_empty() {
-        return Err(UsageError("queue name not specified".to_owned()));
+        return Err(unspecified(what));
     }
     Ok(names)
 }
 
-fn parse_argument(text: &str) -> Result<(String, HeaderValue), String> {
-    let (key, value) = text
-        .split_once('=')
-        .ok_or("expected KEY=VALUE".to_owned())?;
-    let value = match value {
-        "true" => HeaderValue::Boolean(true),
-        "false" => HeaderValue::Boolean(false),
-        _ => match value.parse() {
-            Ok(number) => HeaderValue::Int64(number),
-            Err(_) => HeaderValue::String(value.to_owned()),
-        },
-    };
-    Ok((key.to_owned(), value))
+/// The same where an empty name names nothing.
+pub(super) fn distinct_full_names(
+    what: &str,
+    flag: Option<String>,
+    operands: Vec<String>,
+) -> Result<Vec<String>, UsageError> {
+    let names = distinct_names(what, flag, operands)?;
+    if names.iter().any(String::is_empty) {
+        return Err(unspecified(what));
+    }
+    Ok(names)
 }
 
-#[allow(clippy::unnecessary_wraps)] // clap's value_parser takes a Result
-fn parse_binding(text: &str) -> Result<Binding, String> {
-    let (exchange, routing_key) = text.split_once(':').unwrap_or((text, ""));
-    Ok(Binding {
-        exchange: exchange.to_owned(),
-        routing_key: routing_key.to_owned(),
-    })
+fn unspecified(what: &str) -> UsageError {
+    UsageError(format!("{what} name not specified"))
 }

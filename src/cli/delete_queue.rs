@@ -4,7 +4,7 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::Tool;
 use super::connection::ConnectionArgs;
-use super::declare_queue::distinct_names;
+use super::declare_queue::distinct_full_names;
 use crate::broker::DeleteConditions;
 use crate::queues::{self, DeleteAction, DeleteOptions};
 use crate::status::Status;
@@ -70,7 +70,7 @@ impl Tool for DeleteQueue {
             })
         };
         let options = DeleteOptions {
-            names: distinct_names(self.queue, self.queues)?,
+            names: distinct_full_names("queue", self.queue, self.queues)?,
             action,
             format: Format::of(self.json),
         };

@@ -11,19 +11,27 @@
 // Public for the fuzzer alone, as is `url`.
 #[doc(hidden)]
 pub mod authfile;
+mod bindings;
 mod connection;
 mod consume;
+mod declare_exchange;
 mod declare_queue;
+mod delete_exchange;
 mod delete_queue;
 mod duration;
+mod environment;
 mod failure;
 mod get;
 mod properties;
 mod publish;
+mod rate;
+mod scan;
 mod tls;
+mod typed;
 #[doc(hidden)]
 pub mod url;
 mod usage;
+mod way_out;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -39,7 +47,9 @@ use crate::system::stderr::{self, say as complain};
 use crate::system::stdout;
 
 pub use consume::Consume;
+pub use declare_exchange::DeclareExchange;
 pub use declare_queue::DeclareQueue;
+pub use delete_exchange::DeleteExchange;
 pub use delete_queue::DeleteQueue;
 pub use get::Get;
 pub use publish::Publish;
@@ -75,16 +85,27 @@ pub fn main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode 
 }
 
 fn try_main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match command_line::<T>().try_get_matches_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match command_line::<T>().try_get_matches_from(&arguments) {
         Ok(matches) if matches.get_flag("usage") => print(&usage::brief(command_line::<T>())),
         Ok(matches) => match T::from_arg_matches(&matches) {
             Ok(tool) => report::<T>(tool.run()),
-            Err(error) => usage_error::<T>(&usage::describe(&error)),
+            Err(error) => {
+                usage_error::<T>(&usage::describe(&error, command_line::<T>(), &arguments))
+            }
         },
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(&error.to_string()),
-            _ => usage_error::<T>(&usage::describe(&error)),
+            _ => refuse::<T>(&error, &arguments),
         },
+    }
+}
+
+/// A command line that clap does not take. A text that it asks for is printed, whatever else is wrong.
+fn refuse<T: Tool>(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    match usage::text_asked_for(command_line::<T>(), arguments) {
+        Some(option) => try_main::<T>([OsString::from("tool"), option.into()]),
+        None => usage_error::<T>(&usage::describe(error, command_line::<T>(), arguments)),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use clap::{ArgAction, Args};
 
+use super::typed::parse_typed;
 use crate::message::{HeaderValue, Headers, PERSISTENT, Properties};
 
-const HEADING: &str = "Properties";
+pub(super) const HEADING: &str = "Properties";
 
 /// The property options as given.
 #[derive(Args, Clone, Debug)]
@@ -29,7 +30,12 @@ pub(super) struct PropertyArgs {
     #[arg(short = 'H', long, value_name = "KEY: VALUE", value_parser = parse_header, action = ArgAction::Append, help_heading = HEADING)]
     header: Vec<(String, String)>,
 
-    /// Priority, 0 to 255, for queues with x-max-priority
+    /// A header whose value is an integer, true or false where it reads as such, as in x-delay=5000; may be given several
+    /// times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_typed, action = ArgAction::Append, help_heading = HEADING)]
+    typed_header: Vec<(String, HeaderValue)>,
+
+    /// The priority, 0 to 255, for queues made with x-max-priority
     #[arg(long, value_name = "N", help_heading = HEADING)]
     priority: Option<u8>,
 
@@ -63,12 +69,17 @@ pub(super) struct PropertyArgs {
 }
 
 impl PropertyArgs {
-    /// The properties that the options set, and no others.
+    pub(super) fn is_persistent(&self) -> bool {
+        self.persistent
+    }
+
+    /// The properties that the flags set, and no others.
     pub(super) fn properties(self) -> Properties {
         let headers: Headers = self
             .header
             .into_iter()
             .map(|(key, value)| (key, HeaderValue::String(value)))
+            .chain(self.typed_header)
             .collect();
         Properties {
             content_type: self.content_type,
@@ -88,11 +99,11 @@ impl PropertyArgs {
     }
 }
 
-/// `key: value`. As in amqp-tools, the value is a string without leading blanks.
+/// `key: value`; as in amqp-tools the value is a string, and spaces before it are not part of it.
 fn parse_header(text: &str) -> Result<(String, String), String> {
     let (key, value) = text
         .split_once(':')
         .ok_or("expected 'key: value', with a colon".to_owned())?;
-    let value = value.trim_start_matches([' ', '\t']);
+    let value = value.trim_start_matches(' ');
     Ok((key.to_owned(), value.to_owned()))
 }

@@ -4,19 +4,23 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
-use super::properties::PropertyArgs;
+use super::properties::{HEADING as PROPERTIES, PropertyArgs};
+use super::rate::parse_rate;
 use super::{Tool, UsageError, complain};
 use crate::message::{Properties, TRANSIENT};
 use crate::publish::{
-    self, Address, BodySource, Ended, Input, Inputs, Outcome, PublishOptions, Records, Routing,
+    self, Address, BodySource, Ended, Input, Inputs, Outcome, OwnProperties, PublishOptions,
+    Records, Routing,
 };
+use crate::reason::printable;
 use crate::status::Status;
 
 const SOURCES: &str = "Files and records";
@@ -91,6 +95,19 @@ pub struct Publish {
     #[command(flatten)]
     properties: PropertyArgs,
 
+    /// Give each message an id made of its file's name, its number there and its body: the same whenever it is published
+    /// again, so that a consumer can drop what it has seen
+    #[arg(long, conflicts_with = "message_id", help_heading = PROPERTIES)]
+    auto_message_id: bool,
+
+    /// Put the name of each message's file into a header
+    #[arg(long, value_name = "NAME", conflicts_with = "body", help_heading = PROPERTIES)]
+    file_header: Option<String>,
+
+    /// Publish no faster than that, evenly: 10 or 10/s a second, 5/m a minute, 100/h an hour
+    #[arg(long, value_name = "N[/s|/m|/h]", value_parser = parse_rate, help_heading = DELIVERY)]
+    rate: Option<Duration>,
+
     /// Do not wait for the broker's confirms
     #[arg(long, help_heading = DELIVERY)]
     no_confirm: bool,
@@ -107,7 +124,8 @@ pub struct Publish {
     #[arg(long, overrides_with = "mandatory", help_heading = DELIVERY)]
     no_mandatory: bool,
 
-    /// Keep in FILE how far the input is confirmed; the same command, run again, goes on from there
+    /// Keep in FILE up to where all is confirmed; the same command, run again, goes on from there. It is refused where the
+    /// destination, the records, the properties or what is confirmed of the input are no longer the same
     #[arg(long, value_name = "FILE", conflicts_with = "no_confirm", help_heading = DELIVERY)]
     checkpoint: Option<PathBuf>,
 
@@ -139,10 +157,17 @@ impl Tool for Publish {
     fn run(self) -> anyhow::Result<Status> {
         let connect = self.connection.clone().options()?;
         let json = self.json;
+        let taken_for_file = self.operand_taken_for_file();
         let options = self.options()?;
         let is_single_message = options.source.is_single_message();
+        if options.source.comes_from_stdin() && io::stdin().is_terminal() {
+            complain("reading standard input, which is a terminal; Ctrl-D ends it");
+        }
         let outcome = publish::publish(&connect, options);
         explain(&outcome, is_single_message);
+        if let (Ended::Failed(_), Some(hint)) = (&outcome.ended, taken_for_file) {
+            complain(&hint);
+        }
         if json {
             writeln!(io::stdout(), "{}", outcome.to_json_line())
                 .context("writing to standard output")?;
@@ -161,6 +186,11 @@ impl Publish {
             routing: self.routing(),
             max_in_flight: (!self.no_confirm).then_some(self.max_in_flight),
             source: self.source()?,
+            pace: self.rate,
+            own: OwnProperties {
+                file_header: self.file_header.clone(),
+                has_message_id: self.auto_message_id,
+            },
             shows_progress: self.progress,
             properties: if self.jsonl {
                 self.properties.properties()
@@ -171,6 +201,18 @@ impl Publish {
                 })
             },
             checkpoint: self.checkpoint,
+        })
+    }
+
+    /// What is said of a body that is given as an operand, behind a -p that is taken for another tool's.
+    fn operand_taken_for_file(&self) -> Option<String> {
+        let [operand] = self.inputs.as_slice() else {
+            return None;
+        };
+        let is_missing = operand != "-" && !Path::new(operand).exists();
+        (self.properties.is_persistent() && is_missing).then(|| {
+            let operand = printable(&operand.display().to_string());
+            format!("'{operand}' is taken for the name of a file, since -p takes no value; a body is given by -b")
         })
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::environment;
 use crate::broker::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};
 
 const HEADING: &str = "TLS options";
@@ -55,7 +56,7 @@ impl TlsArgs {
         self.identity().is_some()
     }
 
-    /// Warns about TLS options if no connection uses TLS.
+    /// Says so if flags (not the environment, which serves many commands) were given that count for nothing without TLS.
     pub(super) fn warn_if_idle(&self) {
         let given = [
             ("--cacert", self.cacert.is_some()),
@@ -81,15 +82,21 @@ impl TlsArgs {
             } else {
                 SystemAuthorities::Trusted
             },
-            file: self.cacert.clone(),
+            file: or_from_environment(self.cacert.as_ref(), environment::CACERT),
         }
     }
 
     /// The client's certificate and key. If one file contains both, it may be named once.
     fn identity(&self) -> Option<Identity> {
+        let certificate = or_from_environment(self.cert.as_ref(), environment::CERT);
+        let key = or_from_environment(self.key.as_ref(), environment::KEY);
         Some(Identity {
-            certificate: self.cert.as_ref().or(self.key.as_ref())?.clone(),
-            key: self.key.as_ref().or(self.cert.as_ref())?.clone(),
+            certificate: certificate.as_ref().or(key.as_ref())?.clone(),
+            key: key.as_ref().or(certificate.as_ref())?.clone(),
         })
     }
+}
+
+fn or_from_environment(flag: Option<&PathBuf>, variable: &str) -> Option<PathBuf> {
+    flag.cloned().or_else(|| environment::path(variable))
 }

@@ -104,6 +104,11 @@ fn host_and_port(address: &str) -> Result<(Option<String>, Option<u16>), UrlErro
             };
             (host, port)
         }
+        None if is_bare_ipv6(address) => {
+            return Err(wrong(
+                "an IPv6 address stands in brackets, as in amqp://[::1]:5672",
+            ));
+        }
         None => match address.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (address, None),
@@ -116,9 +121,17 @@ fn host_and_port(address: &str) -> Result<(Option<String>, Option<u16>), UrlErro
     ))
 }
 
+/// Whether it is an IPv6 address, or begins with one. A password that holds a '/' may stand here too.
+fn is_bare_ipv6(address: &str) -> bool {
+    let is_its = |byte: u8| byte.is_ascii_hexdigit() || byte == b':' || byte == b'.';
+    address.matches(':').count() > 1 && address.bytes().all(is_its)
+}
+
 fn parse_port(text: &str) -> Result<u16, UrlError> {
     // Not quoted: where a password has a '/', its beginning stands here.
-    text.parse().map_err(|_| {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse().ok().filter(|_| digits);
+    port.ok_or_else(|| {
         wrong("the port is not a number from 0 to 65535 (write a '/' in a password as %2F, a '?' as %3F)")
     })
 }

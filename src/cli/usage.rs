@@ -1,10 +1,16 @@
 //! Lenient parsing of command lines, as popt does it for amqp-tools, and the messages for usage errors.
 
+use std::error::Error as _;
+use std::ffi::OsString;
+
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-/// The longest line of usage and help texts. clap wraps help before its own limit.
+use super::scan::{self, Item};
+use super::way_out;
+
+/// The longest line of a usage text; of help, which clap wraps before its limit, too.
 const WIDTH: usize = 79;
 
 /// Adds what all tools share: `-?` and `--usage`, values that begin with a dash, and that the last of several values wins.
@@ -37,12 +43,69 @@ pub(super) fn lenient(command: Command) -> Command {
         })
 }
 
-/// One line that says what is wrong with a command line. If it quotes a URL, it leaves out the credentials.
-pub(super) fn describe(error: &clap::Error) -> String {
-    without_credentials(&complaint(error))
+/// The option for a text (help, usage, version) that stands in a command line that is wrong.
+pub(super) fn text_asked_for(mut command: Command, arguments: &[OsString]) -> Option<&'static str> {
+    command.build();
+    scan::items(&command, arguments)
+        .into_iter()
+        .find_map(|item| match item {
+            Item::Option(arg, _) => match arg.get_id().as_str() {
+                "help" => Some("--help"),
+                "usage" => Some("--usage"),
+                "version" => Some("--version"),
+                _ => None,
+            },
+            Item::Operand(_) => None,
+        })
 }
 
-fn complaint(error: &clap::Error) -> String {
+/// One line that says what is wrong with a command line. It may quote a URL given in the wrong place, but not the
+/// credentials in it.
+pub(super) fn describe(
+    error: &clap::Error,
+    mut command: Command,
+    arguments: &[OsString],
+) -> String {
+    command.build();
+    let complaint = match error.kind() {
+        ErrorKind::InvalidUtf8 => not_utf8(&command, arguments),
+        _ => complaint(error, &command),
+    };
+    without_credentials(&complaint)
+}
+
+/// Which value is not UTF-8.
+fn not_utf8(command: &Command, arguments: &[OsString]) -> String {
+    let complaint = |item| match item {
+        // A body may have any bytes.
+        Item::Option(arg, Some(value)) if value.to_str().is_none() && arg.get_id() != "body" => {
+            let option = spelling(arg);
+            let hint = match option.as_str() {
+                "--header" => " (--jsonl takes any bytes, as {\"!bytes\":\"BASE64\"})",
+                _ => "",
+            };
+            Some(format!("{option}: the value is not UTF-8{hint}"))
+        }
+        Item::Operand(text) if text.to_str().is_none() => {
+            Some(format!("operand '{}' is not UTF-8", text.display()))
+        }
+        Item::Option(..) | Item::Operand(_) => None,
+    };
+    scan::items(command, arguments)
+        .into_iter()
+        .find_map(complaint)
+        .unwrap_or_else(|| "an argument is not UTF-8".to_owned())
+}
+
+fn spelling(arg: &Arg) -> String {
+    match (arg.get_long(), arg.get_short()) {
+        (Some(long), _) => format!("--{long}"),
+        (None, Some(short)) => format!("-{short}"),
+        (None, None) => value_name(arg),
+    }
+}
+
+fn complaint(error: &clap::Error, command: &Command) -> String {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => argument.as_str(),
         Some(ContextValue::Strings(arguments)) => arguments.first().map_or("", String::as_str),
@@ -50,9 +113,19 @@ fn complaint(error: &clap::Error) -> String {
     };
     match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            format!("{argument}: unknown option{}", suggestion(error))
+            let hint = way_out::for_unknown_option(argument, command);
+            format!("{argument}: unknown option{hint}")
         }
         ErrorKind::UnknownArgument => format!("unexpected operand: {argument}"),
+        ErrorKind::ValueValidation => {
+            match (error.get(ContextKind::InvalidValue), error.source()) {
+                (Some(ContextValue::String(value)), Some(reason)) => {
+                    let reason = in_words(&reason.to_string());
+                    format!("invalid value '{value}' for '{argument}': {reason}")
+                }
+                _ => first_paragraph(error),
+            }
+        }
         _ => first_paragraph(error),
     }
 }
@@ -113,10 +186,21 @@ fn value_name(arg: &Arg) -> String {
     }
 }
 
-fn suggestion(error: &clap::Error) -> String {
-    match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(similar)) => format!(" (did you mean '{similar}'?)"),
-        _ => String::new(),
+/// The standard library's and clap's words about numbers in ours.
+fn in_words(reason: &str) -> String {
+    if let Some((_, range)) = reason.split_once(" is not in ")
+        && let Some((least, most)) = range.split_once("..=")
+    {
+        return format!("expected a whole number from {least} to {most}");
+    }
+    match reason {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "expected a whole number".to_owned()
+        }
+        "number would be zero for non-zero type" => "expected a number greater than 0".to_owned(),
+        "number too large to fit in target type" => "the number is too large".to_owned(),
+        "number too small to fit in target type" => "the number is too small".to_owned(),
+        _ => reason.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::FailurePolicy;
-use crate::queues::Binding;
+use crate::broker::Binding;
 use crate::status::Status;
 
 /// The options of amqp-consume.
@@ -34,7 +34,7 @@ pub struct ConsumeOptions {
 }
 
 /// Where messages come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SourceQueue {
     /// A queue that exists.
     Existing(String),

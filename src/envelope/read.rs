@@ -14,7 +14,7 @@ use super::escape::{
     looks_like_escape,
 };
 use super::{Envelope, EnvelopeError};
-use crate::message::{HeaderValue, Headers};
+use crate::message::{HeaderValue, Headers, PERSISTENT, TRANSIENT};
 
 /// How deep arrays and tables may be nested in headers.
 const DEPTH: usize = 64;
@@ -29,7 +29,7 @@ pub fn from_json_line(line: &[u8]) -> Result<Envelope> {
     let line = str::from_utf8(line).map_err(|_| wrong("not UTF-8"))?;
     let mut envelope = Envelope::default();
     let mut body = None;
-    for (key, value) in members(line)? {
+    for (key, value) in members_of_line(line)? {
         if key == "body" || key == "body_base64" {
             if body.is_some() {
                 return Err(wrong("'body' and 'body_base64' exclude each other"));
@@ -58,7 +58,7 @@ fn read_member(envelope: &mut Envelope, key: &str, value: &RawValue) -> Result<(
         "headers" => properties.headers = Some(table(members(value.get())?, DEPTH)?),
         "content_type" => properties.content_type = Some(text(value)?),
         "content_encoding" => properties.content_encoding = Some(text(value)?),
-        "delivery_mode" => properties.delivery_mode = Some(whole_number(value)?),
+        "delivery_mode" => properties.delivery_mode = Some(delivery_mode(value)?),
         "priority" => properties.priority = Some(whole_number(value)?),
         "correlation_id" => properties.correlation_id = Some(text(value)?),
         "reply_to" => properties.reply_to = Some(text(value)?),
@@ -75,6 +75,13 @@ fn read_member(envelope: &mut Envelope, key: &str, value: &RawValue) -> Result<(
         _ => return Err(wrong("is no key of an envelope")),
     }
     Ok(())
+}
+
+fn delivery_mode(value: &RawValue) -> Result<u8> {
+    match whole_number(value) {
+        Ok(mode @ (TRANSIENT | PERSISTENT)) => Ok(mode),
+        _ => Err(expected("1 (transient) or 2 (persistent)", value.get())),
+    }
 }
 
 fn table(members: Members<'_>, depth: usize) -> Result<Headers> {
@@ -235,7 +242,30 @@ fn members(object: &str) -> Result<Members<'_>> {
     json(object).map(|DistinctMembers(members)| members)
 }
 
-/// The members of an object. A duplicate key is an error; serde's own maps would take the last value.
+/// The same of a whole line, with a word about JSON of other shapes.
+fn members_of_line(line: &str) -> Result<Members<'_>> {
+    let text = line.trim();
+    if text.starts_with('[') {
+        return Err(expected(
+            "an object a line (jq -c '.[]' makes that of an array)",
+            text,
+        ));
+    }
+    match members(text) {
+        Err(EnvelopeError(reason)) if is_cut_short(text) => Err(wrong(&format!(
+            "{reason}: the object is not on one line (jq -c . puts it there)"
+        ))),
+        members => members,
+    }
+}
+
+/// Whether more of the object would have to come.
+fn is_cut_short(text: &str) -> bool {
+    let error = serde_json::from_str::<&RawValue>(text).err();
+    text.starts_with('{') && error.is_some_and(|error| error.is_eof())
+}
+
+/// Refuses an object that has a key twice, where serde's own maps would take the last one.
 struct DistinctMembers<'a>(Members<'a>);
 
 impl<'de> Deserialize<'de> for DistinctMembers<'de> {
@@ -273,7 +303,14 @@ fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
         let message = error.to_string();
         // The line number is always 1; the caller knows which line it is.
         let reason = message.split(" at line 1 ").next().unwrap_or(&message);
-        wrong(reason)
+        if !error.is_syntax() {
+            return wrong(reason);
+        }
+        let at = error.column().saturating_sub(1);
+        match text.get(at..).filter(|found| !found.is_empty()) {
+            Some(found) => wrong(&format!("{reason}, found {}", quoted(found))),
+            None => wrong(reason),
+        }
     })
 }
 
@@ -281,12 +318,16 @@ fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
 const QUOTED: usize = 40;
 
 fn expected(what: &str, found: &str) -> EnvelopeError {
+    wrong(&format!("expected {what}, found {}", quoted(found)))
+}
+
+fn quoted(found: &str) -> String {
     let found = found.trim();
     let mut quoted: String = found.chars().take(QUOTED).collect();
     if quoted.len() < found.len() {
         quoted.push('…');
     }
-    wrong(&format!("expected {what}, found {quoted}"))
+    quoted
 }
 
 fn wrong(reason: &str) -> EnvelopeError {

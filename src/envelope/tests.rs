@@ -48,7 +48,7 @@ prop_compose! {
     fn any_properties()(
         texts in vec(option::of(any_text()), 9),
         headers in option::of(btree_map(any_text(), any_header(), 0..5)),
-        delivery_mode in any::<Option<u8>>(),
+        delivery_mode in option::of(1..=2u8),
         priority in any::<Option<u8>>(),
         timestamp in any::<Option<u64>>(),
     ) -> Properties {
@@ -228,9 +228,25 @@ fn only_the_body_is_required() {
 fn what_is_wrong_is_named() {
     for (line, words) in [
         (r"", "expected an object, found"),
-        ("[]", "expected an object, found []"),
-        (r#"{"body":"x""#, "EOF while parsing an object"),
-        (r#"{"body":"x"} x"#, "trailing characters"),
+        (
+            "[{\"body\":\"x\"}]",
+            "expected an object a line (jq -c '.[]' makes that of an array), found [{\"body\":\"x\"}]",
+        ),
+        (
+            r#"{"body":"x""#,
+            "EOF while parsing an object: the object is not on one line (jq -c . puts it there)",
+        ),
+        ("{", "the object is not on one line (jq -c . puts it there)"),
+        (
+            r#"  "body": "x","#,
+            r#"expected an object, found "body": "x","#,
+        ),
+        (r#"{"body":"x"} x"#, "trailing characters, found x"),
+        (r#"{"body":x}"#, "expected value, found x}"),
+        (
+            r#"{"body":"x","delivery_mode":3}"#,
+            "'delivery_mode': expected 1 (transient) or 2 (persistent), found 3",
+        ),
         (r"{}", "'body' (or 'body_base64') is missing"),
         (
             r#"{"body":"x","body_base64":""}"#,

@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use super::input::digest::Digest;
 use super::input::reader::{Position, StartPosition};
 use super::input::records::Location;
-use super::input::survey::Survey;
-use super::options::Records;
+use super::subject::{Aspect, Subject};
 use crate::reason::reason;
 
 /// The size of the record, in bytes: a disk sector.
 const SIZE: usize = 512;
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+const MAGIC: &str = "amqp-publish checkpoint";
 
 /// The file is synced to the disk at most this often. Without a sync, it survives the end of this process, but not a crash of the
 /// machine.
@@ -39,50 +39,34 @@ pub(super) struct Checkpoint {
     next_sync: Instant,
 }
 
-/// The inputs that a checkpoint was made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Subject {
-    identity: Digest,
-    inputs: u64,
-    records: Records,
-}
-
-/// The last record that is confirmed with all records before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Confirmed {
-    /// Its position.
-    pub(super) start: StartPosition,
-    /// Its digest.
-    pub(super) digest: Digest,
-}
-
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckpointError {
-    #[error("checkpoint {path}: {reason}")]
+    #[error("checkpoint {}: {reason}", path.display())]
     Io { path: PathBuf, reason: String },
-    #[error("checkpoint {0}: another amqp-publish is using it")]
+    #[error("checkpoint {}: another amqp-publish is using it", .0.display())]
     InUse(PathBuf),
-    #[error("checkpoint {0}: not a file that amqp-publish has written")]
+    #[error("checkpoint {}: not a file that amqp-publish has written", .0.display())]
     Foreign(PathBuf),
     #[error(
-        "checkpoint {path}: it was made for other {what}; without the file, publishing begins anew"
+        "checkpoint {}: an older amqp-publish has written it, and it does not say where the messages went; without the file, \
+         publishing begins anew",
+        .0.display()
     )]
-    OtherSubject { path: PathBuf, what: &'static str },
+    TooOld(PathBuf),
+    #[error(
+        "checkpoint {}: it was made for another {what}; without the file, publishing begins anew",
+        path.display()
+    )]
+    OtherSubject { path: PathBuf, what: String },
 }
 
 impl Checkpoint {
-    /// Opens or creates the file for these inputs. Returns how far they are confirmed, if any record is.
+    /// Opens the file, or creates it, and says from where on nothing is confirmed.
     pub(super) fn open(
         path: &Path,
-        records: Records,
-        survey: &Survey,
-    ) -> Result<(Checkpoint, Option<Confirmed>), CheckpointError> {
-        let subject = Subject {
-            identity: survey.identity,
-            inputs: survey.inputs,
-            records,
-        };
+        subject: Subject,
+    ) -> Result<(Checkpoint, StartPosition), CheckpointError> {
         let failed = |error: io::Error| io_error(path, &error);
         let file = OpenOptions::new()
             .read(true)
@@ -100,9 +84,9 @@ impl Checkpoint {
         }
         let mut text = String::new();
         let read = (&file).take(2 * SIZE as u64).read_to_string(&mut text);
-        let confirmed = match read {
-            // It was just created, or its creator was killed before it wrote to it.
-            Ok(0) => None,
+        let start = match read {
+            // It has just been created, or its creator did not live to write to it.
+            Ok(0) => StartPosition::BEGINNING,
             Ok(_) => parse(&text, path)?.for_subject(subject, path)?,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return Err(CheckpointError::Foreign(path.to_owned()));
@@ -115,21 +99,22 @@ impl Checkpoint {
             subject,
             next_sync: Instant::now(),
         };
-        // A failure to write comes before anything is published.
-        checkpoint.write(confirmed)?;
+        // If this fails, it does so before anything is sent.
+        checkpoint.write(start)?;
         checkpoint.file.sync_all().map_err(failed)?;
-        Ok((checkpoint, confirmed))
+        Ok((checkpoint, start))
     }
 
-    /// Writes that everything up to `location` is confirmed.
-    pub(super) fn save(&mut self, location: &Location) -> Result<(), CheckpointError> {
-        self.write(Some(Confirmed {
-            start: StartPosition {
-                input: location.origin.index,
-                position: location.position,
+    /// Writes down that everything up to `place` is confirmed.
+    pub(super) fn save(&mut self, place: &Location) -> Result<(), CheckpointError> {
+        self.write(StartPosition {
+            input: place.origin.index,
+            position: Position {
+                record: place.position.record + 1,
+                offset: place.end,
             },
-            digest: location.digest,
-        }))?;
+            digest: place.digest,
+        })?;
         let now = Instant::now();
         if now >= self.next_sync {
             self.sync()?;
@@ -138,10 +123,10 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Writes the location, if anything was confirmed in this run, and syncs the file.
-    pub(super) fn keep(&mut self, location: Option<&Location>) -> Result<(), CheckpointError> {
-        if let Some(location) = location {
-            self.save(location)?;
+    /// Writes that down for good, if anything has been confirmed in this run.
+    pub(super) fn keep(&mut self, place: Option<&Location>) -> Result<(), CheckpointError> {
+        if let Some(place) = place {
+            self.save(place)?;
         }
         self.sync()
     }
@@ -153,9 +138,9 @@ impl Checkpoint {
             .map_err(|error| io_error(&self.path, &error))
     }
 
-    fn write(&self, confirmed: Option<Confirmed>) -> Result<(), CheckpointError> {
+    fn write(&self, start: StartPosition) -> Result<(), CheckpointError> {
         self.file
-            .write_all_at(&record(self.subject, confirmed), 0)
+            .write_all_at(&record(self.subject, start), 0)
             .map_err(|error| io_error(&self.path, &error))
     }
 }
@@ -167,20 +152,18 @@ fn io_error(path: &Path, error: &io::Error) -> CheckpointError {
     }
 }
 
-/// The content of the file: a line of JSON, padded with blanks.
-fn record(subject: Subject, confirmed: Option<Confirmed>) -> Vec<u8> {
+/// What is in the file: a line of JSON, filled up with blanks.
+fn record(subject: Subject, start: StartPosition) -> Vec<u8> {
     let mut value = json!({
-        "amqp-publish checkpoint": VERSION,
-        "inputs": subject.inputs,
-        "identity": hex(subject.identity),
-        "records": subject.records.name(),
+        MAGIC: VERSION,
+        "made for": subject.aspects.map(hex),
     });
-    if let Some(Confirmed { start, digest }) = confirmed {
+    if start != StartPosition::BEGINNING {
         value["confirmed"] = json!({
             "input": start.input,
-            "record": start.position.record,
-            "offset": start.position.offset,
-            "digest": hex(digest),
+            "record": start.position.record - 1,
+            "end": start.position.offset,
+            "digest": hex(start.digest),
         });
     }
     let mut record = value.to_string().into_bytes();
@@ -190,59 +173,54 @@ fn record(subject: Subject, confirmed: Option<Confirmed>) -> Vec<u8> {
 }
 
 /// A checkpoint as it was read.
+#[derive(Debug)]
 struct Found {
-    identity: Digest,
-    inputs: u64,
-    records: String,
-    confirmed: Option<Confirmed>,
+    subject: Subject,
+    start: StartPosition,
 }
 
 impl Found {
-    /// The confirmed record, if the checkpoint was made for these inputs.
-    fn for_subject(
-        self,
-        subject: Subject,
-        path: &Path,
-    ) -> Result<Option<Confirmed>, CheckpointError> {
-        let what = if self.records != subject.records.name() {
-            "records (lines, files and so on)"
-        } else if self.inputs != subject.inputs || self.identity != subject.identity {
-            "inputs, or their sizes have changed"
-        } else {
-            return Ok(self.confirmed);
-        };
+    /// Where to go on, if it is one for what is to be published now.
+    fn for_subject(self, subject: Subject, path: &Path) -> Result<StartPosition, CheckpointError> {
+        let different = self.subject.differences(subject);
+        if different.is_empty() {
+            return Ok(self.start);
+        }
+        let names: Vec<&str> = different.into_iter().map(Aspect::name).collect();
         Err(CheckpointError::OtherSubject {
             path: path.to_owned(),
-            what,
+            what: names.join(" and another "),
         })
     }
 }
 
 fn parse(text: &str, path: &Path) -> Result<Found, CheckpointError> {
-    let value = serde_json::from_str(text).unwrap_or_default();
-    found(&value).ok_or_else(|| CheckpointError::Foreign(path.to_owned()))
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    match value[MAGIC].as_u64() {
+        Some(VERSION) => found(&value).ok_or_else(|| CheckpointError::Foreign(path.to_owned())),
+        Some(1) => Err(CheckpointError::TooOld(path.to_owned())),
+        _ => Err(CheckpointError::Foreign(path.to_owned())),
+    }
 }
 
 fn found(value: &Value) -> Option<Found> {
-    (value["amqp-publish checkpoint"] == VERSION).then_some(())?;
-    let confirmed = match &value["confirmed"] {
-        Value::Null => None,
-        location => Some(Confirmed {
-            start: StartPosition {
-                input: location["input"].as_u64()?,
-                position: Position {
-                    record: location["record"].as_u64()?,
-                    offset: location["offset"].as_u64()?,
-                },
+    let aspects: Option<Vec<Digest>> = value["made for"].as_array()?.iter().map(unhex).collect();
+    let start = match &value["confirmed"] {
+        Value::Null => StartPosition::BEGINNING,
+        place => StartPosition {
+            input: place["input"].as_u64()?,
+            position: Position {
+                record: place["record"].as_u64()?.checked_add(1)?,
+                offset: place["end"].as_u64()?,
             },
-            digest: unhex(&location["digest"])?,
-        }),
+            digest: unhex(&place["digest"])?,
+        },
     };
     Some(Found {
-        identity: unhex(&value["identity"])?,
-        inputs: value["inputs"].as_u64()?,
-        records: value["records"].as_str()?.to_owned(),
-        confirmed,
+        subject: Subject {
+            aspects: aspects?.try_into().ok()?,
+        },
+        start,
     })
 }
 
@@ -261,19 +239,15 @@ mod tests {
     use super::*;
 
     const SUBJECT: Subject = Subject {
-        identity: Digest::EMPTY,
-        inputs: u64::MAX,
-        records: Records::Envelopes,
+        aspects: [Digest::EMPTY; Aspect::ALL.len()],
     };
 
-    fn confirmed() -> Confirmed {
-        Confirmed {
-            start: StartPosition {
-                input: u64::MAX,
-                position: Position {
-                    record: u64::MAX,
-                    offset: u64::MAX,
-                },
+    fn start() -> StartPosition {
+        StartPosition {
+            input: u64::MAX,
+            position: Position {
+                record: u64::MAX,
+                offset: u64::MAX,
             },
             digest: Digest::of(b"x"),
         }
@@ -281,49 +255,40 @@ mod tests {
 
     #[test]
     fn every_record_fits_and_is_read_as_it_was_written() {
-        for location in [None, Some(confirmed())] {
-            let bytes = record(SUBJECT, location);
+        for start in [StartPosition::BEGINNING, start()] {
+            let bytes = record(SUBJECT, start);
             assert_eq!(bytes.len(), SIZE);
             let text = String::from_utf8(bytes).unwrap();
             let found = parse(&text, Path::new("c")).unwrap();
-            assert_eq!(
-                found.for_subject(SUBJECT, Path::new("c")).unwrap(),
-                location
-            );
+            assert_eq!(found.for_subject(SUBJECT, Path::new("c")).unwrap(), start);
         }
     }
 
     #[test]
     fn other_files_are_refused() {
-        for text in ["", "x", "{}", "{\"amqp-publish checkpoint\":2}", "\0\0"] {
-            assert!(parse(text, Path::new("c")).is_err(), "{text:?}");
+        for text in ["", "x", "{}", "{\"amqp-publish checkpoint\":3}", "\0\0"] {
+            let refused = parse(text, Path::new("c"));
+            assert!(
+                matches!(refused, Err(CheckpointError::Foreign(_))),
+                "{text:?}"
+            );
         }
-        let longer = String::from_utf8(record(SUBJECT, None)).unwrap() + "{}";
+        let longer = String::from_utf8(record(SUBJECT, StartPosition::BEGINNING)).unwrap() + "{}";
         assert!(parse(&longer, Path::new("c")).is_err());
+        let old = "{\"amqp-publish checkpoint\":1,\"records\":\"lines\"}";
+        let refused = parse(old, Path::new("c"));
+        assert!(matches!(refused, Err(CheckpointError::TooOld(_))));
     }
 
     #[test]
-    fn other_inputs_are_refused() {
-        let found = || {
-            let text = String::from_utf8(record(SUBJECT, None)).unwrap();
-            parse(&text, Path::new("c")).unwrap()
-        };
-        let others = [
-            Subject {
-                identity: Digest::of(b"other"),
-                ..SUBJECT
-            },
-            Subject {
-                inputs: 1,
-                ..SUBJECT
-            },
-            Subject {
-                records: Records::Whole,
-                ..SUBJECT
-            },
-        ];
-        for other in others {
-            assert!(found().for_subject(other, Path::new("c")).is_err());
+    fn what_is_another_is_named() {
+        for (index, aspect) in Aspect::ALL.into_iter().enumerate() {
+            let mut other = SUBJECT;
+            other.aspects[index] = Digest::of(b"other");
+            let text = String::from_utf8(record(SUBJECT, start())).unwrap();
+            let found = parse(&text, Path::new("c")).unwrap();
+            let refused = found.for_subject(other, Path::new("c")).unwrap_err();
+            assert!(refused.to_string().contains(aspect.name()), "{refused}");
         }
     }
 }

@@ -32,6 +32,7 @@
 //! * `driver`: everything around the core.
 //! * `checkpoint`: the file that records how far the input is confirmed.
 //! * `progress`: the progress on standard error.
+//! * `subject`: what a checkpoint is about.
 //! * `interrupts`: signals.
 //! * `outcome`: the result of a run.
 
@@ -46,13 +47,14 @@ mod progress;
 // Public for the simulator alone.
 #[doc(hidden)]
 pub mod run;
+mod subject;
 
 use std::time::Instant;
 
 #[doc(hidden)]
 pub use input::cut_into_records;
 pub use input::{Input, Inputs};
-pub use options::{Address, BodySource, PublishOptions, Records, Routing};
+pub use options::{Address, BodySource, OwnProperties, PublishOptions, Records, Routing};
 pub use outcome::Outcome;
 pub use run::{Ended, Tally};
 
@@ -84,6 +86,6 @@ fn try_publish(
     options: PublishOptions,
 ) -> anyhow::Result<(Ended, Tally, Option<String>)> {
     let caught = Caught::signals().context("listening for signals")?;
-    let preparation = Preparation::for_options(options)?;
+    let preparation = Preparation::for_options(connect, options)?;
     driver::publish(connect, preparation, caught)
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::input::Inputs;
 use crate::broker::Unroutable;
@@ -16,6 +17,10 @@ pub struct PublishOptions {
     pub address: Address,
     /// The properties of all messages. They override those of an envelope.
     pub properties: Properties,
+    /// What is different for each message.
+    pub own: OwnProperties,
+    /// The time from one message to the next, if they are not published as fast as can be.
+    pub pace: Option<Duration>,
     /// When it is an error that a message reaches no queue.
     pub routing: Routing,
     /// How many messages may be unconfirmed at a time, besides the limit of their bodies' size; `None`: the broker is not asked to
@@ -25,6 +30,21 @@ pub struct PublishOptions {
     pub checkpoint: Option<PathBuf>,
     /// Whether the progress is shown on standard error.
     pub shows_progress: bool,
+}
+
+/// The properties that are made for each message. They win over all others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnProperties {
+    /// The header that holds the name of the message's file.
+    pub file_header: Option<String>,
+    /// Whether the message gets an id: a digest of the file's name, the record's number and the body.
+    pub has_message_id: bool,
+}
+
+impl OwnProperties {
+    pub(super) fn are_none(&self) -> bool {
+        *self == OwnProperties::default()
+    }
 }
 
 /// Where the bodies come from.
@@ -37,7 +57,13 @@ pub enum BodySource {
 }
 
 impl BodySource {
-    /// Whether it is certainly a single message.
+    /// Whether standard input is read.
+    #[must_use]
+    pub fn comes_from_stdin(&self) -> bool {
+        matches!(self, BodySource::Inputs(inputs, _) if inputs.come_from_stdin())
+    }
+
+    /// Whether it is known to be one message.
     #[must_use]
     pub fn is_single_message(&self) -> bool {
         match self {
@@ -77,7 +103,8 @@ impl Records {
     pub(super) fn name(self) -> &'static str {
         match self {
             Records::Whole => "files",
-            Records::Lines | Records::ChompedLines => "lines",
+            Records::Lines => "lines",
+            Records::ChompedLines => "chomped lines",
             Records::NulTerminated => "null",
             Records::Envelopes => "jsonl",
         }
@@ -99,6 +126,19 @@ pub enum Address {
         /// The exchange for all messages, which overrides that of an envelope.
         exchange: Option<String>,
     },
+}
+
+impl Address {
+    /// Exchange and routing key, as far as they are the same for all messages.
+    pub(super) fn texts(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Address::Given {
+                exchange,
+                routing_key,
+            } => (Some(exchange), Some(routing_key)),
+            Address::OfEnvelope { exchange } => (exchange.as_deref(), None),
+        }
+    }
 }
 
 /// When it is an error that a message reaches no queue.

@@ -65,7 +65,11 @@ impl Progress {
         }
     }
 
-    /// Shows why the broker takes no messages, or that it takes messages again.
+    pub(super) fn is_shown(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Shows that the broker takes no messages, and why, or that it does again.
     pub(super) fn show_blocked(&self, reason: Option<String>) {
         let Some(shown) = &self.0 else {
             return;

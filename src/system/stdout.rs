@@ -3,9 +3,10 @@
 //! If standard output is closed at the start, Rust's runtime opens `/dev/null` in its place before `main`. Every write then succeeds,
 //! and the data is lost. A tool that takes a message from a queue to write it there must know that before.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context;
 use rustix::io::fcntl_getfd;
 
 static WAS_CLOSED_AT_START: AtomicBool = AtomicBool::new(false);
@@ -43,4 +44,12 @@ impl Format {
     pub fn of(json: bool) -> Format {
         if json { Format::Json } else { Format::Text }
     }
+}
+
+/// Prints a line at once, so that what was done is known even if the next thing fails.
+pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .context("writing to standard output")
 }

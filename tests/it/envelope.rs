@@ -140,8 +140,19 @@ fn a_bad_line_is_named_and_nothing_after_it_is_sent() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     for (bad, reason) in [
-        ("", "expected an object, found \n"),
-        ("[]", "expected an object, found []\n"),
+        ("", "an empty line, which is no JSON\n"),
+        (
+            "[]",
+            "expected an object a line (jq -c '.[]' makes that of an array), found []\n",
+        ),
+        (
+            "{",
+            "EOF while parsing an object: the object is not on one line (jq -c . puts it there)\n",
+        ),
+        (
+            r#"{"body":"x","delivery_mode":0}"#,
+            "'delivery_mode': expected 1 (transient) or 2 (persistent), found 0\n",
+        ),
         (r#"{"body":"x""#, "EOF while parsing an object"),
         (
             r#"{"body":"x","priority":"high"}"#,
@@ -231,4 +242,18 @@ fn publish_as_pika(test: &Test, queue: &str) {
         MethodId::of_frame(&answer),
         Some(MethodId::CHANNEL_CLOSE_OK)
     );
+}
+
+#[test]
+fn what_editors_put_into_files_is_no_error() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    test.file("a", "\u{feff}{\"body\":\"1\"}\r\n{\"body\":\"2\"}\r\n\r\n");
+    test.file("b", "\u{feff}\n");
+    test.file("c", "{\"body\":\"\u{feff}3\"}\n\n\n");
+    let seed = "amqp-publish -r {queue} --jsonl a b c --checkpoint checkpoint";
+    for _ in 0..2 {
+        test.run(seed).succeeds();
+    }
+    assert_eq!(queue.take_texts(), ["1", "2", "\u{feff}3"]);
 }

@@ -65,14 +65,22 @@ struct ToolUnderTest {
     command_line: fn() -> clap::Command,
 }
 
-const TOOLS: [ToolUnderTest; 5] = [
+const TOOLS: [ToolUnderTest; 7] = [
     ToolUnderTest {
         name: "amqp-consume",
         command_line: cli::command_line::<cli::Consume>,
     },
     ToolUnderTest {
+        name: "amqp-declare-exchange",
+        command_line: cli::command_line::<cli::DeclareExchange>,
+    },
+    ToolUnderTest {
         name: "amqp-declare-queue",
         command_line: cli::command_line::<cli::DeclareQueue>,
+    },
+    ToolUnderTest {
+        name: "amqp-delete-exchange",
+        command_line: cli::command_line::<cli::DeleteExchange>,
     },
     ToolUnderTest {
         name: "amqp-delete-queue",

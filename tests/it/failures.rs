@@ -2,8 +2,10 @@
 
 use crate::support::{Test, rabbitmqs};
 
-/// The five tools' shortest command lines for the queue.
-const LINES: [&str; 5] = [
+/// The tools' shortest command lines for the queue, or for an exchange.
+const LINES: [&str; 7] = [
+    "amqp-declare-exchange {exchange}",
+    "amqp-delete-exchange {exchange}",
     "amqp-declare-queue -q {queue} -d",
     "amqp-delete-queue -q {queue}",
     "amqp-publish -r {queue} -b a",

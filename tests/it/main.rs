@@ -1,4 +1,4 @@
-//! The integration tests: the five tools against a real RabbitMQ.
+//! The integration tests: the tools against a real RabbitMQ.
 //!
 //! A module a command, and some for what goes across them; `support` has the vocabulary. One private node serves
 //! the whole run (or the broker that `AMQP_URL` names), so every test has queues of its own and deletes them.
@@ -9,6 +9,7 @@ mod connect;
 mod consume;
 mod envelope;
 mod examples;
+mod exchanges;
 mod failures;
 mod fuzz_corpus;
 mod get;

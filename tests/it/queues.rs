@@ -192,3 +192,21 @@ fn nothing_is_done_that_could_not_be_told() {
         .stderr_line("standard output: it is closed")
         .exits(1);
 }
+
+/// RabbitMQ refuses such a queue from 4.3 on, unless it is told not to.
+#[test]
+fn where_a_queue_must_be_durable_the_flag_is_named() {
+    let test = Test::new();
+    for names in ["{queue}", "''"] {
+        let declared = test.run(&format!("amqp-declare-queue {names}")).ends();
+        let said = declared.stderr_text();
+        assert!(
+            said.is_empty() || said.ends_with("; this broker takes durable queues alone: add -d\n"),
+            "{said}"
+        );
+        let name = declared.stdout_text();
+        if !name.is_empty() {
+            test.adopt(name.trim_end());
+        }
+    }
+}

@@ -34,6 +34,13 @@ fn nothing_is_waited_for_but_what_the_work_needs() {
         // basic.consume and basic.cancel.
         ("amqp-consume -q {queue} -c 1 true", CONNECTION + 2),
         ("amqp-delete-queue {queue}", CONNECTION + 1),
+        ("amqp-declare-exchange {exchange}", CONNECTION + 1),
+        // queue.bind; an exchange is not asked for its type where there is a key.
+        (
+            "amqp-declare-queue -d {queue} --bind {exchange}:key",
+            CONNECTION + 1,
+        ),
+        ("amqp-delete-exchange {exchange}", CONNECTION + 1),
     ] {
         let proxy = Proxy::before(&test);
         test.run(line)

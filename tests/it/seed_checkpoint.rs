@@ -71,9 +71,11 @@ fn a_run_that_failed_goes_on_behind_what_is_confirmed() {
         test.run(&seed).any_stderr().exits(1);
         test.queue("queue").declare();
         fs::rename(test.path("c"), test.path("hidden")).unwrap();
-        // The inputs must be the same to be gone on with.
         test.run(&seed)
-            .stderr_contains("checkpoint checkpoint: it was made for other inputs")
+            .stderr(
+                "reading c: No such file or directory\n\
+                 4 messages confirmed; the first unconfirmed is c:1\n",
+            )
             .exits(1);
         fs::rename(test.path("hidden"), test.path("c")).unwrap();
         test.run(&seed).succeeds();
@@ -134,11 +136,13 @@ fn another_stream_is_refused_by_what_was_confirmed_last() {
     test.run(seed).stdin("1\n2\n3\n").succeeds();
     test.run(seed)
         .stdin("1\n2\nx\n4\n")
-        .stderr_contains("-:3: the checkpoint was made for another record")
+        .stderr_contains(
+            "the input was edited: what is in - up to record 3 is not what is confirmed",
+        )
         .exits(1);
     test.run(seed)
         .stdin("1\n")
-        .stderr_contains("the inputs end before the place that the checkpoint calls confirmed")
+        .stderr_contains("the input was cut: - ends before record 3, up to which all is confirmed")
         .exits(1);
     test.run(seed).stdin("1\n2\n3\n4\n").succeeds();
     assert_eq!(
@@ -147,54 +151,153 @@ fn another_stream_is_refused_by_what_was_confirmed_last() {
     );
 }
 
+/// What is asked for besides the checkpoint, and the complaint.
 #[test]
-fn a_checkpoint_of_another_input_is_refused() {
+fn a_checkpoint_of_another_subject_is_refused() {
     let test = with_lines(9);
     test.run(SEED).succeeds();
-    test.file("other", "1\n");
     let before = test.read("checkpoint");
-    for (line, complaint) in [
+    for (what, complaint) in [
+        ("-r {queue} -0 lines", "another kind of record"),
+        ("-r {queue} lines", "another kind of record"),
+        ("-r {queue} -l lines", "another kind of record"),
         (
-            "amqp-publish -r {queue} -l --chomp other --checkpoint checkpoint",
-            "other inputs",
+            "-r {queue} -l --chomp lines -p",
+            "another set of properties",
         ),
         (
-            "amqp-publish -r {queue} -l --chomp lines other --checkpoint checkpoint",
-            "other inputs",
+            "-r {queue} -l --chomp lines --auto-message-id",
+            "another set of properties",
+        ),
+        ("-r {other} -l --chomp lines", "another routing key"),
+        (
+            "-e amq.direct -r {queue} -l --chomp lines",
+            "another exchange",
         ),
         (
-            "amqp-publish -r {queue} -0 lines --checkpoint checkpoint",
-            "other records",
+            "-r {queue} -l --chomp lines -u amqp://localhost:1",
+            "another host or port",
         ),
         (
-            "amqp-publish -r {queue} lines --checkpoint checkpoint",
-            "other records",
-        ),
-        (
-            "amqp-publish -r {queue} -l lines --checkpoint other",
-            "not a file that amqp-publish has written",
-        ),
-        (
-            "amqp-publish -r {queue} -l lines --checkpoint .",
-            "Is a directory",
-        ),
-        (
-            "amqp-publish -r {queue} -l lines --checkpoint no/where",
-            "No such file or directory",
-        ),
-        (
-            "amqp-publish -r {queue} -l lines --checkpoint /dev/full",
-            "not a file that amqp-publish has written",
+            "-r {other} -l lines -u amqp://localhost:1/v",
+            "another host or port and another virtual host and another routing key and another kind of record",
         ),
     ] {
-        test.run(line).stderr_line(complaint).exits(1);
+        test.run(&format!("amqp-publish --checkpoint checkpoint {what}"))
+            .stderr_line(&format!(
+                "checkpoint checkpoint: it was made for {complaint}"
+            ))
+            .exits(1);
     }
-    test.file("lines", "10\n");
-    test.run(SEED)
-        .stderr_line("other inputs, or their sizes have changed")
+    assert_eq!(test.read("checkpoint"), before);
+    test.queue("queue").holds(9);
+}
+
+#[test]
+fn a_file_that_can_be_no_checkpoint_is_refused() {
+    let test = with_lines(9);
+    test.file("other", "1\n");
+    test.file(
+        "old",
+        "{\"amqp-publish checkpoint\":1,\"inputs\":1,\"identity\":\"0\",\"records\":\"lines\"}\n",
+    );
+    for (file, complaint) in [
+        ("other", "not a file that amqp-publish has written"),
+        ("old", "an older amqp-publish has written it"),
+        (".", "Is a directory"),
+        ("no/where", "No such file or directory"),
+        ("/dev/full", "not a file that amqp-publish has written"),
+    ] {
+        test.run("amqp-publish -r {queue} -l lines --checkpoint")
+            .arg(file)
+            .stderr_line(complaint)
+            .exits(1);
+    }
+    test.queue("queue").holds(0);
+}
+
+#[test]
+fn an_input_that_was_edited_or_cut_is_refused() {
+    let test = with_lines(9);
+    test.run(SEED).succeeds();
+    let before = test.read("checkpoint");
+    for (lines, complaint) in [
+        (
+            "7\n2\n3\n4\n5\n6\n7\n8\n9\n",
+            "the input was edited: what is in lines up to record 9 is not what is confirmed",
+        ),
+        (
+            "1\n2\n3\n4\n5\n6\n7\n9\n8\n10\n",
+            "the input was edited: what is in lines up to record 9 is not what is confirmed",
+        ),
+        (
+            "1\n2\n3\n4\n5\n6\n7\n8\n9",
+            "the input was cut: lines ends before record 9, up to which all is confirmed",
+        ),
+        ("", "the input was cut: lines ends before record 9"),
+    ] {
+        test.file("lines", lines);
+        test.run(SEED).stderr_line(complaint).exits(1);
+    }
+    test.file("same", "1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    test.run("amqp-publish -r {queue} -l --chomp same --checkpoint checkpoint")
+        .stderr_line("the input was edited: what is in same up to record 9")
         .exits(1);
     assert_eq!(test.read("checkpoint"), before);
     test.queue("queue").holds(9);
+}
+
+#[test]
+fn an_input_that_was_appended_to_is_gone_on_with() {
+    let test = with_lines(3);
+    test.run(SEED).succeeds();
+    test.file("lines", "1\n2\n3\n4\n5");
+    test.run(SEED).succeeds();
+    test.file("more", "6\n");
+    let both = "amqp-publish -r {queue} -l --chomp lines more --checkpoint checkpoint";
+    test.run(both).succeeds();
+    assert_eq!(test.queue("queue").take_texts(), numbers(1..=6));
+    // What comes before the place may not change any more, and a record that ended with its file may not go on.
+    test.file("lines", "1\n2\n3\n4\n5\n5.5\n");
+    test.run(both)
+        .stderr_line("the input was edited: what is in more up to record 1")
+        .exits(1);
+    test.file("lines", "1\n2\n3\n4\n5");
+    test.file("more", "6\n7");
+    test.run(both).succeeds();
+    test.file("more", "6\n78\n");
+    test.run(both)
+        .stderr_line("the input was edited: more goes on in record 2")
+        .exits(1);
+    test.run(SEED)
+        .stderr_line("the input was cut: there is 1 input, and 2 are confirmed or begun")
+        .exits(1);
+    assert_eq!(test.queue("queue").take_texts(), ["7"]);
+}
+
+#[test]
+fn whole_files_may_not_change_but_there_may_be_more() {
+    let test = Test::new();
+    test.queue("queue").declare();
+    for (name, text) in [("a", "a"), ("empty", ""), ("b", "b"), ("c", "c")] {
+        test.file(name, text);
+    }
+    let seed = |files: &str| {
+        test.run(&format!(
+            "amqp-publish -r {{queue}} --checkpoint checkpoint {files}"
+        ))
+    };
+    seed("a empty").succeeds();
+    seed("a empty").succeeds();
+    seed("a empty b").succeeds();
+    seed("a b empty")
+        .stderr_line("the input was cut: empty ends before record 1")
+        .exits(1);
+    test.file("b", "bb");
+    seed("a empty b c")
+        .stderr_line("the input was edited: b goes on in record 1")
+        .exits(1);
+    assert_eq!(test.queue("queue").take_texts(), ["a", "", "b"]);
 }
 
 #[test]

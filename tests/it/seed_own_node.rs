@@ -89,29 +89,36 @@ fn a_blocked_connection_is_said_to_be_blocked_and_can_be_interrupted() {
     let node = node();
     let test = Test::on(&node.url());
     test.queue("queue").declare();
-    let publish = |standard_error: &str| {
-        test.run("amqp-publish -r {queue} -l --progress always")
+    let publish = |progress: &str, standard_error: &str| {
+        test.run("amqp-publish -r {queue} -l --progress")
+            .arg(progress)
             .stdin_stays_open()
             .within(Duration::from_secs(120))
             .stderr_contains(standard_error)
             .spawn()
     };
-    let mut patient = publish("blocked by the broker: low on memory");
-    let mut interrupted =
-        publish("interrupted; 0 messages confirmed; the first unconfirmed is -:1");
+    let blocked = "blocked by the broker: low on memory";
+    let mut patient = publish("always", blocked);
+    let mut without_bar = publish("never", "basic.publish: the broker takes messages again\n");
+    let mut interrupted = publish(
+        "always",
+        "interrupted; 0 messages confirmed; the first unconfirmed is -:1",
+    );
     set_memory_limit(&node, "0");
-    for publish in [&mut patient, &mut interrupted] {
+    for publish in [&mut patient, &mut without_bar, &mut interrupted] {
         publish.write("1\n");
-        publish.has_complained("blocked by the broker: low on memory");
+        publish.has_complained(blocked);
     }
     interrupted.signal(Signal::INT);
     interrupted.has_complained("interrupted");
     interrupted.exits(130);
     set_memory_limit(&node, "0.4");
-    patient.close_stdin();
-    patient.succeeds();
+    for mut publish in [patient, without_bar] {
+        publish.close_stdin();
+        publish.succeeds();
+    }
     // The broker may have read the interrupted one's message too, when its memory was free again.
-    assert!(test.queue("queue").depth() >= 1);
+    assert!(test.queue("queue").depth() >= 2);
 }
 
 fn set_memory_limit(node: &Broker, fraction: &str) {

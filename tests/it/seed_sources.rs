@@ -5,7 +5,7 @@ use std::time::Duration;
 use amiquip::FieldTable;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::support::{Proxy, Signal, Test};
+use crate::support::{Proxy, Signal, Test, eventually};
 
 /// A test with a queue, `{queue}`.
 fn with_queue() -> Test {
@@ -369,4 +369,149 @@ fn progress_is_shown_only_where_it_is_wanted_and_never_on_standard_output() {
     test.shell("cat lines | amqp-publish -r {queue} -l --progress=always")
         .stderr_contains("6 B  3 messages  ")
         .succeeds();
+}
+
+/// The headers and the ids of all messages in the queue.
+fn properties(test: &Test) -> Vec<(String, Option<String>)> {
+    let printed = test
+        .run("amqp-get -q {queue} -c 100 --json")
+        .any_stdout()
+        .succeeds()
+        .stdout_text();
+    printed
+        .lines()
+        .map(|line| {
+            let message: serde_json::Value = serde_json::from_str(line).unwrap();
+            let id = message["message_id"].as_str().map(str::to_owned);
+            (message["headers"].to_string(), id)
+        })
+        .collect()
+}
+
+#[test]
+fn the_names_of_files_can_be_headers() {
+    let test = Test::new();
+    test.queue("queue").declare();
+    test.file("a.txt", "a\nb\n");
+    test.run("amqp-publish -r {queue} -l -H 'k: \tv' -H 'file: other' --file-header file a.txt ./a.txt -")
+        .stdin("c\n")
+        .succeeds();
+    let headers: Vec<String> = properties(&test)
+        .into_iter()
+        .map(|(headers, _)| headers)
+        .collect();
+    let named = |name: &str| format!("{{\"file\":\"{name}\",\"k\":\"\\tv\"}}");
+    assert_eq!(
+        headers,
+        ["a.txt", "a.txt", "./a.txt", "./a.txt", "-"].map(named)
+    );
+}
+
+#[test]
+fn headers_can_have_types() {
+    let test = Test::new();
+    test.queue("queue").declare();
+    test.run("amqp-publish -r {queue} -b a -H 'n: 1' --typed-header x-delay=5000 --typed-header yes=true --typed-header text=1s")
+        .succeeds();
+    assert_eq!(
+        properties(&test),
+        [(
+            r#"{"n":"1","text":"1s","x-delay":{"!int64":5000},"yes":true}"#.to_owned(),
+            None
+        )]
+    );
+}
+
+#[test]
+fn ids_are_the_same_whenever_the_same_is_published() {
+    let test = Test::new();
+    test.queue("queue").declare();
+    test.file("a", "1\n1\n2\n");
+    test.file("b", "1\n1\n2\n");
+    let ids = |line: &str| -> Vec<String> {
+        test.run(line).succeeds();
+        let properties = properties(&test).into_iter();
+        properties.map(|(_, id)| id.unwrap()).collect()
+    };
+    let seed = "amqp-publish -r {queue} -l --chomp --auto-message-id a b";
+    let first = ids(seed);
+    assert_eq!(first, ids(seed));
+    let mut different = first.clone();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(different.len(), 6, "{first:?}");
+
+    test.file("a", "1\n3\n2\n");
+    let edited = ids(seed);
+    let same: Vec<bool> = (0..6).map(|index| first[index] == edited[index]).collect();
+    assert_eq!(same, [true, false, true, true, true, true]);
+    test.file("envelopes", "{\"body\":\"1\",\"message_id\":\"own\"}\n");
+    assert_ne!(
+        ids("amqp-publish -r {queue} --jsonl --auto-message-id envelopes"),
+        ["own"]
+    );
+}
+
+#[test]
+fn a_rate_is_not_exceeded() {
+    let test = Test::new();
+    test.queue("queue").declare();
+    let began = std::time::Instant::now();
+    test.run("amqp-publish -r {queue} -l --rate 20")
+        .stdin("1\n2\n3\n4\n5\n")
+        .succeeds();
+    assert!(began.elapsed() >= std::time::Duration::from_millis(4 * 50 - 1));
+    // The first is sent at once, and nothing is waited for behind the last.
+    test.run("amqp-publish -r {queue} -b 6 --rate 1/h")
+        .succeeds();
+    test.run("amqp-publish -r {queue} -b 7 --rate 1/h --no-confirm")
+        .succeeds();
+    test.queue("queue").holds(7);
+}
+
+#[test]
+fn a_file_that_becomes_shorter_is_an_error_and_no_torn_record_is_sent() {
+    const LINE: usize = 16 << 10;
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    let line = "x".repeat(LINE - 1) + "\n";
+    let file = test.file("lines", line.repeat(20));
+    let publish = test
+        .run("amqp-publish -r {queue} -l --rate 2 lines")
+        .stderr(
+            "reading lines: it became shorter while it was read\n\
+             18 messages confirmed; the first unconfirmed is lines:19\n",
+        )
+        .spawn();
+    eventually("one is there", || queue.depth() > 0);
+    let file = std::fs::File::options().write(true).open(file).unwrap();
+    // In the 19th line, which has not been read by then.
+    file.set_len(18 * LINE as u64 + 100).unwrap();
+    publish.exits(1);
+    assert!(queue.take_texts().iter().all(|text| *text == line));
+}
+
+#[test]
+fn a_closed_standard_input_is_an_error() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    for options in ["", "-l", "-0", "--jsonl", "- lines", "--files-from -"] {
+        test.shell(&format!("amqp-publish -r {{queue}} {options} <&-"))
+            .stderr_contains("reading -: standard input is closed\n")
+            .exits(1);
+    }
+    queue.holds(0);
+    test.shell("amqp-publish -r {queue} -b body <&-").succeeds();
+    queue.holds(1);
+}
+
+#[test]
+fn a_terminal_is_said_to_be_waited_for() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    test.run("script -qec 'amqp-publish -r {queue} -l' /dev/null")
+        .stdin("typed\n")
+        .stdout_contains("reading standard input, which is a terminal; Ctrl-D ends it")
+        .succeeds();
+    assert_eq!(queue.take_texts(), ["typed\n"]);
 }

@@ -7,9 +7,11 @@ use crate::lying_servers::wait_for_the_end;
 use crate::support::{Signal, Test};
 use crate::wire::{Server, serve_login};
 
-const TOOLS: [&str; 5] = [
+const TOOLS: [&str; 7] = [
     "amqp-get -q queue",
     "amqp-get -q queue -c 9 --requeue",
+    "amqp-declare-exchange exchange",
+    "amqp-delete-exchange exchange",
     "amqp-declare-queue -q queue",
     "amqp-declare-queue --passive queue",
     "amqp-delete-queue queue",

@@ -73,7 +73,7 @@ impl Names {
     }
 }
 
-/// Builds the five tools and tells where they are.
+/// Builds the tools and tells where they are.
 fn build(root: &Path) -> Result<PathBuf> {
     println!("Building the tools.");
     let status = cargo(root)

@@ -10,6 +10,8 @@ use clap_mangen::Man;
 
 use crate::tools;
 
+/// The page about all tools.
+const OVERVIEW: &str = "amqp-tools";
 const MANUAL: &str = "AMQP tools";
 const SOURCE: &str = concat!("amqp-tools ", env!("CARGO_PKG_VERSION"));
 /// The longest line of text in a page's source.
@@ -30,7 +32,8 @@ pub(crate) fn generate(root: &Path) -> Result<()> {
     }
     let overview = read(&narrative_path(root, "amqp-tools.7"))?;
     let title = format!(".TH AMQP-TOOLS 7 {date} \"{SOURCE}\" \"{MANUAL}\"\n");
-    fs::write(folder.join("amqp-tools.7"), tidy(&(title + &overview)))?;
+    let page = [title, overview, see_also(OVERVIEW)].concat();
+    fs::write(folder.join("amqp-tools.7"), tidy(&page))?;
     Ok(())
 }
 
@@ -56,6 +59,7 @@ fn release_date(root: &Path) -> Result<String> {
 fn page(mut command: Command, date: &str, narrative: &str) -> Result<String> {
     let examples = examples(&command)?;
     command.build();
+    let others = see_also(command.get_name());
     let title = command.get_name().to_uppercase();
     let man = Man::new(command)
         .title(title)
@@ -72,7 +76,21 @@ fn page(mut command: Command, date: &str, narrative: &str) -> Result<String> {
     let (before, after) = narrative
         .split_once(".\\\" EXAMPLES\n")
         .context("the narrative has no line '.\\\" EXAMPLES'")?;
-    Ok(tidy(&format!("{generated}{before}{examples}{after}")))
+    Ok(tidy(&format!(
+        "{generated}{before}{examples}{after}{others}"
+    )))
+}
+
+/// The section that names all pages but this.
+fn see_also(page: &str) -> String {
+    let tools = tools::all();
+    let tools = tools.iter().map(|tool| (tool.get_name(), 1));
+    let pages: Vec<String> = tools
+        .chain([(OVERVIEW, 7)])
+        .filter(|(name, _)| *name != page)
+        .map(|(name, section)| format!(".BR {} ({section})", escape(name)))
+        .collect();
+    format!(".SH SEE ALSO\n{}\n", pages.join(",\n"))
 }
 
 /// The examples at the end of `--help` as a section: a `# comment` becomes a paragraph, a command an example.

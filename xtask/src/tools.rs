@@ -1,4 +1,4 @@
-//! The five tools, as clap knows them: what pages and scripts are generated from.
+//! The tools, as clap knows them: what pages and scripts are generated from.
 
 use amqp_tools::cli;
 use clap::Command;
@@ -7,7 +7,9 @@ use clap::Command;
 pub(crate) fn all() -> Vec<Command> {
     vec![
         cli::command_line::<cli::Consume>(),
+        cli::command_line::<cli::DeclareExchange>(),
         cli::command_line::<cli::DeclareQueue>(),
+        cli::command_line::<cli::DeleteExchange>(),
         cli::command_line::<cli::DeleteQueue>(),
         cli::command_line::<cli::Get>(),
         cli::command_line::<cli::Publish>(),

@@ -23,6 +23,9 @@ impl Simulation<'_> {
     pub(super) fn tell(&mut self, event: Event) -> Result<(), Failure> {
         self.events += 1;
         let mut actions = Vec::new();
+        let may_have_to_wait = matches!(event, Event::Record(_))
+            && self.scenario.options.pace.is_some()
+            && matches!(self.link, Link::Open(_));
         let in_line = self.transcript.is_kept().then(|| format!("{event:?}"));
         self.run.on(event, self.now, &mut actions);
         if let Some(line) = in_line {
@@ -30,11 +33,18 @@ impl Simulation<'_> {
             self.transcript
                 .line(|| format!("{now:?} {line} -> {actions:?}"));
         }
+        if may_have_to_wait && !matches!(actions[..], [Action::Publish(_), ..]) {
+            self.reached.mark("a message waits for its time");
+        }
         let mut answers = Vec::new();
         for action in &actions {
             let wire = self.link.wire();
             self.oracle
                 .judge_action(action, &self.run, &self.broker, wire)?;
+            if matches!(action, Action::Publish(_)) {
+                self.oracle
+                    .judge_pace(self.now, self.scenario.options.pace)?;
+            }
             self.carry_out(action, &mut answers);
         }
         self.look_where_it_is();

@@ -51,6 +51,7 @@ impl World for Publish {
         "a checkpoint fails while publishing",
         "a close is answered",
         "a confirmation comes with a break",
+        "a message waits for its time",
         "a rejected message comes back when asked for",
         "a rejection comes with a break",
         "a return comes with a break",

@@ -1,5 +1,7 @@
 //! What must hold, seen from outside the core.
 
+use std::time::Duration;
+
 use amqp_tools::publish::run::{Action, Ended, RecordId, Run};
 
 use super::broker::{Broker, Wire, planned};
@@ -32,6 +34,8 @@ pub(super) struct Oracle {
     /// The connection was lost, or could not be made.
     pub(super) was_lost: bool,
     pub(super) queue_was_called_gone: bool,
+    /// When the next message is due, if all were sent evenly.
+    next_is_due: Duration,
 }
 
 type Verdict = Result<(), Failure>;
@@ -77,6 +81,19 @@ impl Oracle {
             ),
             None => Ok(()),
         }
+    }
+
+    /// A message is published now.
+    pub(super) fn judge_pace(&mut self, now: Duration, pace: Option<Duration>) -> Verdict {
+        const LATENESS: Duration = Duration::from_millis(1);
+        if now + LATENESS < self.next_is_due {
+            return fail(
+                "messages are published no faster than they are to be",
+                format!("{now:?}, due at {:?}", self.next_is_due),
+            );
+        }
+        self.next_is_due = self.next_is_due.max(now) + pace.unwrap_or_default();
+        Ok(())
     }
 
     /// Whether more messages than so many were published.

@@ -74,6 +74,9 @@ impl Scenario {
             has_checkpoint: max_in_flight.is_some() && choices.chance(40),
             max_in_flight,
             retry: Duration::from_secs(choices.one_of(&[0, 1, 20, 60])),
+            pace: choices
+                .chance(30)
+                .then(|| Duration::from_millis(choices.one_of(&[1, 100, 20_000]))),
         };
         let mut records = Vec::new();
         while records.len() < MOST_RECORDS && choices.chance(85) {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::broker::{
-    self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, QueueDeclaration, Server,
-    Session, Subscription, Unsettled,
+    self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Destination, Error,
+    QueueDeclaration, Server, Session, Subscription, Unsettled,
 };
 use crate::consume::options::{ConsumeOptions, SourceQueue};
 use crate::consume::run::{
@@ -332,7 +332,7 @@ fn prepare_queue(session: &Session, source: &SourceQueue) -> broker::Result<Stri
         say(&format!("Server provided queue name: {}", queue.name));
     }
     for binding in bindings {
-        session.bind_queue(&queue.name, &binding.exchange, &binding.routing_key)?;
+        session.bind(Destination::Queue(&queue.name), binding)?;
     }
     Ok(queue.name)
 }

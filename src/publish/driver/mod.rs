@@ -82,6 +82,7 @@ impl<'options> Driver<'options> {
             max_in_flight: preparation.max_in_flight,
             has_checkpoint: preparation.checkpoint.is_some(),
             retry: connect.retry,
+            pace: preparation.pace,
         };
         let mut actions = Vec::new();
         let run = Run::begin(options, &mut actions);

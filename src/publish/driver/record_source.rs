@@ -39,23 +39,17 @@ impl RecordSource {
             }
             match self.chunks.try_recv() {
                 Ok(Ok(chunk)) => self.maker.accept(chunk),
-                Ok(Err(failure)) => return Err(self.get_stuck(failure)),
+                Ok(Err(failure)) => return Err(self.get_stuck(&failure)),
                 Err(TryRecvError::Empty) => return Err(Event::NoRecord),
-                Err(TryRecvError::Disconnected) if self.maker.misses_confirmed_record() => {
-                    return Err(Event::InputFailed(
-                        "the inputs end before the place that the checkpoint calls confirmed"
-                            .to_owned(),
-                    ));
-                }
                 Err(TryRecvError::Disconnected) => return Err(Event::InputEnded),
             }
         }
     }
 
-    fn get_stuck(&mut self, failure: ReadFailure) -> Event {
+    fn get_stuck(&mut self, failure: &ReadFailure) -> Event {
         if let Some(origin) = &failure.origin {
             self.maker.get_stuck_at(origin);
         }
-        Event::InputFailed(chain(&failure.error.into()))
+        Event::InputFailed(chain(&failure.error))
     }
 }

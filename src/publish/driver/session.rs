@@ -131,6 +131,14 @@ impl Driver<'_> {
                 BlockedNotice::Blocked(reason) => (FromBroker::Paused, Some(reason)),
                 BlockedNotice::Unblocked => (FromBroker::Resumed, None),
             };
+            if !self.progress.is_shown() {
+                (self.connect.announce)(&match &reason {
+                    Some(reason) => {
+                        format!("basic.publish: blocked by the broker: {reason}; waiting")
+                    }
+                    None => "basic.publish: the broker takes messages again".to_owned(),
+                });
+            }
             self.progress.show_blocked(reason);
             self.tell_broker(event, Some(channel));
             has_heard = true;

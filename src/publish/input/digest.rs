@@ -4,7 +4,22 @@
 const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
 
-/// A digest.
+const OFFSET_BASIS_128: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+const PRIME_128: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+
+/// The 128-bit FNV-1a digest of these parts, each with its length, in hexadecimal digits: long enough to be a name.
+pub(in crate::publish) fn name_of(parts: [&[u8]; 3]) -> String {
+    let mut state = OFFSET_BASIS_128;
+    for part in parts {
+        let length = (part.len() as u64).to_be_bytes();
+        for byte in length.iter().chain(part) {
+            state = (state ^ u128::from(*byte)).wrapping_mul(PRIME_128);
+        }
+    }
+    format!("{state:032x}")
+}
+
+/// What has been digested so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::publish) struct Digest(u64);
 
@@ -45,6 +60,8 @@ mod tests {
         assert_eq!(Digest::of(b"").number(), 0xcbf2_9ce4_8422_2325);
         assert_eq!(Digest::of(b"a").number(), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(Digest::of(b"foobar").number(), 0x8594_4171_f739_67e8);
+        assert_ne!(name_of([b"ab", b"c", b""]), name_of([b"a", b"bc", b""]));
+        assert_eq!(name_of([b"", b"", b""]).len(), 32);
         assert_eq!(Digest::of(b"foo").and(b"bar"), Digest::of(b"foobar"));
     }
 }

@@ -2,17 +2,21 @@
 //!
 //! * `names`: the inputs by name, from the command line or from a list.
 //! * `reader`: the thread that reads them.
-//! * `chunks`: byte streams are cut into chunks of whole records.
+//! * `source_file`: a file that is read and must not become shorter.
+//! * `recheck`: what a checkpoint calls confirmed is read again.
+//! * `chunks`: what is read is cut into chunks of whole records.
 //! * `records`: chunks become records, each with its body and its location.
-//! * `template`: the address and properties of a record's message.
-//! * `survey`: what is known about the inputs before they are read.
-//! * `digest`: digests, which tell records and inputs apart.
+//! * `template`: where a record's message goes, and with which properties.
+//! * `survey`: how much there is to read.
+//! * `digest`: what tells records and inputs apart.
 
 mod chunks;
 pub(super) mod digest;
 mod names;
 pub(super) mod reader;
+mod recheck;
 pub(super) mod records;
+mod source_file;
 pub(super) mod survey;
 pub(super) mod template;
 

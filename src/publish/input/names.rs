@@ -8,7 +8,9 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use super::source_file::SourceFile;
 use crate::reason::reason;
+use crate::system::stdin;
 
 /// A file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +44,18 @@ pub(in crate::publish) struct ReadError {
 }
 
 impl Input {
+    /// Opens it for reading records.
+    pub(in crate::publish) fn source(&self) -> Result<SourceFile, ReadError> {
+        SourceFile::new(self.open()?).map_err(|error| self.failed(&error))
+    }
+
     /// Opens it for reading. A directory is refused here rather than at the first read.
-    pub(in crate::publish) fn open(&self) -> Result<File, ReadError> {
+    fn open(&self) -> Result<File, ReadError> {
         let file = match self {
-            // Unbuffered, so that a line does not wait in a buffer for the next one.
-            Input::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            // Unbuffered: a line must not wait in a buffer for the next one.
+            Input::Stdin => stdin::ensure_open()
+                .and_then(|()| io::stdin().as_fd().try_clone_to_owned())
+                .map(File::from),
             Input::File(path) => File::open(path),
         };
         match file.and_then(|file| Ok((file.metadata()?.is_dir(), file))) {
@@ -66,6 +75,14 @@ impl Input {
             .ok()
             .filter(Metadata::is_file)
             .map(|file| file.len())
+    }
+
+    /// As it was given.
+    pub(in crate::publish) fn name(&self) -> OsString {
+        match self {
+            Input::Stdin => "-".into(),
+            Input::File(path) => path.clone().into_os_string(),
+        }
     }
 
     /// The error for an input that cannot be read.
@@ -123,13 +140,13 @@ impl Inputs {
         }
     }
 
-    /// The same inputs with names that can be read more than once. All names may be in memory then.
-    pub(in crate::publish) fn rereadable(self) -> Result<Inputs, ReadError> {
-        if self.are_rereadable() {
-            return Ok(self);
+    /// Whether standard input is among them, or is what they are listed on.
+    #[must_use]
+    pub fn come_from_stdin(&self) -> bool {
+        match self {
+            Inputs::Named(inputs) => inputs.contains(&Input::Stdin),
+            Inputs::Listed { list, .. } => *list == Input::Stdin,
         }
-        let names: Result<Vec<Input>, ReadError> = self.names().collect();
-        names.map(Inputs::Named)
     }
 }
 

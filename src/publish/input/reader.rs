@@ -1,14 +1,17 @@
 //! The thread that reads the inputs, so that a wait for input does not delay the broker's answers, and the other way round.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::ffi::OsString;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::chunks::Chunks;
-use super::names::{Input, Inputs, ReadError};
+use super::digest::Digest;
+use super::names::{Input, Inputs};
+use super::recheck::{Behind, Changed, Recheck};
+use super::source_file::SourceFile;
 use crate::publish::options::{BodySource, Records};
 
 /// How many chunks of lines may wait to be published. One holds many lines.
@@ -30,8 +33,8 @@ pub(in crate::publish) struct Chunk {
 /// The input of a chunk.
 #[derive(Debug)]
 pub(in crate::publish) struct Origin {
-    /// Its name, for errors.
-    pub(in crate::publish) name: String,
+    /// As it was given.
+    pub(in crate::publish) name: OsString,
     /// How many inputs come before it.
     pub(in crate::publish) index: u64,
     /// The position where reading began.
@@ -58,16 +61,18 @@ pub(in crate::publish) struct Bytes {
 pub(in crate::publish) struct ReadFailure {
     /// The input, if it is not the list of inputs that could not be read.
     pub(in crate::publish) origin: Option<Arc<Origin>>,
-    pub(in crate::publish) error: ReadError,
+    pub(in crate::publish) error: anyhow::Error,
 }
 
-/// Where reading begins.
+/// Where publishing begins. What comes before is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::publish) struct StartPosition {
     /// How many inputs are skipped.
     pub(in crate::publish) input: u64,
     /// Where in the next one.
     pub(in crate::publish) position: Position,
+    /// Of all that comes before.
+    pub(in crate::publish) digest: Digest,
 }
 
 impl StartPosition {
@@ -75,6 +80,7 @@ impl StartPosition {
     pub(in crate::publish) const BEGINNING: StartPosition = StartPosition {
         input: 0,
         position: Position::FIRST,
+        digest: Digest::EMPTY,
     };
 }
 
@@ -109,7 +115,7 @@ pub(in crate::publish) fn start(
     match source {
         BodySource::Argument(body) => {
             let origin = Arc::new(Origin {
-                name: "--body".to_owned(),
+                name: "--body".into(),
                 index: 0,
                 first: Position::FIRST,
             });
@@ -135,33 +141,73 @@ struct Reader {
 /// Each step returns `None` if reading failed, or the records are not wanted any more.
 impl Reader {
     fn read_all(&self, inputs: &Inputs, start: StartPosition) -> Option<()> {
+        let mut recheck = Recheck::new(self.records);
+        let mut count = 0;
         for (index, input) in (0..).zip(inputs.names()) {
+            count += 1;
             let input = input.map_err(|error| self.give_up(None, error)).ok()?;
-            let first = if index == start.input {
+            if index < start.input {
+                self.read_again(&input, &mut recheck)?;
+                continue;
+            }
+            let is_begun = index == start.input && start != StartPosition::BEGINNING;
+            let first = if is_begun {
                 start.position
             } else {
                 Position::FIRST
             };
-            if index >= start.input {
-                let name = input.to_string();
-                let origin = Arc::new(Origin { name, index, first });
-                self.read(&input, &origin)?;
+            let name = input.name();
+            let origin = Arc::new(Origin { name, index, first });
+            let unread = |error| self.give_up(Some(&origin), error);
+            let mut source = input.source().map_err(unread).ok()?;
+            let behind = if is_begun {
+                recheck
+                    .read_part(&origin.name, &mut source, start)
+                    .map_err(|changed| self.refuse(&input, changed))
+                    .ok()?
+            } else {
+                Behind::More
+            };
+            if behind == Behind::More {
+                self.read(&input, source, &origin)?;
             }
+        }
+        if start != StartPosition::BEGINNING && count <= start.input {
+            let confirmed = start.input + 1;
+            let there = count;
+            self.give_up(None, Changed::InputsMissing { there, confirmed });
         }
         Some(())
     }
 
-    fn read(&self, input: &Input, origin: &Arc<Origin>) -> Option<()> {
-        let unread = |error| self.give_up(Some(origin), error);
-        let failed = |error: io::Error| unread(input.failed(&error));
-        let mut file = input.open().map_err(unread).ok()?;
-        skip(&mut file, origin.first.offset).map_err(failed).ok()?;
+    fn read_again(&self, input: &Input, recheck: &mut Recheck) -> Option<()> {
+        let unread = |error| self.give_up(None, error);
+        let mut source = input.source().map_err(unread).ok()?;
+        recheck
+            .read_whole(&input.name(), &mut source)
+            .map_err(|error| self.give_up(None, input.failed(&error)))
+            .ok()
+    }
+
+    fn refuse(&self, input: &Input, changed: Changed) {
+        match changed {
+            Changed::Unread(error) => self.give_up(None, input.failed(&error)),
+            changed => self.give_up(None, changed),
+        }
+    }
+
+    fn read(&self, input: &Input, mut source: SourceFile, origin: &Arc<Origin>) -> Option<()> {
+        let failed = |error: io::Error| self.give_up(Some(origin), input.failed(&error));
         let Some(delimiter) = self.records.delimiter() else {
             let mut content = Vec::new();
-            file.read_to_end(&mut content).map_err(failed).ok()?;
+            if let Ok(size) = usize::try_from(source.size()) {
+                // Where memory cannot be had for all of it at once, reading says so.
+                let _ = content.try_reserve_exact(size);
+            }
+            source.read_to_end(&mut content).map_err(failed).ok()?;
             return self.hand_over(origin, content);
         };
-        let mut chunks = Chunks::of(file, delimiter);
+        let mut chunks = Chunks::of(source, delimiter);
         while let Some(chunk) = chunks.next().map_err(failed).ok()? {
             self.hand_over(origin, chunk)?;
         }
@@ -184,20 +230,9 @@ impl Reader {
         Some(())
     }
 
-    fn give_up(&self, origin: Option<&Arc<Origin>>, error: ReadError) {
+    fn give_up(&self, origin: Option<&Arc<Origin>>, error: impl Into<anyhow::Error>) {
         let origin = origin.map(Arc::clone);
+        let error = error.into();
         let _ = self.chunks.send(Err(ReadFailure { origin, error }));
     }
-}
-
-/// Skips the first bytes, by seeking in a file, else by reading.
-fn skip(file: &mut File, length: u64) -> io::Result<()> {
-    if length == 0 {
-        return Ok(());
-    }
-    if file.metadata()?.is_file() {
-        let length = i64::try_from(length).map_err(io::Error::other)?;
-        return file.seek(SeekFrom::Current(length)).map(drop);
-    }
-    io::copy(&mut file.take(length), &mut io::sink()).map(drop)
 }

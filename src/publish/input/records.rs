@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::chunks::record_length;
 use super::digest::Digest;
-use super::reader::{Bytes, Chunk, Origin, Position};
+use super::reader::{Bytes, Chunk, Origin, Position, StartPosition};
 use super::template::TemplateMaker;
 use crate::broker::Template;
 use crate::envelope;
 use crate::publish::options::Records;
+use crate::reason::printable;
 
 /// A message that is to be published.
 #[derive(Clone)]
@@ -27,14 +28,17 @@ pub(in crate::publish) struct Record {
 pub(in crate::publish) struct Location {
     pub(in crate::publish) origin: Arc<Origin>,
     pub(in crate::publish) position: Position,
-    /// The digest of the record, if digests are taken.
+    /// The offset behind it.
+    pub(in crate::publish) end: u64,
+    /// Of all up to its end, if anybody wants to know.
     pub(in crate::publish) digest: Digest,
 }
 
 impl fmt::Display for Location {
     /// `FILE:RECORD`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.origin.name, self.position.record)
+        let name = printable(&self.origin.name.display().to_string());
+        write!(f, "{name}:{}", self.position.record)
     }
 }
 
@@ -62,14 +66,19 @@ impl From<Vec<u8>> for Body {
     }
 }
 
+/// What UTF-8 text may begin with, and no JSON does.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Makes records of chunks.
 pub(in crate::publish) struct RecordMaker {
     records: Records,
     templates: TemplateMaker,
     /// Whether the locations of records have digests.
     takes_digests: bool,
-    /// The digest of the first record, which is confirmed already and is skipped.
-    confirmed_before: Option<Digest>,
+    /// Of all that has become records.
+    digest: Digest,
+    /// An empty line among envelopes: nothing if it is the last, else an error.
+    empty_line: Option<Location>,
     chunk: Option<OpenChunk>,
     /// The location of the next record, if there is one.
     cursor: Option<Location>,
@@ -89,13 +98,14 @@ impl RecordMaker {
         records: Records,
         templates: TemplateMaker,
         takes_digests: bool,
-        confirmed_before: Option<Digest>,
+        start: StartPosition,
     ) -> RecordMaker {
         RecordMaker {
             records,
             templates,
             takes_digests,
-            confirmed_before,
+            digest: start.digest,
+            empty_line: None,
             chunk: None,
             cursor: None,
             is_stuck: false,
@@ -119,22 +129,23 @@ impl RecordMaker {
     pub(in crate::publish) fn next(&mut self) -> Result<Option<Record>, String> {
         while let (Some(chunk), Some(cursor)) = (&self.chunk, &self.cursor) {
             let range = chunk.next_record(self.records);
-            let location = self.location(chunk, cursor, range.clone());
             let length = range.len();
-            match self.confirmed_before.take() {
-                None => {
-                    let record = self.record(chunk, location, range)?;
-                    self.advance(length);
-                    return Ok(Some(record));
-                }
-                Some(digest) if digest == location.digest => self.advance(length),
-                Some(_) => {
-                    self.chunk = None;
-                    return Err(format!(
-                        "{location}: the checkpoint was made for another record; without the file, publishing begins anew"
-                    ));
-                }
+            let location = self.location(chunk, cursor, range.clone());
+            let digest = location.digest;
+            if self.is_empty_line(chunk, cursor, range.clone()) {
+                self.empty_line.get_or_insert(location);
+                self.advance(length, digest);
+                continue;
             }
+            if let Some(location) = self.empty_line.take() {
+                if let Some(cursor) = &mut self.cursor {
+                    cursor.position = location.position;
+                }
+                return Err(format!("{location}: an empty line, which is no JSON"));
+            }
+            let record = self.record(chunk, location, range)?;
+            self.advance(length, digest);
+            return Ok(Some(record));
         }
         Ok(None)
     }
@@ -145,35 +156,46 @@ impl RecordMaker {
         (self.chunk.is_some() || self.is_stuck).then(|| cursor.clone())
     }
 
-    /// Whether the record has not come that the checkpoint says is confirmed.
-    pub(in crate::publish) fn misses_confirmed_record(&self) -> bool {
-        self.confirmed_before.is_some()
-    }
-
     fn turn_to(&mut self, origin: &Arc<Origin>) {
         let stays = self
             .cursor
             .as_ref()
             .is_some_and(|cursor| Arc::ptr_eq(&cursor.origin, origin));
         if !stays {
+            self.empty_line = None;
+            if origin.first == Position::FIRST {
+                self.digest = self.digest.and_input(&origin.name);
+            }
             self.cursor = Some(Location {
                 origin: Arc::clone(origin),
                 position: origin.first,
+                end: origin.first.offset,
                 digest: Digest::EMPTY,
             });
         }
     }
 
     fn location(&self, chunk: &OpenChunk, cursor: &Location, range: Range<usize>) -> Location {
+        let end = cursor.position.offset + range.len() as u64;
         let digest = if self.takes_digests {
-            Digest::of(&chunk.chunk.bytes.content[range])
+            self.digest.and(&chunk.chunk.bytes.content[range])
         } else {
             Digest::EMPTY
         };
         Location {
+            end,
             digest,
             ..cursor.clone()
         }
+    }
+
+    /// Whether there is nothing where an envelope should be.
+    fn is_empty_line(&self, chunk: &OpenChunk, cursor: &Location, range: Range<usize>) -> bool {
+        let line = &chunk.chunk.bytes.content[range];
+        self.records == Records::Envelopes
+            && text_of(line, cursor.position.offset)
+                .trim_ascii()
+                .is_empty()
     }
 
     fn record(
@@ -183,7 +205,7 @@ impl RecordMaker {
         range: Range<usize>,
     ) -> Result<Record, String> {
         let input_length = range.len();
-        match self.message(chunk, range) {
+        match self.message(chunk, &location, range) {
             Ok((template, body)) => Ok(Record {
                 location,
                 template,
@@ -197,29 +219,38 @@ impl RecordMaker {
     fn message(
         &self,
         chunk: &OpenChunk,
+        location: &Location,
         range: Range<usize>,
     ) -> Result<(Arc<Template>, Body), String> {
         let bytes = &chunk.chunk.bytes;
         if self.records == Records::Envelopes {
-            let envelope = envelope::from_json_line(&bytes.content[range])
-                .map_err(|error| error.to_string())?;
-            let template = self.templates.for_envelope(&envelope)?;
+            let line = text_of(&bytes.content[range], location.position.offset);
+            let envelope = envelope::from_json_line(line).map_err(|error| error.to_string())?;
+            let template = self.templates.for_envelope(&envelope, location)?;
             return Ok((template, envelope.body.into()));
         }
-        let template = self.templates.for_body()?;
         let body = Body {
             range: self.records.body_of(&bytes.content, range),
             bytes: Arc::clone(bytes),
         };
-        Ok((template, body))
+        Ok((self.templates.for_body(&body, location)?, body))
     }
 
-    fn advance(&mut self, length: usize) {
+    fn advance(&mut self, length: usize, digest: Digest) {
+        self.digest = digest;
         if let Some(cursor) = &mut self.cursor {
             cursor.position.record += 1;
             cursor.position.offset += length as u64;
         }
         self.chunk = self.chunk.take().and_then(|chunk| chunk.without(length));
+    }
+}
+
+/// A line without the byte order mark that its file may begin with.
+fn text_of(line: &[u8], offset: u64) -> &[u8] {
+    match offset {
+        0 => line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line),
+        _ => line,
     }
 }
 

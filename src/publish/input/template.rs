@@ -1,16 +1,20 @@
 //! The address and properties of a message, from the command line and from its envelope, if it has one.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
+use super::digest;
+use super::records::Location;
 use crate::broker::{Error, Template};
 use crate::envelope::Envelope;
-use crate::message::Properties;
-use crate::publish::options::{Address, PublishOptions, Routing};
+use crate::message::{HeaderValue, Properties};
+use crate::publish::options::{Address, OwnProperties, PublishOptions, Routing};
 
 /// Makes the templates of messages.
 pub(in crate::publish) struct TemplateMaker {
     address: Address,
     properties: Properties,
+    own: OwnProperties,
     routing: Routing,
     /// For all messages without properties of their own.
     common: Arc<Template>,
@@ -30,16 +34,21 @@ impl TemplateMaker {
         Ok(TemplateMaker {
             address: options.address.clone(),
             properties: options.properties.clone(),
+            own: options.own.clone(),
             routing: options.routing,
             common: Arc::new(common),
         })
     }
 
-    /// For a message that is only a body.
-    pub(in crate::publish) fn for_body(&self) -> Result<Arc<Template>, String> {
+    /// For a message that is nothing but a body.
+    pub(in crate::publish) fn for_body(
+        &self,
+        body: &[u8],
+        location: &Location,
+    ) -> Result<Arc<Template>, String> {
         match self.address {
-            Address::Given { .. } => Ok(Arc::clone(&self.common)),
-            Address::OfEnvelope { .. } => self.for_envelope(&Envelope::default()),
+            Address::Given { .. } if self.own.are_none() => Ok(Arc::clone(&self.common)),
+            _ => self.make(&Envelope::default(), body, location),
         }
     }
 
@@ -47,9 +56,21 @@ impl TemplateMaker {
     pub(in crate::publish) fn for_envelope(
         &self,
         envelope: &Envelope,
+        location: &Location,
+    ) -> Result<Arc<Template>, String> {
+        self.make(envelope, &envelope.body, location)
+    }
+
+    fn make(
+        &self,
+        envelope: &Envelope,
+        body: &[u8],
+        location: &Location,
     ) -> Result<Arc<Template>, String> {
         let (exchange, routing_key) = match &self.address {
-            Address::Given { .. } if envelope.properties == Properties::default() => {
+            Address::Given { .. }
+                if self.own.are_none() && envelope.properties == Properties::default() =>
+            {
                 return Ok(Arc::clone(&self.common));
             }
             Address::Given {
@@ -65,7 +86,11 @@ impl TemplateMaker {
             return Err("neither exchange nor routing key specified".to_owned());
         }
         let text = |text: Option<&String>| text.cloned().unwrap_or_default();
-        let properties = self.properties.clone().or(envelope.properties.clone());
+        let properties = self
+            .own
+            .of(body, location)
+            .or(self.properties.clone())
+            .or(envelope.properties.clone());
         template(
             self.routing,
             &text(exchange),
@@ -74,6 +99,28 @@ impl TemplateMaker {
         )
         .map(Arc::new)
         .map_err(|error| error.to_string())
+    }
+}
+
+impl OwnProperties {
+    /// Those of one message.
+    fn of(&self, body: &[u8], location: &Location) -> Properties {
+        let name = &location.origin.name;
+        let header = |header: &String| {
+            let value = match name.to_str() {
+                Some(text) => HeaderValue::String(text.to_owned()),
+                None => HeaderValue::Bytes(name.as_bytes().to_vec()),
+            };
+            [(header.clone(), value)].into()
+        };
+        let record = location.position.record.to_be_bytes();
+        Properties {
+            headers: self.file_header.as_ref().map(header),
+            message_id: self
+                .has_message_id
+                .then(|| digest::name_of([name.as_bytes(), &record, body])),
+            ..Properties::default()
+        }
     }
 }
 

@@ -50,6 +50,9 @@ const SENT_AT_ONCE: usize = 64;
 /// The broker is expected to confirm something within this time, unless it is blocked.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// So much later than it was due a message may be sent without its putting off the next.
+const LATENESS: Duration = Duration::from_millis(1);
+
 /// The state of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -62,7 +65,9 @@ pub struct Run {
     /// The record up to which the checkpoint says that everything is confirmed.
     saved: RecordId,
     silence: Silence,
-    /// When the run stops waiting for records in flight, after a signal.
+    /// When the next message may be sent.
+    next_send: Duration,
+    /// When fates are no longer waited for, since a signal asked to end.
     patience_ends: Option<Duration>,
 }
 
@@ -92,6 +97,7 @@ impl Run {
             input_has_ended: false,
             saved: 0,
             silence: Silence::default(),
+            next_send: Duration::ZERO,
             patience_ends: None,
         }
     }
@@ -117,7 +123,7 @@ impl Run {
             && self.may_send()
             && self.window.next_to_send().is_some()
         {
-            return Some(self.now);
+            return Some(self.now.max(self.next_send));
         }
         let silence = self
             .expects_confirms()
@@ -196,9 +202,11 @@ impl Run {
     /// Sends records while that is allowed, and ends the run when all are done.
     fn publish(&mut self, actions: &mut Vec<Action>) {
         for _ in 0..SENT_AT_ONCE {
-            let Some(id) = self.window.next_to_send().filter(|_| self.may_send()) else {
+            let is_due = self.may_send() && self.now >= self.next_send;
+            let Some(id) = self.window.next_to_send().filter(|_| is_due) else {
                 break;
             };
+            self.keep_pace();
             if self.options.is_confirmed() {
                 if self.window.open() == 0 {
                     self.silence = Silence {
@@ -225,7 +233,16 @@ impl Run {
         }
     }
 
-    /// Updates the checkpoint if at least this many more records are confirmed.
+    /// Puts the next message off. One that was sent a little late does not put off the others: so the rate is what it is to
+    /// be, though no clock wakes in time.
+    fn keep_pace(&mut self) {
+        if let Some(pace) = self.options.pace {
+            let earliest = self.now.saturating_sub(LATENESS);
+            self.next_send = self.next_send.max(earliest) + pace;
+        }
+    }
+
+    /// Tells the checkpoint how far everything is confirmed, if it does not know of at least so many records.
     fn save_checkpoint(&mut self, at_least: u64, actions: &mut Vec<Action>) {
         let confirmed = self.window.first() - 1;
         if self.options.has_checkpoint && confirmed - self.saved >= at_least {

@@ -13,6 +13,8 @@ pub struct RunOptions {
     pub has_checkpoint: bool,
     /// How long connections are retried that break without confirming anything; zero: no lost connection is opened again.
     pub retry: Duration,
+    /// The time from one message to the next; nothing: they are sent as fast as can be.
+    pub pace: Option<Duration>,
 }
 
 impl RunOptions {

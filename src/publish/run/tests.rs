@@ -13,6 +13,7 @@ fn options(max_in_flight: usize) -> RunOptions {
         max_in_flight: NonZeroUsize::new(max_in_flight),
         has_checkpoint: false,
         retry: Duration::from_secs(60),
+        pace: None,
     }
 }
 
@@ -289,4 +290,37 @@ fn a_message_that_comes_back_after_a_signal_is_no_success() {
     }
     assert_eq!(scene.run.ended(), Some(Ended::Interrupted(SIGTERM)));
     assert_eq!(undisturbed.run.ended(), Some(Ended::Complete));
+}
+
+#[test]
+fn messages_are_sent_evenly_and_the_end_is_not_waited_for() {
+    let pace = Duration::from_millis(100);
+    let mut scene = Scene::connected(RunOptions {
+        pace: Some(pace),
+        ..options(10)
+    });
+    assert_eq!(scene.read(1), [Action::Publish(1)]);
+    assert_eq!(scene.read(2), []);
+    assert!(!scene.run.wants_record());
+    assert_eq!(scene.run.deadline(), Some(pace));
+    // A little late: the next is due as if it had not been.
+    scene.now = pace + Duration::from_millis(1);
+    assert_eq!(scene.tell(Event::Tick), [Action::Publish(2)]);
+    assert_eq!(scene.read(3), []);
+    assert_eq!(scene.run.deadline(), Some(2 * pace));
+    // Much later: what was missed is not made up for.
+    scene.now = 10 * pace;
+    assert_eq!(scene.tell(Event::Tick), [Action::Publish(3)]);
+    assert_eq!(scene.read(4), []);
+    assert_eq!(
+        scene.run.deadline(),
+        Some(10 * pace + Duration::from_millis(99))
+    );
+    scene.now = 11 * pace;
+    assert_eq!(scene.tell(Event::Tick), [Action::Publish(4)]);
+    scene.hear(
+        1,
+        FromBroker::Confirmed(Confirmation::Acked(Numbers::UpTo(4))),
+    );
+    assert_eq!(scene.tell(Event::InputEnded), [Action::Close]);
 }

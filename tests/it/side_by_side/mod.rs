@@ -12,4 +12,5 @@ mod facts;
 mod get;
 mod publish;
 mod queues;
+mod random;
 mod scenario;

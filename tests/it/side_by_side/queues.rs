@@ -46,7 +46,11 @@ table! {
     declare_help: script("amqp-declare-queue --help").any_stdout().same();
     declare_help_short: script("amqp-declare-queue '-?'").any_stdout().same();
     declare_usage: script("amqp-declare-queue --usage").any_stdout().same();
-    declare_help_first: script("amqp-declare-queue --bogus --help").any_stdout().same();
+    /// Help is given whatever else is wrong.
+    declare_help_behind_an_error: script("amqp-declare-queue --bogus --help").any_stdout().differs(
+        "exit 1, complains",
+        "exit 0, prints",
+    );
     declare_help_last: script("amqp-declare-queue --help --bogus").any_stdout().same();
 
     delete_short: with_queue("amqp-delete-queue -u {url} -q {queue}").same();

@@ -222,3 +222,22 @@ fn flags_of_tls_without_tls_are_warned_about() {
         .stderr_line("warning: --cacert has no effect without --ssl or amqps://")
         .succeeds();
 }
+
+#[test]
+fn authorities_can_be_named_by_the_environment() {
+    let scene = Scene::new();
+    let front = scene.front(&scene.authority.server(&["localhost"], Validity::Now));
+    scene
+        .declare_by(&front, "--no-default-cert-paths")
+        .env("AMQP_CACERT", "ca.pem")
+        .stdout("{queue}\n")
+        .succeeds();
+    scene
+        .test
+        .file("other.pem", Authority::new("another").pem());
+    scene
+        .declare_by(&front, "--no-default-cert-paths --cacert other.pem")
+        .env("AMQP_CACERT", "ca.pem")
+        .stderr_line("not trusted here")
+        .exits(1);
+}

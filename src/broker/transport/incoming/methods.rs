@@ -11,7 +11,7 @@ type Method = (u16, u16, &'static str, &'static [Field]);
 
 /// Class, number, name, arguments. Those that are events or mended have none here: each has a function of its own.
 #[rustfmt::skip]
-const METHODS: [Method; 32] = [
+const METHODS: [Method; 33] = [
     (CONNECTION, 10, "connection.start", &[]),
     (CONNECTION, 20, "connection.secure", &[LongString]),
     (CONNECTION, 30, "connection.tune", &[]),
@@ -27,6 +27,7 @@ const METHODS: [Method; 32] = [
     (EXCHANGE, 11, "exchange.declare-ok", &[]),
     (EXCHANGE, 21, "exchange.delete-ok", &[]),
     (EXCHANGE, 31, "exchange.bind-ok", &[]),
+    (EXCHANGE, 51, "exchange.unbind-ok", &[]),
     (QUEUE, 11, "queue.declare-ok", &[ShortString, Long, Long]),
     (QUEUE, 21, "queue.bind-ok", &[]),
     (QUEUE, 31, "queue.purge-ok", &[Long]),

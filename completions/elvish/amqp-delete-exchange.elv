@@ -1,0 +1,50 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[amqp-delete-exchange] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'amqp-delete-exchange'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'amqp-delete-exchange'= {
+            cand -e 'The exchange''s name'
+            cand --exchange 'The exchange''s name'
+            cand -u 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
+            cand --url 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
+            cand -s 'Broker''s host [default: localhost]'
+            cand --server 'Broker''s host [default: localhost]'
+            cand --port 'Broker''s port [default: 5672, with TLS 5671]'
+            cand --vhost 'Virtual host [default: /]'
+            cand --username 'User name [default: guest]'
+            cand --password 'Password; the process list shows it, --authfile hides it [default: guest]'
+            cand --heartbeat 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]'
+            cand --authfile 'File with two lines, username:NAME and password:SECRET'
+            cand --connect-timeout 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]'
+            cand --retry 'Time to keep trying while the broker is unreachable [default: 0s]'
+            cand --cacert 'CA certificates to trust besides the system''s (PEM)'
+            cand --cert 'Client certificate (PEM)'
+            cand --key 'Private key of the client certificate (PEM)'
+            cand --if-unused 'Refuse to delete an exchange that queues or exchanges are bound to'
+            cand --ssl 'Use TLS, as a URL of amqps:// does'
+            cand --no-default-cert-paths 'Trust only --cacert, not the system''s certificates'
+            cand --insecure 'Do not verify the server''s certificate; anyone may read along'
+            cand -? 'Show this help and exit'
+            cand --help 'Show this help and exit'
+            cand --usage 'Show a brief list of all options and exit'
+            cand -V 'Print version'
+            cand --version 'Print version'
+        }
+    ]
+    $completions[$command]
+}
