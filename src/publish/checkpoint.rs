@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::input::digest::Digest;
-use super::input::reader::{Position, StartPosition};
+use super::input::reader::{RecordPosition, StartPosition};
 use super::input::records::Location;
 use super::input::survey::Survey;
 use super::options::Records;
@@ -230,7 +230,7 @@ fn found(value: &Value) -> Option<Found> {
         location => Some(Confirmed {
             start: StartPosition {
                 input: location["input"].as_u64()?,
-                position: Position {
+                position: RecordPosition {
                     record: location["record"].as_u64()?,
                     offset: location["offset"].as_u64()?,
                 },
@@ -270,7 +270,7 @@ mod tests {
         Confirmed {
             start: StartPosition {
                 input: u64::MAX,
-                position: Position {
+                position: RecordPosition {
                     record: u64::MAX,
                     offset: u64::MAX,
                 },

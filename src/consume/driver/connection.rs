@@ -40,25 +40,25 @@ pub(super) enum Request {
 
 /// What the thread reports.
 enum Reply {
-    /// The connection stands, and this queue is consumed from.
+    /// The connection is open, and this queue is consumed from.
     Connected {
         queue: String,
         server: Server,
         channel_end: ChannelEnd,
         cutter: Cutter,
     },
-    /// A subscription stands.
+    /// A subscription is active.
     Subscribed(SubscriptionId, Deliveries),
     /// A subscription is cancelled.
     Unsubscribed(SubscriptionId),
-    /// Anything else, as the core is told.
+    /// Any other event for the core.
     Other(FromBroker),
 }
 
 /// The loop's end of a connection.
 pub(super) struct ConnectionHandle {
     pub(super) number: ConnectionId,
-    /// The queue that is consumed from; empty until the connection stands.
+    /// The queue that is consumed from; empty until the connection is open.
     pub(super) queue: String,
     /// The largest frame that the broker takes, in bytes.
     frame_max: usize,
@@ -68,7 +68,7 @@ pub(super) struct ConnectionHandle {
     channel_end: Option<ChannelEnd>,
     cutter: Option<Cutter>,
     has_asked_why: bool,
-    /// The answer behind what must be heard first.
+    /// A reply that waits until all deliveries before it are taken in.
     next_reply: Option<Reply>,
 }
 

@@ -179,7 +179,7 @@ impl RepublisherThread {
     }
 
     fn tell(&self, event: Event) {
-        // If the loop has ended, nobody wants to know.
+        // The loop may have ended.
         let _ = self.events.send(event);
     }
 }

@@ -126,7 +126,7 @@ pub enum Action {
     Close,
     /// Cut the connection, or give up connecting. No event of that connection follows.
     Abandon,
-    /// Start the command, or write the line. A command's end is told by `CommandEnded` or `CannotStart`, a line's by `Written`
+    /// Start the command, or write the line. Answered for a command by `CommandEnded` or `CannotStart`, for a line by `Written`
     /// or `CannotWrite`.
     Start {
         /// The delivery.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::chunks::record_length;
 use super::digest::Digest;
-use super::reader::{Bytes, Chunk, Origin, Position};
+use super::reader::{Bytes, Chunk, Origin, RecordPosition};
 use super::template::TemplateMaker;
 use crate::broker::Template;
 use crate::envelope;
@@ -26,7 +26,7 @@ pub(in crate::publish) struct Record {
 #[derive(Clone, Debug)]
 pub(in crate::publish) struct Location {
     pub(in crate::publish) origin: Arc<Origin>,
-    pub(in crate::publish) position: Position,
+    pub(in crate::publish) position: RecordPosition,
     /// The digest of the record, if digests are taken.
     pub(in crate::publish) digest: Digest,
 }
