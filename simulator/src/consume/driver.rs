@@ -7,7 +7,7 @@ use amqp_tools::consume::run::{
 };
 use amqp_tools::status::Status;
 
-use super::broker::Sent;
+use super::broker::{Sent, done_with};
 use super::calendar::Pending;
 use super::scenario::delay;
 use super::{CLOSE_LIMIT, CONNECT_LIMIT, Command, MOST_AT_ONCE, MOST_EVENTS, Simulation, Wire};
@@ -121,6 +121,8 @@ impl Simulation<'_> {
             && !channel.is_closed
         {
             channel.outgoing.push_back(sent);
+        } else {
+            self.broker.lost_settlements += done_with(&sent);
         }
     }
 

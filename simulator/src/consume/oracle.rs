@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use std::collections::BTreeMap;
+
 use amqp_tools::consume::run::{
     Action, ConnectionId, Copy, DeliveryId, Event, FromBroker, Notice, RunWork, Settlement,
-    ToCommand,
+    SubscriptionId, ToCommand,
 };
 use amqp_tools::consume::{Acknowledgement, DeliveryLimit, FailureAction as Policy};
 use amqp_tools::status::Status;
@@ -18,6 +20,10 @@ use crate::world::Failure;
 /// The situations that the runs must come to.
 pub(super) const MARKS: &[&str] = &[
     "a close is not answered",
+    "a connection is half open",
+    "a queue delays a message",
+    "made certain on the way",
+    "too many have failed",
     "a command cannot be started while others run",
     "a command is killed",
     "a copy is confirmed when its delivery is lost",
@@ -56,6 +62,10 @@ pub(super) const MARKS: &[&str] = &[
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
     connection: ConnectionId,
+    /// How often the message had failed, by its header and the queue's count, and whether the broker only said that it had been
+    /// delivered before.
+    failures_before: u64,
+    may_have_failed: bool,
     is_running: bool,
     /// How often its command ended.
     runs: u32,
@@ -67,6 +77,8 @@ pub(super) struct Record {
     is_settled: bool,
     is_forgotten: bool,
     is_copying: bool,
+    /// The last copy was refused.
+    is_refused: bool,
     /// The broker cancelled its consumer.
     may_be_taken_back: bool,
 }
@@ -88,7 +100,19 @@ pub(super) struct Oracle {
     is_subscribing: bool,
     cancels_owed: u32,
     subscriptions_of_connection: u32,
-    in_doubt_said: bool,
+    /// How many are in doubt, as was said, in all and of the present connection.
+    doubts: u64,
+    doubts_of_connection: u64,
+    /// How many deliveries were settled on the present connection, and how many of them certainly.
+    settled: u64,
+    proven: u64,
+    /// How many were settled when a subscription was cancelled, and whether the last cancel was to make them certain.
+    settled_at_cancel: BTreeMap<SubscriptionId, u64>,
+    is_proof_wanted: bool,
+    /// Copies that were refused, and nothing said about it yet.
+    unsaid: u64,
+    /// Messages that went back because their copy was refused.
+    held_to_the_end: u64,
     was_prefetch_one: bool,
     /// How often deliveries came back by no decision of the tool.
     breaks: u64,
@@ -124,6 +148,10 @@ impl Simulation<'_> {
                 if let Some(record) = self.oracle.record(*id) {
                     record.is_copied = result.is_ok();
                     record.is_copying = false;
+                    record.is_refused = result.is_err();
+                    if !is_lost && result.is_err() && !record.is_forgotten {
+                        self.oracle.unsaid += 1;
+                    }
                 }
                 if is_lost && result.is_ok() {
                     self.reached
@@ -139,7 +167,7 @@ impl Simulation<'_> {
 
     fn note_broker(&mut self, event: &FromBroker) {
         match event {
-            FromBroker::Delivered(id, ..) => {
+            FromBroker::Delivered(id, info) => {
                 // Those that never came are records of nothing.
                 while (self.oracle.records.len() as DeliveryId) < *id - 1 {
                     self.oracle.records.push(Record {
@@ -149,6 +177,8 @@ impl Simulation<'_> {
                 }
                 self.oracle.records.push(Record {
                     connection: self.connection,
+                    failures_before: info.attempts.unwrap_or(0) + info.delivery_count.unwrap_or(0),
+                    may_have_failed: info.redelivered && info.delivery_count.is_none(),
                     ..Record::default()
                 });
                 if self.oracle.cancels_owed > 0 {
@@ -157,8 +187,10 @@ impl Simulation<'_> {
                 }
             }
             FromBroker::Subscribed(_) => self.oracle.is_subscribing = false,
-            FromBroker::Unsubscribed(_) => {
+            FromBroker::Unsubscribed(subscription) => {
                 self.oracle.cancels_owed = self.oracle.cancels_owed.saturating_sub(1);
+                let settled = self.oracle.settled_at_cancel.remove(subscription);
+                self.oracle.proven = self.oracle.proven.max(settled.unwrap_or(0));
             }
             FromBroker::Lost(_) => {
                 self.oracle.breaks += 1;
@@ -170,15 +202,24 @@ impl Simulation<'_> {
                 self.oracle.is_subscribing = false;
                 self.oracle.cancels_owed = 0;
             }
-            FromBroker::CancelledByBroker(_) => {
+            FromBroker::CancelledByBroker(subscription) => {
                 self.oracle.breaks += 1;
+                // The answer to a cancel of a consumer that is not there proves nothing.
+                self.oracle.settled_at_cancel.remove(subscription);
                 self.oracle.has_trouble = true;
                 self.oracle.is_subscribing = false;
                 for record in &mut self.oracle.records {
                     record.may_be_taken_back = true;
                 }
             }
-            FromBroker::Connected { .. } => self.oracle.subscriptions_of_connection = 0,
+            FromBroker::Connected { .. } => {
+                self.oracle.subscriptions_of_connection = 0;
+                self.oracle.doubts_of_connection = 0;
+                self.oracle.settled = 0;
+                self.oracle.proven = 0;
+                self.oracle.settled_at_cancel.clear();
+                self.oracle.is_proof_wanted = false;
+            }
             FromBroker::Ready(_) => {}
         }
     }
@@ -289,12 +330,15 @@ impl Simulation<'_> {
                     self.reached.mark("patience is lost");
                 }
             }
-            Action::Start { id, .. } => self.judge_start(*id)?,
+            Action::Start { id, attempt } => {
+                self.judge_start(*id)?;
+                self.judge_count(*id, *attempt, true)?;
+            }
             Action::Signal(id, signal) => self.judge_signal(*id, *signal)?,
             Action::Copy(id, copy) => self.judge_copy(*id, *copy)?,
             Action::Log(..) => self.oracle.logged += 1,
             Action::Forget(id) => self.judge_forget(*id)?,
-            Action::Say(notice) => self.note_notice(notice),
+            Action::Say(notice) => self.note_notice(notice)?,
             Action::Close | Action::StopWriting | Action::AskWhetherDeliveriesAreCounted => {}
         }
         Ok(None)
@@ -342,9 +386,20 @@ impl Simulation<'_> {
                 }
                 if self.oracle.was_prefetch_one {
                     self.reached.mark("proof by another basic.cancel");
+                } else if self.oracle.is_proof_wanted {
+                    self.reached.mark("made certain on the way");
                 }
             }
-            Action::Unsubscribe(_) => self.oracle.cancels_owed += 1,
+            Action::Unsubscribe(subscription) => {
+                self.oracle.cancels_owed += 1;
+                let options = &self.scenario.options;
+                let unproven = self.oracle.settled - self.oracle.proven;
+                self.oracle.is_proof_wanted = options.limit.is_some()
+                    && options.reconnect
+                    && unproven >= options.certain_every;
+                let settled = self.oracle.settled;
+                self.oracle.settled_at_cancel.insert(*subscription, settled);
+            }
             _ => {}
         }
         Ok(())
@@ -420,6 +475,13 @@ impl Simulation<'_> {
                 format!("{counted} counted and {attempts} of {most}"),
             ));
         }
+        match copy {
+            Copy::Attempt(failures) => {
+                self.judge_count(id, failures, false)?;
+            }
+            Copy::Renew(Some(failures)) => self.judge_count(id, failures + 1, false)?,
+            _ => {}
+        }
         let is_running = self
             .oracle
             .record(id)
@@ -433,8 +495,28 @@ impl Simulation<'_> {
             }
             record.is_copying = true;
             record.is_copied = false;
+            record.is_refused = false;
         }
         Ok(())
+    }
+
+    /// How often a message was tried, this time included, as the core says it when it starts a command or makes a copy.
+    fn judge_count(&mut self, id: DeliveryId, said: u64, is_start: bool) -> Result<(), Failure> {
+        let Some(record) = self.oracle.record(id).copied() else {
+            return Ok(());
+        };
+        let runs = if is_start { record.runs } else { 0 };
+        let least = record.failures_before + u64::from(runs) + 1;
+        // As long as it is not known whether the queue counts, an earlier delivery is taken for a failure.
+        let is_unknown = is_start || !self.scenario.broker.tells_counting;
+        let is_guessed = is_unknown && record.may_have_failed;
+        if (least..=least + u64::from(is_guessed)).contains(&said) {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "every attempt is counted once",
+            format!("{said}, not {least}"),
+        ))
     }
 
     fn judge_forget(&mut self, id: DeliveryId) -> Result<(), Failure> {
@@ -490,7 +572,13 @@ impl Simulation<'_> {
             if let Some(record) = self.oracle.record(each) {
                 record.is_settled = true;
             }
+            let goes_back = !matches!(
+                settlement,
+                Settlement::Ack | Settlement::AckUpTo | Settlement::Reject
+            );
+            self.oracle.held_to_the_end += u64::from(goes_back && record.is_refused);
         }
+        self.oracle.settled += covered.len() as u64;
         if covered.len() > 1 {
             self.reached.mark(if settlement == Settlement::AckUpTo {
                 "many are acknowledged at once"
@@ -555,10 +643,17 @@ impl Simulation<'_> {
         }
     }
 
-    fn note_notice(&mut self, notice: &Notice) {
+    fn note_notice(&mut self, notice: &Notice) -> Result<(), Failure> {
         let mark = match notice {
-            Notice::InDoubt(_) => {
-                self.oracle.in_doubt_said = true;
+            Notice::InDoubt(count) => {
+                self.oracle.doubts += count;
+                self.oracle.doubts_of_connection += count;
+                if self.oracle.doubts_of_connection > self.oracle.settled - self.oracle.proven {
+                    return Err(Failure::of(
+                        "only what is not certain is said to be in doubt",
+                        format!("{count}"),
+                    ));
+                }
                 let done = self.broker.count_gone(Why::Succeeded);
                 if done >= self.oracle.successes {
                     "in doubt and done"
@@ -572,15 +667,24 @@ impl Simulation<'_> {
             Notice::LostUnacknowledged => "gone by an acknowledgement on arrival",
             Notice::ParkedOnArrival(_) => "parked on arrival",
             Notice::Renewing(..) => "renewed on arrival",
-            _ => return,
+            Notice::TooManyFailed => "too many have failed",
+            Notice::CopyRefused(_) => {
+                self.oracle.unsaid = self.oracle.unsaid.saturating_sub(1);
+                return Ok(());
+            }
+            _ => return Ok(()),
         };
         self.reached.mark(mark);
+        Ok(())
     }
 
     /// What must hold after each event.
     pub(super) fn judge_state(&mut self) -> Result<(), Failure> {
         if self.run.ended().is_some() && !self.commands.is_empty() {
             return Err(Failure::of("it ends when its commands have", ""));
+        }
+        if self.oracle.unsaid > 0 {
+            return Err(Failure::of("a message that is held is told", ""));
         }
         Ok(())
     }
@@ -613,6 +717,12 @@ impl Simulation<'_> {
             ));
         }
         self.judge_drops()?;
+        if self.oracle.doubts < self.broker.lost_settlements {
+            return Err(Failure::of(
+                "what is in doubt is told",
+                format!("{} of {}", self.oracle.doubts, self.broker.lost_settlements),
+            ));
+        }
         self.judge_status(ended.unwrap_or(Status::FAILURE))
     }
 
@@ -671,6 +781,20 @@ impl Simulation<'_> {
                 format!("{} failed", self.oracle.failures),
             ));
         }
+        if self.oracle.held_to_the_end > 0 {
+            return Err(Failure::of(
+                "a message that is held to the end makes it no success",
+                format!("{}", self.oracle.held_to_the_end),
+            ));
+        }
+        let (delayed, given_back) = self.broker.delayed();
+        if options.limit.is_none() && given_back > 0 {
+            return Err(Failure::of(
+                "a failed message that was not seen again makes it no success",
+                format!("{given_back} are delayed"),
+            ));
+        }
+        let left = left - delayed;
         let is_counted = options.limit.is_some_and(|limit| done >= limit);
         if is_counted {
             return Ok(());

@@ -48,6 +48,10 @@ pub(super) struct BrokerKind {
     pub(super) tells_counting: bool,
     /// How slowly the leader of a quorum queue takes commands: an index into the delays.
     pub(super) leader_lag: u64,
+    /// How long the queue keeps a failed message before it delivers it again (RabbitMQ 4.3).
+    pub(super) delayed_retry: Option<Duration>,
+    /// Whether it does so with those, too, that came back without having failed.
+    pub(super) delays_all: bool,
 }
 
 /// How likely what trouble is, in percent, and how slow things are, as indices into the delays.
@@ -76,6 +80,8 @@ pub(super) enum Disturbance {
     Publish,
     Signal(i32),
     Break,
+    /// Nothing comes any more, and nobody says so until heartbeats are missed.
+    HalfOpen,
     /// The broker takes the deliveries back and cancels the consumer (`x-consumer-timeout`).
     TakeBack,
     DeleteQueue,
@@ -120,6 +126,7 @@ impl Scenario {
         };
         !self.broker.dead_letters_home
             && !self.broker.has_rival
+            && self.broker.delayed_retry.is_none()
             && !self.disturbances.iter().any(changes)
     }
 
@@ -207,6 +214,8 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
         grace: choices.one_of(&[None, Some(Duration::ZERO), Some(10 * second)]),
         reconnect: choices.below(2) == 1,
         queue_ends_with_consumer: choices.chance(10),
+        certain_every: choices.one_of(&[1000, 1, 3, 10]),
+        most_held: choices.one_of(&[1000, 1000, 2, 5]),
     }
 }
 
@@ -254,6 +263,7 @@ fn disturbances(choices: &mut Choices, has_rival: bool, is_large: bool) -> Vec<(
         Disturbance::Break,
         Disturbance::TakeBack,
         Disturbance::DeleteQueue,
+        Disturbance::HalfOpen,
     ];
     // Swarm: some kinds do not come in this run at all.
     let is_on: Vec<bool> = kinds.iter().map(|_| choices.below(2) == 1).collect();
@@ -286,9 +296,12 @@ impl BrokerKind {
             None
         };
         let is_rabbitmq = options.queue_ends_with_consumer || !choices.chance(7);
+        let counts_nacks = is_quorum && choices.below(2) == 1;
+        let may_delay = is_quorum && !counts_nacks;
+        let delays = [1, 7, 200].map(Duration::from_secs);
         BrokerKind {
             is_quorum,
-            counts_nacks: is_quorum && choices.below(2) == 1,
+            counts_nacks,
             limit,
             tells_limit: choices.below(4) < 3,
             prefetch_of_channel: !is_rabbitmq && !is_quorum,
@@ -296,6 +309,8 @@ impl BrokerKind {
             has_rival: !options.queue_ends_with_consumer && choices.chance(16),
             tells_counting: !choices.chance(25),
             leader_lag: if is_quorum { choices.below(6) } else { 0 },
+            delayed_retry: (may_delay && choices.chance(25)).then(|| choices.one_of(&delays)),
+            delays_all: choices.below(2) == 1,
         }
     }
 }

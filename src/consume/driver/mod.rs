@@ -45,6 +45,12 @@ use connection::{ConnectionHandle, Request};
 use printer::Printer;
 use republisher::Republisher;
 
+/// After how many messages a long run with a count and `--retry` makes sure of them.
+const CERTAIN_EVERY: u64 = 1000;
+
+/// How many failed messages are held at most.
+const MOST_HELD: usize = 1000;
+
 /// How long the end of the run waits for the last lines of the job log.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -163,6 +169,8 @@ impl Driver {
             grace: options.grace,
             reconnect: !self.connect.retry.is_zero(),
             queue_ends_with_consumer: matches!(options.source, SourceQueue::Declared { .. }),
+            certain_every: CERTAIN_EVERY,
+            most_held: MOST_HELD,
         }
     }
 

@@ -17,10 +17,6 @@ const BREATHER: Duration = Duration::from_secs(1);
 /// How long a queue may have ready messages and deliver none.
 const LONGEST_WITHHOLDING: Duration = Duration::from_secs(5);
 
-/// With a count and `--retry`, settlements are made certain after this many messages, so that a lost connection leaves few in
-/// doubt.
-const CERTAIN_EVERY: u64 = 1000;
-
 impl Run {
     pub(super) fn on_broker(&mut self, event: FromBroker) {
         match event {
@@ -56,7 +52,7 @@ impl Run {
         self.quiet_since = self.now;
         self.withholding_since = None;
         if delivery.redelivered || delivery.attempts.is_some() {
-            self.given_back.pop_front();
+            self.came_again(delivery.digest);
         }
         if delivery.delivery_count.is_some() {
             self.on_counts_deliveries(Some(true));
@@ -355,7 +351,8 @@ impl Run {
         let is_long = self.options.limit.is_some()
             && self.options.reconnect
             && !self.options.queue_ends_with_consumer;
-        let must_become_certain = is_long && self.connection.uncertain.messages() >= CERTAIN_EVERY;
+        let must_become_certain =
+            is_long && self.connection.uncertain.messages() >= self.options.certain_every;
         let may_be_empty = self.drains() && self.is_idle();
         must_become_certain || may_be_empty
     }

@@ -42,7 +42,7 @@ impl Run {
 
     pub(super) fn end_idle(&mut self) {
         self.phase = Phase::Draining(Cause::Idle);
-        if let Some(status) = self.given_back.front() {
+        if let Some((_, status)) = self.given_back.front() {
             self.unfinished.get_or_insert(*status);
             self.say(Notice::NotSeenAgain(self.given_back.len() as u64));
         }

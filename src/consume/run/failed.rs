@@ -12,8 +12,7 @@ use crate::status::Status;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The limits of held messages: their number, and the bytes of those that are to be copied.
-const MOST_HELD: usize = 1000;
+/// How many bytes of messages that are to be copied are held at most.
 const MOST_BYTES_HELD: usize = 64 * 1024 * 1024;
 
 /// How many requeued and rejected messages are remembered.
@@ -149,7 +148,8 @@ impl Run {
             MessageState::Held(_, Some(_), _) | MessageState::Refused(..) => message.delivery.size,
             _ => 0,
         };
-        held().count() >= MOST_HELD || held().map(bytes).sum::<usize>() >= MOST_BYTES_HELD
+        held().count() >= self.options.most_held
+            || held().map(bytes).sum::<usize>() >= MOST_BYTES_HELD
     }
 
     /// Returns messages to the queue whose pause is over, and tries refused copies again.
@@ -189,17 +189,29 @@ impl Run {
             self.copy(id, copy, Some(status));
         } else {
             self.settle(id, Settlement::Requeue);
-            self.remember_given_back(status);
+            self.remember_given_back(id, status);
             self.forget(id);
         }
     }
 
-    fn remember_given_back(&mut self, status: Status) {
+    fn remember_given_back(&mut self, id: DeliveryId, status: Status) {
+        let Some(message) = self.in_hand.get(&id) else {
+            return;
+        };
         if self.options.limit.is_none()
             && self.phase.is_consuming()
             && self.given_back.len() < MEMORY
         {
-            self.given_back.push_back(status);
+            let digest = message.delivery.digest;
+            self.given_back.push_back((digest, status));
+        }
+    }
+
+    /// A message came that may be one that was given back.
+    pub(super) fn came_again(&mut self, digest: u64) {
+        let place = self.given_back.iter().position(|(one, _)| *one == digest);
+        if let Some(place) = place {
+            self.given_back.remove(place);
         }
     }
 
@@ -209,7 +221,7 @@ impl Run {
             self.act(Action::Copy(id, copy));
             // The copy may be delivered before its confirm arrives.
             if let (Copy::Attempt(_), Some(status)) = (copy, status) {
-                self.remember_given_back(status);
+                self.remember_given_back(id, status);
             }
         }
         self.put(id, state);

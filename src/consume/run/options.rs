@@ -44,6 +44,11 @@ pub struct RunOptions {
     pub reconnect: bool,
     /// Whether the broker deletes the queue with its last consumer (auto-delete).
     pub queue_ends_with_consumer: bool,
+    /// With a count and `reconnect`: after how many messages that are not certain they are made so, so that a break leaves few in
+    /// doubt.
+    pub certain_every: u64,
+    /// How many failed messages are held at most.
+    pub most_held: usize,
 }
 
 impl RunOptions {

@@ -179,9 +179,10 @@ impl Run {
             Some(DeliveryState::Acknowledged(command)) if self.connection.is_certain(command) => {
                 self.succeeded += 1;
             }
-            Some(DeliveryState::Unsettled | DeliveryState::Acknowledged(_)) => {
-                self.connection.uncertain.successes += 1;
+            Some(DeliveryState::Acknowledged(command)) => {
+                self.connection.succeeded_earlier(command);
             }
+            Some(DeliveryState::Unsettled) => self.connection.uncertain.successes += 1,
             Some(DeliveryState::Lost) | None => {}
         }
         self.forget(id);
