@@ -10,6 +10,8 @@
 //! * `run`: the core: the state of each message, of the connection and of the run.
 //! * `driver`: the loop, and the threads that wait for the broker, for standard output and for confirms.
 //! * `process`: commands as processes.
+//! * `output`: collects what commands write, and passes it on to the tool's own streams.
+//! * `publication`: the messages that a command's output becomes.
 //! * `republish`: what a republished copy of a failed message looks like.
 //! * `signals`: signals to the tool.
 //! * `joblog`: the log of commands.
@@ -18,13 +20,16 @@ mod driver;
 mod failure;
 mod joblog;
 mod options;
+mod output;
 mod process;
+mod publication;
 mod republish;
 pub mod run;
 mod signals;
 
 pub use failure::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
 pub use options::{Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work};
+pub use publication::{OutputTarget, Publishing};
 
 use anyhow::Context;
 

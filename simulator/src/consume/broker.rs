@@ -106,6 +106,10 @@ pub(super) struct Broker {
     pub(super) messages: Vec<Message>,
     ready: BTreeSet<usize>,
     pub(super) parked: Vec<usize>,
+    /// The outputs and the replies that have come, by the originals that they are of.
+    pub(super) outputs: Vec<usize>,
+    pub(super) replies: Vec<usize>,
+    pub(super) output_was_deleted: bool,
     pub(super) channel: Option<Channel>,
     /// The message of each delivery, in the order of the ids.
     delivered: Vec<usize>,
@@ -121,6 +125,9 @@ impl Broker {
             messages: Vec::new(),
             ready: BTreeSet::new(),
             parked: Vec::new(),
+            outputs: Vec::new(),
+            replies: Vec::new(),
+            output_was_deleted: false,
             channel: None,
             delivered: Vec::new(),
             is_rival_active: false,
@@ -155,6 +162,8 @@ impl Broker {
         let original = &self.messages[of];
         let attempts = match copy {
             Copy::Park(..) => return self.parked.push(original.original),
+            Copy::Output => return self.outputs.push(original.original),
+            Copy::Reply(..) => return self.replies.push(original.original),
             Copy::Attempt(attempts) => Some(attempts),
             Copy::Renew(attempts) => attempts.or(original.attempts),
         };

@@ -304,6 +304,7 @@ impl<'world> Simulation<'world> {
                     self.reached.mark("the queue is deleted under a consumer");
                 }
             }
+            Disturbance::DeleteOutput => self.broker.output_was_deleted = true,
             Disturbance::RivalLeaves => self.broker.rival_leaves(),
         }
         Ok(())
@@ -468,7 +469,7 @@ impl<'world> Simulation<'world> {
         let is_silent = self.is_calm() && self.scenario.last == Last::Silent;
         let failure = if is_silent || self.choices.chance(trouble.connect_fails) {
             Some(lost(true))
-        } else if self.broker.queue_was_deleted || self.choices.chance(trouble.connect_is_refused) {
+        } else if self.is_target_missing() || self.choices.chance(trouble.connect_is_refused) {
             Some(lost(false))
         } else {
             None
@@ -485,6 +486,13 @@ impl<'world> Simulation<'world> {
             delivery_limit: kind.limit.filter(|_| kind.tells_limit),
             prefetch_of_channel: kind.prefetch_of_channel,
         })
+    }
+
+    /// Whether a queue is not there that is looked at with each new connection.
+    fn is_target_missing(&self) -> bool {
+        let options = &self.scenario.options;
+        self.broker.queue_was_deleted
+            || (options.publishes_output && self.broker.output_was_deleted)
     }
 
     fn process(&mut self) -> Result<(), Failure> {
