@@ -5,6 +5,9 @@ use crate::broker::{ConnectOptions, Error, Result, Session};
 
 const NOT_FOUND: u16 = 404;
 
+/// What RabbitMQ 3.10 ends the connection with if an address is none that it has given out.
+const INTERNAL_ERROR: u16 = 541;
+
 /// Looks for callers on a connection of its own: the broker closes the channel on which a caller is looked for that is gone.
 pub(super) struct Callers {
     connect: ConnectOptions,
@@ -46,6 +49,10 @@ impl Callers {
                 }
                 Ok(false)
             }
+            Err(Error::Refused {
+                code: INTERNAL_ERROR,
+                ..
+            }) => Ok(false),
             Err(error) => Err(error),
         }
     }

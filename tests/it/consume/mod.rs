@@ -8,10 +8,13 @@ pub(crate) mod first_process;
 mod joblog;
 mod jobs;
 mod json;
+mod output;
 mod random_walk;
+mod reply;
 mod signals;
 mod stdin;
 mod storm;
+mod tag;
 mod time;
 
 use std::fs;
