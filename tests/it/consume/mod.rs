@@ -9,6 +9,7 @@ mod joblog;
 mod jobs;
 mod json;
 mod output;
+mod pipeline;
 mod random_walk;
 mod reply;
 mod signals;
