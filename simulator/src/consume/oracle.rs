@@ -489,8 +489,8 @@ impl Simulation<'_> {
                 let is_policy = match (self.scenario.action_for(status), outcome) {
                     (_, FinalOutcome::Parked(_, None))
                     | (Policy::Reject, FinalOutcome::Rejected)
-                    | (Policy::Ack, FinalOutcome::Ignored) => true,
-                    (Policy::Requeue, FinalOutcome::Parked(..)) => true,
+                    | (Policy::Ack, FinalOutcome::Ignored)
+                    | (Policy::Requeue, FinalOutcome::Parked(..)) => true,
                     (Policy::Requeue, FinalOutcome::Rejected) => {
                         attempts.is_some_and(|limit| limit.park.is_none())
                     }

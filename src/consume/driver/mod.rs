@@ -172,12 +172,12 @@ impl Driver {
             };
             let left = limit.saturating_sub(began.elapsed());
             let is_late = left.is_zero();
-            let awaits_stdout = !is_done(&stdout) && !(is_late && self.is_asked_to_end);
-            let awaits_stderr = !is_done(&stderr) && !is_late;
-            if !awaits_stdout && !awaits_stderr {
+            let is_stdout_over = is_done(&stdout) || (is_late && self.is_asked_to_end);
+            let is_stderr_over = is_done(&stderr) || is_late;
+            if is_stdout_over && is_stderr_over {
                 return;
             }
-            let is_limited = self.is_asked_to_end || awaits_stderr;
+            let is_limited = self.is_asked_to_end || !is_stderr_over;
             self.wait(is_limited.then_some(left));
             while let Some(signal) = self.signals.next() {
                 self.is_asked_to_end |= signal != SIGCHLD;
