@@ -5,6 +5,7 @@
 //!
 //! * `session`: one connection with one channel: opening, closing, why it ended;
 //! * `queue`: declare, check, bind, purge and delete queues;
+//! * `exchange`: check exchanges;
 //! * `subscription`: consume from a queue;
 //! * `delivery`: a delivered message, and the one answer that the broker waits for;
 //! * `left_channel`: channels that a session no longer uses, with deliveries that are not answered;
@@ -73,6 +74,7 @@ mod connect;
 mod convert;
 mod delivery;
 mod error;
+mod exchange;
 mod header_frame;
 mod left_channel;
 mod publisher;

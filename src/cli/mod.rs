@@ -18,6 +18,7 @@ mod delete_queue;
 mod duration;
 mod failure;
 mod get;
+mod output;
 mod properties;
 mod publish;
 mod tls;

@@ -16,12 +16,12 @@
 //! | state | how it gets there | how it leaves |
 //! |---|---|---|
 //! | waiting | the broker delivers it | a job is free: Working; the run ends: requeued, untried |
-//! | Working | its command is started, or its line written | success: acknowledged; failure: Resting, or by the policy; told to end with the run: requeued |
+//! | Working | its command is started, or its line written | success: acknowledged, or Copying if its output is published; failure: Resting, or by the policy; told to end with the run: requeued |
 //! | Resting | its command failed and has `--retries` left | when it is due: Working; the run ends: requeued |
 //! | Postponed | it was rejected, and comes back at once | when it is due and a job is free: Working; the run ends: requeued |
 //! | Undecided | it failed, and the policy depends on whether the queue counts deliveries | when that is known: by the policy |
 //! | Held | it failed and is to be tried again | after its pause, or at the end with `-c`: requeued, or Copying if attempts are counted in a header |
-//! | Copying | a copy is on its way to the queue's tail or the parking queue | confirmed: acknowledged; refused: Refused |
+//! | Copying | a copy is on its way to the queue's tail or the parking queue, or the command's output to its queue or caller | confirmed: acknowledged; refused: Refused |
 //! | Refused | its copy was refused, or cannot be made | after a pause: Copying; the run ends: requeued |
 //!
 //! By the policy (`failure`), a message whose command failed for good is Held, rejected, acknowledged, or Copying to the parking
@@ -53,6 +53,8 @@
 //! * `run`: the core: the state of each message, of the connection and of the run.
 //! * `driver`: the loop, and the threads that wait for the broker, for standard output and for confirms.
 //! * `process`: commands as processes.
+//! * `output`: collects what commands write, and passes it on to the tool's own streams.
+//! * `publication`: the messages that a command's output becomes.
 //! * `republish`: what a republished copy of a failed message looks like.
 //! * `signals`: signals to the tool.
 //! * `joblog`: the log of commands.
@@ -61,13 +63,16 @@ mod driver;
 mod failure;
 mod joblog;
 mod options;
+mod output;
 mod process;
+mod publication;
 mod republish;
 pub mod run;
 mod signals;
 
 pub use failure::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
 pub use options::{Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work};
+pub use publication::{OutputTarget, Publishing};
 
 use anyhow::Context;
 

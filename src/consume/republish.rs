@@ -10,7 +10,7 @@ use crate::status::Status;
 
 /// How often the message has failed.
 const ATTEMPTS: &str = "x-attempts";
-const EXIT_STATUS: &str = "x-exit-status";
+pub(super) const EXIT_STATUS: &str = "x-exit-status";
 const FAILED_AT: &str = "x-failed-at";
 const FAILED_ON: &str = "x-failed-on";
 const ERROR: &str = "x-error";
@@ -85,12 +85,13 @@ pub(super) fn for_another_attempt(message: Message, queue: &str, attempts: u64) 
 }
 
 /// A copy for the parking queue `park`, with headers that say why it is there. Without `status`, the message was not run: it arrived
-/// with too many failures.
+/// with too many failures. `error` is the end of what the command wrote to standard error.
 pub(super) fn for_parking(
     message: Message,
     park: &str,
     attempts: u64,
     status: Option<Status>,
+    error: Option<String>,
 ) -> Message {
     let mut message = readdressed(message, park);
     let expiration = message.properties.expiration.take();
@@ -100,6 +101,7 @@ pub(super) fn for_parking(
         .to_string_lossy()
         .into_owned();
     let headers = message.properties.headers.get_or_insert_default();
+    headers.retain(|name, _| !OF_PARKING.contains(&name.as_str()));
     count(headers, attempts);
     headers.extend(
         [
@@ -111,6 +113,7 @@ pub(super) fn for_parking(
         ]
         .into_iter()
         .chain(status.map(|status| (EXIT_STATUS, HeaderValue::Int32(status.code().into()))))
+        .chain(error.map(|text| (ERROR, HeaderValue::String(text))))
         .chain(expiration.map(|time| (ORIGINAL_EXPIRATION, HeaderValue::String(time))))
         .map(|(name, value)| (name.to_owned(), value)),
     );
@@ -194,7 +197,7 @@ mod tests {
         for copy in [
             unchanged(message(&spent), "queue", None),
             for_another_attempt(message(&spent), "queue", 1),
-            for_parking(message(&spent), "queue", 1, Some(Status::FAILURE)),
+            for_parking(message(&spent), "queue", 1, Some(Status::FAILURE), None),
         ] {
             assert_eq!((&*copy.exchange, &*copy.routing_key), ("", "queue"));
             assert_eq!(original_address(&copy), ("exchange", "key"));
@@ -217,10 +220,10 @@ mod tests {
         );
         let again = for_another_attempt(message(&[]), "q", 1);
         assert_eq!(again.properties.expiration, time);
-        let parked = for_parking(message(&[]), "q", 1, Some(Status::FAILURE));
+        let parked = for_parking(message(&[]), "q", 1, Some(Status::FAILURE), None);
         assert_eq!(parked.properties.expiration, None);
         assert_eq!(header(&parked, ORIGINAL_EXPIRATION), Some(&text("1000")));
-        let parked_again = for_parking(parked, "q", 1, Some(Status::FAILURE));
+        let parked_again = for_parking(parked, "q", 1, Some(Status::FAILURE), None);
         assert_eq!(
             header(&parked_again, ORIGINAL_EXPIRATION),
             Some(&text("1000"))
@@ -234,7 +237,7 @@ mod tests {
         assert_eq!(counted_attempts(&second), Some(2));
         let as_it_is = unchanged(second.clone(), "q", None);
         assert_eq!(counted_attempts(&as_it_is), Some(2));
-        let parked = for_parking(second, "park", 3, Some(Status::exited(7)));
+        let parked = for_parking(second, "park", 3, Some(Status::exited(7)), None);
         assert_eq!(header(&parked, ATTEMPTS), Some(&HeaderValue::Int32(3)));
         assert_eq!(counted_attempts(&parked), None);
         assert_eq!(
@@ -290,7 +293,13 @@ mod tests {
         for copy in [
             unchanged(message.clone(), "queue", Some(u64::MAX)),
             for_another_attempt(message.clone(), "queue", u64::MAX),
-            for_parking(message, "queue", u64::MAX, Some(Status::FAILURE)),
+            for_parking(
+                message,
+                "queue",
+                u64::MAX,
+                Some(Status::FAILURE),
+                Some("e".repeat(1024)),
+            ),
         ] {
             assert!(header_frame_size(&copy.properties) <= FRAME_MAX);
         }

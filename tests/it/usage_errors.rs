@@ -189,3 +189,37 @@ fn help_and_version_are_no_errors() {
             .exits(1);
     }
 }
+
+#[test]
+fn what_is_published_needs_a_command_and_an_acknowledgement() {
+    are_refused(&[
+        (
+            "amqp-consume -q q --no-ack --output-queue next cat",
+            "--output-queue and --no-ack cannot be used at the same time",
+        ),
+        (
+            "amqp-consume -q q -A --reply cat",
+            "--reply and --no-ack cannot be used at the same time",
+        ),
+        (
+            "amqp-consume -q q --json --output-exchange e",
+            "--output-exchange and --json cannot be used at the same time",
+        ),
+        (
+            "amqp-consume -q q --json --tag",
+            "--tag and --json cannot be used at the same time",
+        ),
+        (
+            "amqp-consume -q q --output-limit 5 cat",
+            "--output-limit needs --output-queue, --output-exchange, --output-key or --reply",
+        ),
+        (
+            "amqp-consume -q q --output-queue= cat",
+            "--output-queue needs the name of a queue",
+        ),
+        (
+            "amqp-consume -q q --output-queue a --output-key b cat",
+            "the argument '--output-queue <QUEUE>' cannot be used with '--output-key <KEY>'",
+        ),
+    ]);
+}

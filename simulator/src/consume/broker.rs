@@ -115,6 +115,10 @@ pub(super) struct Broker {
     /// How many messages were done with by settlements that never came to the queue.
     pub(super) lost_settlements: u64,
     pub(super) parked: Vec<usize>,
+    /// The outputs and the replies that have come, by the originals that they are of.
+    pub(super) outputs: Vec<usize>,
+    pub(super) replies: Vec<usize>,
+    pub(super) output_was_deleted: bool,
     pub(super) channel: Option<Channel>,
     /// The message of each delivery, in the order of the ids.
     delivered: Vec<usize>,
@@ -133,6 +137,9 @@ impl Broker {
             newly_delayed: Vec::new(),
             lost_settlements: 0,
             parked: Vec::new(),
+            outputs: Vec::new(),
+            replies: Vec::new(),
+            output_was_deleted: false,
             channel: None,
             delivered: Vec::new(),
             is_rival_active: false,
@@ -167,6 +174,8 @@ impl Broker {
         let original = &self.messages[of];
         let attempts = match copy {
             Copy::Park(..) => return self.parked.push(original.original),
+            Copy::Output => return self.outputs.push(original.original),
+            Copy::Reply(..) => return self.replies.push(original.original),
             Copy::Attempt(attempts) => Some(attempts),
             Copy::Renew(attempts) => attempts.or(original.attempts),
         };

@@ -82,7 +82,7 @@ impl Simulation<'_> {
                 }
                 self.lines.clear();
             }
-            Action::Copy(id, copy) => self.copy(id, copy),
+            Action::Copy(id, copy) => self.copy(id, copy, answers),
             Action::AskWhetherDeliveriesAreCounted => {
                 if self
                     .choices
@@ -245,7 +245,14 @@ impl Simulation<'_> {
         let command = *command;
         self.commands.remove(&id);
         self.note_end(id, &command, status);
-        self.tell(Event::CommandEnded { id, status, signal })
+        // Some outputs are so large that few can be held.
+        let output = self.choices.one_of(&[10, 10, 30_000_000]);
+        self.tell(Event::CommandEnded {
+            id,
+            status,
+            signal,
+            output,
+        })
     }
 
     pub(super) fn write(&mut self) -> Result<(), Failure> {
@@ -264,9 +271,28 @@ impl Simulation<'_> {
         }
     }
 
-    fn copy(&mut self, id: DeliveryId, copy: Copy) {
+    fn copy(&mut self, id: DeliveryId, copy: Copy, answers: &mut Vec<Event>) {
         let trouble = self.scenario.trouble;
+        if copy.is_result() && self.choices.chance(trouble.writes_nothing) {
+            self.note_nothing_to_publish(id);
+            answers.push(Event::Copied(id, Ok(())));
+            return;
+        }
         let then = self.now + delay(self.choices, trouble.copy_delay);
+        if matches!(copy, Copy::Reply(..)) && self.choices.chance(trouble.caller_is_gone) {
+            self.reached.mark("a caller is gone");
+            self.note_nothing_to_publish(id);
+            self.calendar.add(then, Pending::CopyAnswered(id, true));
+            return;
+        }
+        let is_missing = copy == Copy::Output
+            && self.scenario.options.publishes_output
+            && self.broker.output_was_deleted;
+        if is_missing {
+            self.reached.mark("the queue for outputs is deleted");
+            self.calendar.add(then, Pending::CopyAnswered(id, false));
+            return;
+        }
         let fails = self.choices.chance(trouble.copy_fails);
         let is_answered = !self.choices.chance(trouble.copy_never_answered);
         // One that fails may be there all the same, if nobody knows.

@@ -246,7 +246,9 @@ impl<'world> Simulation<'world> {
             return Err(Failure::of("it ends by itself", format!("{:?}", self.run)));
         }
         let is_healthy = self.scenario.last == Last::Healed && self.wire == Wire::Open;
-        if self.signals == 0 && is_healthy && self.broker.ready() > 0 {
+        // Without the queue for outputs, so many are held at most.
+        let is_full = self.broker.output_was_deleted;
+        if self.signals == 0 && is_healthy && !is_full && self.broker.ready() > 0 {
             return Err(Failure::of(
                 "a healthy worker leaves no message lying",
                 format!("{:?}", self.run),
@@ -308,6 +310,7 @@ impl<'world> Simulation<'world> {
                     self.reached.mark("the queue is deleted under a consumer");
                 }
             }
+            Disturbance::DeleteOutput => self.broker.output_was_deleted = true,
             Disturbance::RivalLeaves => self.broker.rival_leaves(),
         }
         Ok(())
@@ -486,7 +489,7 @@ impl<'world> Simulation<'world> {
         let is_silent = self.is_calm() && self.scenario.last == Last::Silent;
         let failure = if is_silent || self.choices.chance(trouble.connect_fails) {
             Some(lost(true))
-        } else if self.broker.queue_was_deleted || self.choices.chance(trouble.connect_is_refused) {
+        } else if self.is_target_missing() || self.choices.chance(trouble.connect_is_refused) {
             Some(lost(false))
         } else {
             None
@@ -503,6 +506,13 @@ impl<'world> Simulation<'world> {
             delivery_limit: kind.limit.filter(|_| kind.tells_limit),
             prefetch_of_channel: kind.prefetch_of_channel,
         })
+    }
+
+    /// Whether a queue is not there that is looked at with each new connection.
+    fn is_target_missing(&self) -> bool {
+        let options = &self.scenario.options;
+        self.broker.queue_was_deleted
+            || (options.publishes_output && self.broker.output_was_deleted)
     }
 
     fn process(&mut self) -> Result<(), Failure> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use std::collections::BTreeMap;
 
 use amqp_tools::consume::run::{
-    Action, ConnectionId, Copy, DeliveryId, Event, FromBroker, Notice, RunWork, Settlement,
-    SubscriptionId, ToCommand,
+    Action, ConnectionId, Copy, DeliveryId, Event, FinalOutcome, FromBroker, Notice, RunWork,
+    Settlement, SubscriptionId, ToCommand,
 };
 use amqp_tools::consume::{Acknowledgement, DeliveryLimit, FailureAction as Policy};
 use amqp_tools::status::Status;
@@ -27,6 +27,7 @@ pub(super) const MARKS: &[&str] = &[
     "a command cannot be started while others run",
     "a command is killed",
     "a copy is confirmed when its delivery is lost",
+    "a caller is gone",
     "a copy is refused",
     "a delivery comes between basic.cancel and its answer",
     "a line cannot be written",
@@ -36,7 +37,13 @@ pub(super) const MARKS: &[&str] = &[
     "a signal after the end was decided",
     "a signal while basic.consume is not answered",
     "a signal while commands run",
+    "a reply precedes the end of a message",
     "a signal while connecting",
+    "an output is refused",
+    "an output is taken at another attempt",
+    "an output is there twice",
+    "an output is there when its acknowledgement is lost",
+    "an output on its way when its delivery is lost",
     "held messages go back since the queue delivers none",
     "idle with messages not seen again",
     "in doubt and done",
@@ -50,6 +57,7 @@ pub(super) const MARKS: &[&str] = &[
     "the broker ends the connection by an error",
     "the broker takes deliveries back",
     "the channel keeps settlements back and drops them",
+    "the queue for outputs is deleted",
     "the queue is deleted under a consumer",
     "the queue says that it is empty and is not",
     "two commands end when their connection is gone",
@@ -74,6 +82,13 @@ pub(super) struct Record {
     was_told_to_end: bool,
     is_written: bool,
     is_copied: bool,
+    /// What is, or was last, published for it.
+    copy: Option<Copy>,
+    /// What its command wrote was confirmed.
+    is_result_confirmed: bool,
+    /// There was nothing to publish, or nobody to publish it to.
+    has_nothing_to_publish: bool,
+    refusals: u32,
     is_settled: bool,
     is_forgotten: bool,
     is_copying: bool,
@@ -145,14 +160,7 @@ impl Simulation<'_> {
                 if result.is_err() {
                     self.oracle.has_trouble = true;
                 }
-                if let Some(record) = self.oracle.record(*id) {
-                    record.is_copied = result.is_ok();
-                    record.is_copying = false;
-                    record.is_refused = result.is_err();
-                    if !is_lost && result.is_err() && !record.is_forgotten {
-                        self.oracle.unsaid += 1;
-                    }
-                }
+                self.note_copied(*id, result.is_ok(), is_lost);
                 if is_lost && result.is_ok() {
                     self.reached
                         .mark("a copy is confirmed when its delivery is lost");
@@ -162,6 +170,64 @@ impl Simulation<'_> {
             | Event::Signal(_)
             | Event::CommandEnded { .. }
             | Event::CountsDeliveries(_) => {}
+        }
+    }
+
+    fn note_copied(&mut self, id: DeliveryId, is_ok: bool, is_lost: bool) {
+        let Some(record) = self.oracle.record(id) else {
+            return;
+        };
+        record.is_copied = is_ok;
+        record.is_copying = false;
+        record.is_refused = !is_ok;
+        let is_told = !is_lost && !is_ok && !record.is_forgotten;
+        let copy = record.copy;
+        self.oracle.unsaid += u64::from(is_told);
+        let Some(record) = self.oracle.record(id) else {
+            return;
+        };
+        if !copy.is_some_and(Copy::is_result) {
+            return;
+        }
+        record.is_result_confirmed = is_ok;
+        record.refusals += u32::from(!is_ok);
+        let refusals = record.refusals;
+        if copy != Some(Copy::Output) || is_lost {
+            return;
+        }
+        match (is_ok, refusals) {
+            (true, 0) => self.oracle.successes += 1,
+            (true, _) => self.reached.mark("an output is taken at another attempt"),
+            (false, 1) => {
+                self.oracle.failures += 1;
+                self.reached.mark("an output is refused");
+            }
+            (false, _) => {}
+        }
+    }
+
+    pub(super) fn note_nothing_to_publish(&mut self, id: DeliveryId) {
+        if let Some(record) = self.oracle.record(id) {
+            record.has_nothing_to_publish = true;
+        }
+    }
+
+    fn mark_lost_outputs(&mut self) {
+        let connection = self.connection;
+        let of_output = |(_, record): &(usize, &Record)| {
+            record.connection == connection && record.copy == Some(Copy::Output)
+        };
+        let records = self.oracle.records.iter().enumerate().filter(of_output);
+        for (index, record) in records {
+            let message = self.broker.message_of(index as DeliveryId + 1);
+            let is_there = self.broker.messages[message].gone.is_none();
+            if record.is_copying {
+                self.reached
+                    .mark("an output on its way when its delivery is lost");
+            } else if record.is_result_confirmed && record.is_settled && is_there {
+                self.reached
+                    .mark("an output is there when its acknowledgement is lost");
+            }
         }
     }
 
@@ -193,6 +259,7 @@ impl Simulation<'_> {
                 self.oracle.proven = self.oracle.proven.max(settled.unwrap_or(0));
             }
             FromBroker::Lost(_) => {
+                self.mark_lost_outputs();
                 self.oracle.breaks += 1;
                 self.oracle.has_trouble = true;
                 self.oracle.is_subscribing = false;
@@ -271,7 +338,8 @@ impl Simulation<'_> {
                     .mark("two commands end when their connection is gone");
             }
         } else if status.is_success() {
-            self.oracle.successes += u64::from(!command.is_told_to_end);
+            // Where it is published, the output comes first.
+            self.oracle.successes += u64::from(!command.is_told_to_end && !self.publishes());
         } else if is_final && !command.is_told_to_end {
             self.oracle.failures += 1;
         }
@@ -455,7 +523,55 @@ impl Simulation<'_> {
         ))
     }
 
+    /// Whether what commands wrote is published.
+    fn publishes(&self) -> bool {
+        self.scenario.options.publishes_output || self.scenario.options.replies
+    }
+
+    /// An output is of a command that succeeded, a reply of a message that leaves the queue, and comes before it leaves.
+    fn judge_result(&mut self, id: DeliveryId, copy: Copy) -> Result<(), Failure> {
+        let replies = self.scenario.options.replies;
+        let publishes = self.publishes();
+        let attempts = self.scenario.options.failure.attempts.clone();
+        let Some(record) = self.oracle.record(id).copied() else {
+            return Ok(());
+        };
+        let holds = match copy {
+            Copy::Output => publishes && record.last == Some(Status::SUCCESS),
+            Copy::Reply(status, outcome) => {
+                let is_its = match record.last {
+                    Some(last) => last == status || record.was_told_to_end,
+                    None => matches!(outcome, FinalOutcome::Parked(_, None)),
+                };
+                let is_policy = match (self.scenario.action_for(status), outcome) {
+                    (_, FinalOutcome::Parked(_, None))
+                    | (Policy::Reject, FinalOutcome::Rejected)
+                    | (Policy::Ack, FinalOutcome::Ignored)
+                    | (Policy::Requeue, FinalOutcome::Parked(..)) => true,
+                    (Policy::Requeue, FinalOutcome::Rejected) => {
+                        attempts.is_some_and(|limit| limit.park.is_none())
+                    }
+                    _ => false,
+                };
+                replies && is_its && is_policy
+            }
+            Copy::Park(..) => !replies || record.is_result_confirmed,
+            Copy::Attempt(_) | Copy::Renew(_) => !record.is_result_confirmed,
+        };
+        if matches!(copy, Copy::Park(..)) && replies {
+            self.reached.mark("a reply precedes the end of a message");
+        }
+        if holds {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "what a command wrote is published as its end asks for",
+            format!("{id} {copy:?} {record:?}"),
+        ))
+    }
+
     fn judge_copy(&mut self, id: DeliveryId, copy: Copy) -> Result<(), Failure> {
+        self.judge_result(id, copy)?;
         let message = &self.broker.messages[self.broker.message_of(id)];
         let (counted, attempts) = (message.count, message.attempts.unwrap_or(0));
         let is_untried = matches!(copy, Copy::Park(_, None));
@@ -496,6 +612,7 @@ impl Simulation<'_> {
             record.is_copying = true;
             record.is_copied = false;
             record.is_refused = false;
+            record.copy = Some(copy);
         }
         Ok(())
     }
@@ -605,6 +722,8 @@ impl Simulation<'_> {
                 .map(|status| self.scenario.action_for(status))
                 .any(|action| action == policy)
         };
+        let replies = self.scenario.options.replies;
+        let is_result = record.copy.is_some_and(Copy::is_result);
         let refused = |property| {
             Err(Failure::of(
                 property,
@@ -616,10 +735,25 @@ impl Simulation<'_> {
         }
         match settlement {
             Settlement::Ack | Settlement::AckUpTo if on_arrival => Ok(Why::OnArrival),
-            Settlement::Ack | Settlement::AckUpTo if record.is_copied => Ok(Why::Copied),
+            Settlement::Ack | Settlement::AckUpTo if record.is_copied && !is_result => {
+                Ok(Why::Copied)
+            }
             Settlement::Ack | Settlement::AckUpTo if record.is_written => Ok(Why::Succeeded),
-            Settlement::Ack | Settlement::AckUpTo if record.last == Some(Status::SUCCESS) => {
+            Settlement::Ack | Settlement::AckUpTo
+                if record.last == Some(Status::SUCCESS)
+                    && (!self.publishes() || self.is_output_there(id, record)) =>
+            {
                 Ok(Why::Succeeded)
+            }
+            Settlement::Ack | Settlement::AckUpTo
+                if record.last == Some(Status::SUCCESS) && !record.was_told_to_end =>
+            {
+                refused("an input is acknowledged when its output is there")
+            }
+            Settlement::Ack | Settlement::AckUpTo | Settlement::Reject
+                if replies && !record.is_result_confirmed =>
+            {
+                refused("a message that failed leaves the queue after the reply")
             }
             Settlement::Ack | Settlement::AckUpTo if is_policy(Policy::Ack) => Ok(Why::ByPolicy),
             Settlement::Ack | Settlement::AckUpTo => refused("an acknowledgement has its reason"),
@@ -635,12 +769,19 @@ impl Simulation<'_> {
             Settlement::Requeue | Settlement::Return | Settlement::ReturnUpTo => {
                 let is_done = record.is_written
                     || (record.last == Some(Status::SUCCESS) && !record.was_told_to_end);
-                if is_done {
+                let is_output_missing = self.publishes() && !record.is_result_confirmed;
+                if is_done && !is_output_missing {
                     return refused("what is done is not given back");
                 }
                 Ok(Why::Copied)
             }
         }
+    }
+
+    fn is_output_there(&self, id: DeliveryId, record: Record) -> bool {
+        let original = self.broker.messages[self.broker.message_of(id)].original;
+        let is_there = self.broker.outputs.contains(&original);
+        record.is_result_confirmed && (is_there || record.has_nothing_to_publish)
     }
 
     fn note_notice(&mut self, notice: &Notice) -> Result<(), Failure> {
@@ -722,6 +863,11 @@ impl Simulation<'_> {
                 "what is in doubt is told",
                 format!("{} of {}", self.oracle.doubts, self.broker.lost_settlements),
             ));
+        }
+        let mut outputs = self.broker.outputs.clone();
+        outputs.sort_unstable();
+        if outputs.windows(2).any(|two| two[0] == two[1]) {
+            self.reached.mark("an output is there twice");
         }
         self.judge_status(ended.unwrap_or(Status::FAILURE))
     }

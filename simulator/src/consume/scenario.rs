@@ -67,6 +67,8 @@ pub(super) struct Trouble {
     pub(super) cannot_write: u64,
     pub(super) copy_fails: u64,
     pub(super) copy_never_answered: u64,
+    pub(super) writes_nothing: u64,
+    pub(super) caller_is_gone: u64,
     pub(super) says_empty: u64,
     pub(super) oversleeps: u64,
     pub(super) broker_delay: u64,
@@ -85,6 +87,8 @@ pub(super) enum Disturbance {
     /// The broker takes the deliveries back and cancels the consumer (`x-consumer-timeout`).
     TakeBack,
     DeleteQueue,
+    /// The queue that outputs go to.
+    DeleteOutput,
     RivalLeaves,
 }
 
@@ -200,15 +204,19 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
         DeliveryLimit::Off,
         DeliveryLimit::Of(NonZeroU64::MIN.saturating_add(2)),
     ];
+    let acknowledgement = if choices.chance(10) {
+        Acknowledgement::OnArrival
+    } else {
+        Acknowledgement::AfterCommand
+    };
+    let may_publish = work != RunWork::Print && acknowledgement == Acknowledgement::AfterCommand;
     RunOptions {
         work,
         limit,
         prefetch,
-        acknowledgement: if choices.chance(10) {
-            Acknowledgement::OnArrival
-        } else {
-            Acknowledgement::AfterCommand
-        },
+        acknowledgement,
+        publishes_output: may_publish && choices.chance(30),
+        replies: may_publish && choices.chance(20),
         failure: policy(choices, &limits),
         idle,
         grace: choices.one_of(&[None, Some(Duration::ZERO), Some(10 * second)]),
@@ -264,6 +272,7 @@ fn disturbances(choices: &mut Choices, has_rival: bool, is_large: bool) -> Vec<(
         Disturbance::TakeBack,
         Disturbance::DeleteQueue,
         Disturbance::HalfOpen,
+        Disturbance::DeleteOutput,
     ];
     // Swarm: some kinds do not come in this run at all.
     let is_on: Vec<bool> = kinds.iter().map(|_| choices.below(2) == 1).collect();
@@ -332,6 +341,8 @@ impl Trouble {
             cannot_write: likely(10),
             copy_fails: likely(40),
             copy_never_answered: likely(20),
+            writes_nothing: likely(40),
+            caller_is_gone: likely(40),
             says_empty: likely(60),
             oversleeps: likely(10),
             ..Trouble::default()

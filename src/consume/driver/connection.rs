@@ -15,6 +15,7 @@ use crate::broker::{
     Session, Subscription, Unsettled,
 };
 use crate::consume::options::{ConsumeOptions, SourceQueue};
+use crate::consume::publication::OutputTarget;
 use crate::consume::run::{
     ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
 };
@@ -245,6 +246,9 @@ impl ConnectionThread {
             // A missing parking queue is an error now, not when the first message is parked.
             session.look_at_queue(park)?;
         }
+        if let Some(target) = self.options.output_target() {
+            look_at(session, target)?;
+        }
         if self.options.limit == Some(0) {
             session.look_at_queue(&queue)?;
         }
@@ -309,6 +313,14 @@ fn settle(session: &Session, unsettled: Unsettled, settlement: Settlement) -> br
         Settlement::ReturnUpTo => unsettled.requeue_up_to(session),
         Settlement::Requeue => unsettled.return_to_queue(session),
         Settlement::Reject => unsettled.reject(session),
+    }
+}
+
+fn look_at(session: &Session, target: &OutputTarget) -> broker::Result<()> {
+    if target.exchange.is_empty() {
+        session.look_at_queue(&target.routing_key).map(drop)
+    } else {
+        session.look_at_exchange(&target.exchange)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::connection::{ConnectionState, Question, SubscriptionState, Uncertain};
 use super::event::{
-    Action, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId,
+    Action, Copy, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId,
 };
 use super::message::{DeliveryState, MessageInHand, MessageState};
 use super::phase::{Cause, Phase};
@@ -212,7 +212,12 @@ impl Run {
             (DeliveryState::Unsettled, MessageState::Working(_)) => {
                 message.delivery_state = DeliveryState::Lost;
             }
-            (DeliveryState::Unsettled, _) => self.forget(id),
+            (DeliveryState::Unsettled, state) => {
+                if matches!(state, MessageState::Copying(Copy::Output, _)) {
+                    self.say(Notice::OutputMayRepeat);
+                }
+                self.forget(id);
+            }
         }
     }
 
@@ -385,7 +390,7 @@ impl Run {
             && self
                 .in_hand
                 .values()
-                .any(|message| !message.is_working() && self.costs_credit(message))
+                .any(|message| message.may_be_held_for_long() && self.costs_credit(message))
             && unsettled.count() >= usize::from(self.connection.prefetch)
     }
 

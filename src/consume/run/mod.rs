@@ -28,8 +28,8 @@ mod phase;
 mod work;
 
 pub use event::{
-    Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Notice, Obstacle,
-    Settlement, SubscriptionId, ToCommand,
+    Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FinalOutcome, FromBroker, Notice,
+    Obstacle, Settlement, SubscriptionId, ToCommand,
 };
 pub use options::{RunOptions, RunWork};
 
@@ -184,7 +184,12 @@ impl Run {
             }
             Event::Broker(_, FromBroker::Delivered(id, _)) => self.act(Action::Forget(id)),
             Event::Tick | Event::Broker(..) => {}
-            Event::CommandEnded { id, status, signal } => self.on_command_ended(id, status, signal),
+            Event::CommandEnded {
+                id,
+                status,
+                signal,
+                output,
+            } => self.on_command_ended(id, status, signal, output),
             Event::CannotStart { id, status, reason } => self.on_cannot_start(id, status, reason),
             Event::Written(id) => self.on_written(id),
             Event::CannotWrite(reason) => self.on_cannot_write(&reason),

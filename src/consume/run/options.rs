@@ -34,6 +34,10 @@ pub struct RunOptions {
     pub prefetch: u16,
     /// When messages are acknowledged.
     pub acknowledgement: Acknowledgement,
+    /// Whether what a command wrote is published when it has succeeded, before its message is acknowledged.
+    pub publishes_output: bool,
+    /// Whether it is also published when a message has failed for good.
+    pub replies: bool,
     /// What happens to failed messages.
     pub failure: FailurePolicy,
     /// When to end because no message comes.
