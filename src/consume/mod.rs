@@ -19,7 +19,7 @@ mod failure;
 mod joblog;
 mod options;
 mod process;
-mod republish;
+pub(crate) mod republish;
 pub mod run;
 mod signals;
 
