@@ -176,10 +176,7 @@ fn time_left(done: u64, rest: u64, elapsed: Duration) -> Option<Duration> {
 type Templates = fn(Option<u16>, bool) -> (&'static str, &'static str);
 
 /// The templates where messages are counted, and no bytes.
-fn message_templates(
-    columns: Option<u16>,
-    length_is_known: bool,
-) -> (&'static str, &'static str) {
+fn message_templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'static str) {
     match (columns, length_is_known) {
         (Some(..NARROW), _) => templates(columns, length_is_known),
         (Some(_), true) => (

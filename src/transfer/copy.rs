@@ -4,7 +4,7 @@ use super::options::Destination;
 use crate::broker::{Authentication, ConnectOptions};
 use crate::consume::republish::{
     ATTEMPTS, OF_PARKING, ORIGINAL_EXCHANGE, ORIGINAL_EXPIRATION, ORIGINAL_ROUTING_KEY, SPENT,
-    can_be_copied,
+    obstacle,
 };
 use crate::message::{HeaderValue, Headers, Message};
 
@@ -16,6 +16,8 @@ pub(super) struct Copier {
     /// What was taken off the first message that something was taken off, until that has been told.
     taken_off: Option<Vec<&'static str>>,
     has_told: bool,
+    /// How large a frame the broker takes.
+    pub(super) frame_max: usize,
 }
 
 impl Copier {
@@ -25,14 +27,15 @@ impl Copier {
             own_user: own_user(connect),
             taken_off: None,
             has_told: false,
+            frame_max: usize::MAX,
         }
     }
 
     /// Makes the message the copy that is published, or says why there can be none.
     pub(super) fn make_copy(&mut self, message: &mut Message) -> Result<(), String> {
-        if !can_be_copied(message) {
+        if obstacle(message, self.frame_max).is_some() {
             return Err(
-                "a message in the queue has headers that a copy would not have as they are"
+                "a message in the queue cannot be copied as it is: it has headers that are not UTF-8, nested too deeply or too large"
                     .to_owned(),
             );
         }
@@ -142,6 +145,7 @@ mod tests {
             own_user: Some("me".to_owned()),
             taken_off: None,
             has_told: false,
+            frame_max: usize::MAX,
         }
     }
 

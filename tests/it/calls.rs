@@ -181,7 +181,7 @@ fn each_call_has_its_own_answer() {
         let body = format!("answer {number}");
         reply(channel, request, body.as_bytes(), Some(number % 256), None);
     });
-    for number in 0..1000 {
+    for number in 0..300 {
         test.run(&format!("amqp-call -r {{queue}} -b {number}"))
             .stdout(&format!("answer {number}"))
             .exits(number % 256);
