@@ -103,6 +103,23 @@ const CONNECTION_FORCED: u16 = 320;
 const INTERNAL_ERROR: u16 = 541;
 
 impl Error {
+    /// The same, if the broker refused something, as the answer to this method. The end of a channel is told of whatever is done
+    /// on it next.
+    #[must_use]
+    pub fn in_context(self, context: &'static str) -> Error {
+        match self {
+            Error::Refused {
+                scope, code, text, ..
+            } => Error::Refused {
+                context,
+                scope,
+                code,
+                text,
+            },
+            error => error,
+        }
+    }
+
     /// There is no connection to `address`, for the system's reason.
     pub(super) fn unreachable(address: impl fmt::Display, error: &io::Error) -> Error {
         Error::Unreachable {

@@ -93,7 +93,7 @@ pub use left_channel::{CERTAIN_AT_CLOSE, LeftChannel};
 pub use publisher::{Answer, Answers, Publisher, Returned, Template, Unroutable};
 pub use queue::{DeleteConditions, DeliveryCount, QueueDeclaration, QueueState};
 pub use session::{BlockedNotice, BlockedNotices, Server, Session};
-pub use subscription::{Arrival, ChannelEnd, Deliveries, Subscription};
+pub use subscription::{Arrival, ChannelEnd, Deliveries, REPLY_TO, Subscription};
 pub use transport::deadline::Cutter;
 pub use transport::tls::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use amiquip::{Confirm, Consumer, ConsumerMessage, ConsumerOptions};
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::basic::{AMQPMethod, Qos};
-use crossbeam_channel::{Receiver, RecvError};
+use crossbeam_channel::{Receiver, RecvError, Select};
 
 use super::connect::endpoint::ConnectOptions;
 use super::connect::first_call::FirstCall;
@@ -17,6 +17,9 @@ use super::session::Session;
 use super::transport::connection_events::ConnectionEvents;
 
 const QOS: &str = "basic.qos";
+
+/// The queue's name that stands for a caller's own connection: the broker puts another in its place.
+pub const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// A running consumer of one queue.
 ///
@@ -106,6 +109,23 @@ impl Session {
         self.call(QOS, |channel| channel.qos(0, count, false))
     }
 
+    /// Subscribes to the replies to what is published on this session with the reply-to [`REPLY_TO`]
+    /// (<https://www.rabbitmq.com/docs/direct-reply-to>). They need no answer.
+    pub fn subscribe_to_replies(&self) -> Result<Subscription<'_>> {
+        let options = ConsumerOptions {
+            no_ack: true,
+            ..ConsumerOptions::default()
+        };
+        let consumer = self
+            .channel()
+            .basic_consume(REPLY_TO, options)
+            .map_err(|error| self.failure("basic.consume", error))?;
+        Ok(Subscription {
+            session: self,
+            consumer: ManuallyDrop::new(consumer),
+        })
+    }
+
     /// Subscribes to `queue` (basic.consume). Each delivery must be answered.
     pub fn subscribe(&self, queue: &str) -> Result<Subscription<'_>> {
         let queue = short_string("queue name", queue)?;
@@ -138,6 +158,11 @@ impl Subscription<'_> {
 }
 
 impl Deliveries {
+    /// Has `select` wait for what comes next.
+    pub fn add_to<'select>(&'select self, select: &mut Select<'select>) {
+        select.recv(&self.arrivals);
+    }
+
     /// What has arrived, without waiting.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Arrival> {

@@ -66,7 +66,7 @@ mod options;
 mod output;
 mod process;
 mod publication;
-mod republish;
+pub(crate) mod republish;
 pub mod run;
 mod signals;
 

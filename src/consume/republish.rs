@@ -9,26 +9,26 @@ use crate::message::{HeaderValue, Headers, Message};
 use crate::status::Status;
 
 /// How often the message has failed.
-const ATTEMPTS: &str = "x-attempts";
-pub(super) const EXIT_STATUS: &str = "x-exit-status";
-const FAILED_AT: &str = "x-failed-at";
-const FAILED_ON: &str = "x-failed-on";
-const ERROR: &str = "x-error";
+pub(crate) const ATTEMPTS: &str = "x-attempts";
+pub(crate) const EXIT_STATUS: &str = "x-exit-status";
+pub(crate) const FAILED_AT: &str = "x-failed-at";
+pub(crate) const FAILED_ON: &str = "x-failed-on";
+pub(crate) const ERROR: &str = "x-error";
 /// The exchange and the routing key that the message was first published with.
-const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
-const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
+pub(crate) const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
+pub(crate) const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
 /// The `expiration` of a parked message, which would remove it from the parking queue.
-const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
+pub(crate) const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
 
 /// The headers that parking adds about a failure.
-const OF_PARKING: [&str; 4] = [EXIT_STATUS, FAILED_AT, FAILED_ON, ERROR];
+pub(crate) const OF_PARKING: [&str; 4] = [EXIT_STATUS, FAILED_AT, FAILED_ON, ERROR];
 
 /// A copy's headers are larger than the message's by at most this many bytes.
 const ADDED_MAX: usize = 4096;
 
 /// Headers that must not be published again: `CC` and `BCC`, since those copies were made
 /// (<https://www.rabbitmq.com/docs/sender-selected>), and the broker's counters.
-const SPENT: [&str; 4] = ["CC", "BCC", "x-delivery-count", "x-acquired-count"];
+pub(crate) const SPENT: [&str; 4] = ["CC", "BCC", "x-delivery-count", "x-acquired-count"];
 
 /// How often the message has failed, by its header. The header of a message that was parked and moved back is for people to read,
 /// and counts for nothing.
@@ -46,7 +46,7 @@ pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
 
 /// Why the message cannot be copied for a broker that takes frames of so many bytes, if it cannot. Header text that is not UTF-8,
 /// and tables that are nested too deeply, are read as bytes and would be sent as bytes.
-pub(super) fn obstacle(message: &Message, frame_max: usize) -> Option<Obstacle> {
+pub(crate) fn obstacle(message: &Message, frame_max: usize) -> Option<Obstacle> {
     let headers = message.properties.headers.as_ref()?;
     if !headers.values().all(is_what_it_was) {
         return Some(Obstacle::NotAsItIs);

@@ -42,13 +42,13 @@
 //! * `outcome`: the result of a run.
 
 mod checkpoint;
-mod driver;
+pub(crate) mod driver;
 mod input;
-mod interrupts;
+pub(crate) mod interrupts;
 mod options;
 mod outcome;
 mod preparation;
-mod progress;
+pub(crate) mod progress;
 // Public for the simulator alone.
 #[doc(hidden)]
 pub mod run;

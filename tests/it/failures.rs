@@ -2,13 +2,15 @@
 
 use crate::support::{Test, rabbitmqs};
 
-/// The five tools' shortest command lines for the queue.
-const LINES: [&str; 5] = [
+/// The tools' shortest command lines for the queue.
+const LINES: [&str; 7] = [
     "amqp-declare-queue -q {queue} -d",
     "amqp-delete-queue -q {queue}",
     "amqp-publish -r {queue} -b a",
     "amqp-get -q {queue}",
     "amqp-consume -q {queue} -c 1 cat",
+    "amqp-call -r {queue} -b a",
+    "amqp-move -q {queue} -e amq.fanout",
 ];
 
 #[test]

@@ -1,9 +1,10 @@
-//! The integration tests: the five tools against a real RabbitMQ.
+//! The integration tests: the tools against a real RabbitMQ.
 //!
 //! A module a command, and some for what goes across them; `support` has the vocabulary. One private node serves
 //! the whole run (or the broker that `AMQP_URL` names), so every test has queues of its own and deletes them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod calls;
 mod cluster;
 mod connect;
 mod consume;
@@ -15,6 +16,7 @@ mod get;
 mod habits;
 mod lying_servers;
 mod module_maps;
+mod moving;
 mod publish;
 mod queues;
 mod round_trips;

@@ -34,6 +34,16 @@ fn what_is_missing_is_named() {
         ("amqp-declare-queue", "queue name not specified"),
         ("amqp-delete-queue", "queue name not specified"),
         ("amqp-get", "queue not specified"),
+        ("amqp-move -r a", "queue not specified"),
+        ("amqp-move -q '' -r a", "queue not specified"),
+        (
+            "amqp-move -q a",
+            "neither exchange nor routing key specified, nor --back",
+        ),
+        (
+            "amqp-call -b a",
+            "neither exchange nor routing key specified",
+        ),
         (
             "amqp-publish -b a",
             "neither exchange nor routing key specified",
@@ -173,6 +183,8 @@ fn help_and_version_are_no_errors() {
         "amqp-get",
         "amqp-declare-queue",
         "amqp-delete-queue",
+        "amqp-call",
+        "amqp-move",
     ] {
         for flag in ["--help", "-?", "-h", "--usage"] {
             let usage = format!("Usage: {tool} ");

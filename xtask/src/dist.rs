@@ -10,11 +10,13 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::root;
 
-pub(crate) const TOOLS: [&str; 5] = [
+pub(crate) const TOOLS: [&str; 7] = [
+    "amqp-call",
     "amqp-consume",
     "amqp-declare-queue",
     "amqp-delete-queue",
     "amqp-get",
+    "amqp-move",
     "amqp-publish",
 ];
 /// The binary that is all of them.
@@ -47,7 +49,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Builds the static binary that is all five tools, as the Dockerfile does, and returns where it is.
+/// Builds the static binary that is all tools, as the Dockerfile does, and returns where it is.
 fn build() -> Result<PathBuf> {
     let resolver = root().join("target/resolver.o");
     run_command(
@@ -77,7 +79,7 @@ fn build() -> Result<PathBuf> {
         .join(MULTI_CALL))
 }
 
-/// The binary and its five names, in a folder. Each of them must at least say what it is.
+/// The binary and its names, in a folder. Each of them must at least say what it is.
 fn lay_out(binary: &Path, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     fs::copy(binary, folder.join(MULTI_CALL))

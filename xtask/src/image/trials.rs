@@ -23,7 +23,7 @@ type Trial = fn(&Ground) -> Result<()>;
 const TRIALS: [(&str, Trial); 14] = [
     ("the images keep within their sizes", sizes::within_bounds),
     (
-        "the tools image holds five tools, certificates and nothing else",
+        "the tools image holds the tools, certificates and nothing else",
         sizes::tools_hold_what_they_say,
     ),
     (

@@ -10,10 +10,12 @@ use crate::bench::lab::Lab;
 use crate::bench::results::{Row, Tally, Who};
 use crate::bench::tools::Tools;
 
-const TOOLS: [&str; 5] = [
+const TOOLS: [&str; 7] = [
+    "amqp-call",
     "amqp-publish",
     "amqp-consume",
     "amqp-get",
+    "amqp-move",
     "amqp-declare-queue",
     "amqp-delete-queue",
 ];
