@@ -15,11 +15,12 @@ ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=/resolver.o"
 # The dependencies, on their own, with an empty library: a layer that stays until Cargo.lock changes.
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
+COPY simulator/Cargo.toml simulator/
 COPY testbroker/Cargo.toml testbroker/
 COPY xtask/Cargo.toml xtask/
-RUN mkdir -p src/bin testbroker/src tests/it xtask/src \
+RUN mkdir -p src/bin simulator/src testbroker/src tests/it xtask/src \
     && touch src/lib.rs testbroker/src/lib.rs tests/it/main.rs \
-    && echo 'fn main() {}' | tee src/bin/amqp-tools.rs >xtask/src/main.rs \
+    && echo 'fn main() {}' | tee src/bin/amqp-tools.rs simulator/src/main.rs >xtask/src/main.rs \
     && cargo build --locked --release --package amqp-tools --lib --target "$(rustc --print host-tuple)"
 COPY src src
 # COPY keeps the files' own times, and cargo rebuilds what is newer than its last build. One binary is all five tools.
