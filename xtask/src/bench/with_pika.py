@@ -8,7 +8,7 @@ task, url, queue, *arguments = sys.argv[1:]
 with pika.BlockingConnection(pika.URLParameters(url)) as connection:
     channel = connection.channel()
     if task == "declare":
-        channel.queue_declare(queue)
+        channel.queue_declare(queue, durable=True)
     elif task == "publish":
         channel.confirm_delivery()
         channel.basic_publish("", queue, arguments[0], mandatory=True)

@@ -48,7 +48,8 @@ fn main() -> Result<()> {
     match &words[..] {
         ["spawn", messages, jobs, command @ ..] => spawn(messages.parse()?, jobs.parse()?, command),
         [address, "declare", queue] => {
-            let arguments = [&[0, 0], &*name(queue)?, &[0; 5]].concat();
+            let durable = [2, 0, 0, 0, 0];
+            let arguments = [&[0, 0], &*name(queue)?, &durable].concat();
             call(address, DECLARE, &arguments, DECLARE_OK)
         }
         [address, "get", queue] => {
