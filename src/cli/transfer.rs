@@ -62,7 +62,7 @@ pub struct Move {
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = progress_parser(), action = ArgAction::Set)]
     progress: bool,
 
-    /// Print a line of JSON for each moved message: message_id, and exchange and routing_key of the copy
+    /// Print a line of JSON for each moved message: its id, and where its copy went
     #[arg(long)]
     json: bool,
 

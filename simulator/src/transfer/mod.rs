@@ -92,7 +92,7 @@ impl World for Move {
     ) -> Result<Stats, Failure> {
         let scenario = Scenario::drawn(choices);
         transcript.line(|| format!("{scenario:?}"));
-        let mut world = Simulation::begin(scenario, choices, reached, transcript)?;
+        let mut world = Simulation::begin(scenario, choices, reached, transcript);
         world.surprise()?;
         world.calm_down()?;
         world.judge_end()?;
@@ -154,11 +154,11 @@ impl<'world> Simulation<'world> {
         choices: &'world mut Choices,
         reached: &'world mut Reached,
         transcript: &'world mut Transcript,
-    ) -> Result<Simulation<'world>, Failure> {
+    ) -> Simulation<'world> {
         let mut actions = Vec::new();
         let run = Run::begin(scenario.options, &mut actions);
         transcript.line(|| format!("begin: {actions:?}"));
-        Ok(Simulation {
+        Simulation {
             broker: Broker::new(&scenario),
             latecomers: scenario.latecomers,
             scenario,
@@ -181,7 +181,7 @@ impl<'world> Simulation<'world> {
             breaks: 0,
             subscribed: 0,
             is_quiet: true,
-        })
+        }
     }
 
     /// The phase in which anything may happen.

@@ -105,7 +105,7 @@ impl Oracle {
     ) -> Verdict {
         Self::judge_places(broker)?;
         if !self.was_lost {
-            self.judge_undisturbed(ended, broker)?;
+            Self::judge_undisturbed(ended, broker)?;
         }
         let tally = run.tally();
         match ended {
@@ -160,7 +160,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn judge_undisturbed(&self, ended: &Ended, broker: &Broker) -> Verdict {
+    fn judge_undisturbed(ended: &Ended, broker: &Broker) -> Verdict {
         let different: BTreeSet<_> = broker.target.iter().collect();
         if different.len() < broker.target.len() {
             return fail(

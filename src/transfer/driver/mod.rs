@@ -252,7 +252,7 @@ impl<'options> Driver<'options> {
             (Action::Abandon, None) => self.opening = None,
             (Action::AskForTarget, _) => self.ask_for_target(),
             (Action::Say(notice), _) => self.say(&words(&notice)),
-            (action, Some(wire)) => self.carry_out_on(wire, action),
+            (action, Some(wire)) => self.carry_out_on(wire, &action),
             // The connection has just been lost, which the core is told next.
             (_, None) => {}
         }

@@ -59,8 +59,8 @@ impl Sources {
                     None => {}
                 }
             }
-            let is_next = |delivery: &Box<broker::Delivery>| delivery.tag == self.next;
-            if source.waiting.as_ref().is_some_and(is_next)
+            let waiting = source.waiting.as_ref();
+            if waiting.is_some_and(|delivery| delivery.tag == self.next)
                 && let Some(delivery) = source.waiting.take()
             {
                 self.next += 1;

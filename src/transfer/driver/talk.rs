@@ -201,8 +201,8 @@ impl Driver<'_> {
     }
 
     /// Does what has to be done on the connection.
-    pub(super) fn carry_out_on(&mut self, wire: &mut Wire<'_>, action: Action) {
-        match action {
+    pub(super) fn carry_out_on(&mut self, wire: &mut Wire<'_>, action: &Action) {
+        match *action {
             Action::Subscribe(number, prefetch) => {
                 let queue = &self.options.source;
                 let done = wire.attempt(|wire| wire.subscribe(number, queue, prefetch));

@@ -248,9 +248,10 @@ impl Run {
 
     /// Acknowledges these messages, or gives them back.
     fn answer_for(&mut self, group: &window::Group, actions: &mut Vec<Action>) {
-        let (acknowledged, action) = match group.is_confirmed {
-            true => (group.messages, Action::Ack(group.last)),
-            false => (0, Action::Return(group.last)),
+        let (acknowledged, action) = if group.is_confirmed {
+            (group.messages, Action::Ack(group.last))
+        } else {
+            (0, Action::Return(group.last))
         };
         actions.push(action);
         self.certainty.sent(acknowledged, &group.subscriptions);
