@@ -1,5 +1,6 @@
 //! `cargo xtask check`: whether what is generated is up to date, and what linters say that are not clippy.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,8 +10,6 @@ use serde_json::Value;
 
 use crate::run::{cargo, output, succeed, works};
 use crate::{completions, install, man};
-
-const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Everything; the generated files are generated anew.
 pub(crate) fn everything(root: &Path) -> Result<()> {
@@ -84,20 +83,30 @@ fn dependencies(root: &Path) -> Result<()> {
     succeed(cargo().args(["deny", "--log-level=error", "check", "advisories"]))
 }
 
-/// What needs no cargo-deny: each crate is from crates.io, and under licences that `deny.toml` lists.
+/// What needs no cargo-deny: all crates are from one registry, and under licences that `deny.toml` lists.
 fn licences_and_sources(root: &Path) -> Result<()> {
     let allowed = fs::read_to_string(root.join("deny.toml"))?;
     let metadata = output(cargo().args(["metadata", "--locked", "--format-version=1"]))?;
     let metadata: Value = serde_json::from_str(&metadata)?;
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let source = package["source"].as_str().unwrap_or(CRATES_IO); // none: a part of this workspace
+    let packages = metadata["packages"].as_array();
+    // A part of this workspace has no source.
+    let sources: BTreeSet<&str> = packages
+        .into_iter()
+        .flatten()
+        .filter_map(|package| package["source"].as_str())
+        .collect();
+    ensure!(
+        sources.len() == 1 && sources.iter().all(|source| source.starts_with("registry+")),
+        "crates come from more than one registry: {sources:?}"
+    );
+    for package in packages.into_iter().flatten() {
         let licence = package["license"].as_str().unwrap_or_default();
         let each = licence.replace('/', " OR ").replace(['(', ')'], "");
         let mut needed = each.split(" AND ");
         let is_allowed = |name: &str| allowed.contains(&format!("\"{name}\","));
         ensure!(
-            source == CRATES_IO && needed.all(|choice| choice.split(" OR ").any(is_allowed)),
-            "{}: {source}, {licence:?}: see deny.toml",
+            needed.all(|choice| choice.split(" OR ").any(is_allowed)),
+            "{}: {licence:?}: see deny.toml",
             package["name"]
         );
     }
