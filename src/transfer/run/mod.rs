@@ -3,7 +3,7 @@
 //! [`Run::on`] takes an [`Event`] and the time, and adds [`Action`]s to a list. The core has no clock, no file and no
 //! thread; messages lie in the driver, under the [`Tag`] of their delivery.
 //!
-//! **A message** is in the [`Window`] from its delivery until it is answered for:
+//! **A message** is in the `Window` from its delivery until it is answered for:
 //!
 //! ```text
 //! Delivered ─► Open ─► Confirmed ─► acknowledged, in doubt ─► certain
@@ -12,11 +12,11 @@
 //! ```
 //!
 //! Acknowledgements are `multiple`: up to the last message below which all copies are confirmed. They become
-//! [certain](Certainty) by the answer to basic.cancel or to the close; so a long run subscribes anew now and then, and
+//! certain (`Certainty`) by the answer to basic.cancel or to the close; so a long run subscribes anew now and then, and
 //! cancels the old subscription. When a connection is lost, the broker delivers again what was not acknowledged; what was in
 //! doubt it may.
 //!
-//! **A run** is moving, or ending for a [`Cause`]: then nothing is taken and published any more, the fates of the
+//! **A run** is moving, or ending for a `Cause`: then nothing is taken and published any more, the fates of the
 //! copies on their way are waited for, each message in hand is acknowledged or given back, and the connection is closed.
 //!
 //! * `event`, `options`: what goes in and comes out.
