@@ -25,7 +25,7 @@
 //! certain. If the connection is lost before, the message is in doubt and counts as not done.
 //!
 //! **A run** is consuming, draining (running commands end by themselves) or stopping (they were told to end); see
-//! [`Phase`](phase::Phase). [`Run::on`] takes in the event, enforces deadlines, and then decides what to do next from the state
+//! [`Phase`]. [`Run::on`] takes in the event, enforces deadlines, and then decides what to do next from the state
 //! alone.
 //!
 //! * `event`, `options`: what goes in and what comes out.
