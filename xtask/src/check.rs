@@ -54,10 +54,15 @@ fn scripts(root: &Path) -> Result<()> {
     )
 }
 
+/// For contributors: private items are in it, and links to them resolve.
 fn documentation() -> Result<()> {
     let mut doc = cargo();
     doc.args(["doc", "--quiet", "--no-deps", "--workspace", "--locked"]);
-    succeed(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    doc.arg("--document-private-items");
+    succeed(doc.env(
+        "RUSTDOCFLAGS",
+        "-D warnings -A rustdoc::private_intra_doc_links",
+    ))
 }
 
 /// Licences, sources and bans as `deny.toml` has them, and advisories where their database can be had.
