@@ -43,8 +43,8 @@ enum Ended {
     Refused(String),
 }
 
-/// Sends the request, writes the reply, and gives the status that the reply tells.
-pub fn call(connect: &ConnectOptions, options: CallOptions) -> anyhow::Result<Status> {
+/// Sends the request, writes the reply, and gives the status that the reply tells; nothing where no reply came in time.
+pub fn call(connect: &ConnectOptions, options: CallOptions) -> anyhow::Result<Option<Status>> {
     stdout::ensure_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
     let request = prepare(options.request, options.timeout);
@@ -58,11 +58,11 @@ pub fn call(connect: &ConnectOptions, options: CallOptions) -> anyhow::Result<St
             write(&reply, options.format).context("writing the reply to standard output")?;
             // It has come; what the broker says of the end of the connection changes nothing.
             drop(session);
-            status(&reply.message)
+            status(&reply.message).map(Some)
         }
         Ended::Refused(reason) => bail!(reason),
-        Ended::TimedOut => Ok(Status::TIMED_OUT),
-        Ended::Failed(_) if Instant::now() >= deadline => Ok(Status::TIMED_OUT),
+        Ended::TimedOut => Ok(None),
+        Ended::Failed(_) if Instant::now() >= deadline => Ok(None),
         Ended::Failed(Error::Lost { context, .. }) => Err(session.explain_end(context).into()),
         Ended::Failed(error) => Err(error.into()),
     }

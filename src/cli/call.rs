@@ -77,11 +77,13 @@ impl Tool for Call {
         let connect = self.connection.clone().options()?;
         let options = self.options()?;
         let timeout = options.timeout;
-        let status = call::call(&connect, options)?;
-        if status == Status::TIMED_OUT {
-            complain(&format!("no reply within {timeout:?}"));
+        match call::call(&connect, options)? {
+            Some(status) => Ok(status),
+            None => {
+                complain(&format!("no reply within {timeout:?}"));
+                Ok(Status::TIMED_OUT)
+            }
         }
-        Ok(status)
     }
 }
 
