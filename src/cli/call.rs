@@ -77,13 +77,11 @@ impl Tool for Call {
         let connect = self.connection.clone().options()?;
         let options = self.options()?;
         let timeout = options.timeout;
-        match call::call(&connect, options)? {
-            Some(status) => Ok(status),
-            None => {
-                complain(&format!("no reply within {timeout:?}"));
-                Ok(Status::TIMED_OUT)
-            }
-        }
+        let Some(status) = call::call(&connect, options)? else {
+            complain(&format!("no reply within {timeout:?}"));
+            return Ok(Status::TIMED_OUT);
+        };
+        Ok(status)
     }
 }
 
