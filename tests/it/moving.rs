@@ -45,7 +45,10 @@ fn of_each_kind(check: impl Fn(&Test, Queue<'_>, Queue<'_>)) {
 fn all_that_is_there_is_moved_in_order() {
     of_each_kind(|test, source, target| {
         source.publish(numbers(1..=2500));
-        test.run("amqp-move -q {source} -r {target}").succeeds();
+        // A quorum queue counts deliveries that a cancelled subscription gave back, and that count is told to be left out.
+        test.run("amqp-move -q {source} -r {target}")
+            .any_stderr()
+            .succeeds();
         assert_eq!((source.depth(), target.depth()), (0, 2500));
         assert!(numbers_in(test, "{target}").into_iter().eq(1..=2500));
         test.run("amqp-move -q {source} -r {target}").succeeds();
@@ -177,7 +180,10 @@ fn a_copy_that_is_refused_ends_it_and_its_message_stays() {
             .exits(1);
         source.holds(35);
         assert_eq!(target.take_texts(), numbers(1..=5));
-        assert_eq!(source.take_texts(), numbers(6..=40));
+        // A quorum queue may give what came back before the rest.
+        let mut left = source.take_texts();
+        left.sort_by_key(|text| text.parse::<u32>().ok());
+        assert_eq!(left, numbers(6..=40));
     }
 }
 

@@ -809,7 +809,7 @@ impl Simulation<'_> {
             Notice::ParkedOnArrival(_) => "parked on arrival",
             Notice::Renewing(..) => "renewed on arrival",
             Notice::TooManyFailed => "too many have failed",
-            Notice::CopyRefused(_) => {
+            Notice::CopyRefused(_) | Notice::OutputRefused(_) => {
                 self.oracle.unsaid = self.oracle.unsaid.saturating_sub(1);
                 return Ok(());
             }

@@ -5,6 +5,8 @@
 //!
 //! * `connection`: the thread that uses the connection to the broker.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
+//! * `callers`: whether the callers that replies go to are still there.
+//! * `result`: the messages that a command's output and a reply become.
 //! * `printer`: the thread that writes lines to standard output.
 //! * `notice`: what the person at the terminal is told, in words.
 

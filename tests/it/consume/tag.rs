@@ -59,14 +59,14 @@ fn lines_of_several_commands_are_whole() {
 fn both_streams_may_be_one_file() {
     let test = Test::new();
     test.queue("queue").declare().publish(["1", "2"]);
-    let output = test
+    let written = test
         .shell("exec amqp-consume -q {queue} -j 2 -c 2 --tag sh -c 'yes | head -n 50000; yes no | head -n 50000 >&2' 2>&1")
         .any_stdout()
         .succeeds()
         .stdout_text();
     let whole = ["1\ty", "1\tno", "2\ty", "2\tno"];
-    assert!(output.lines().all(|line| whole.contains(&line)));
-    assert_eq!(output.lines().count(), 200_000);
+    assert!(written.lines().all(|line| whole.contains(&line)));
+    assert_eq!(written.lines().count(), 200_000);
 }
 
 #[test]
