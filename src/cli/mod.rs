@@ -2,7 +2,7 @@
 //! and decides what a usage error is.
 //!
 //! * `consume`, `publish`, `get`, `declare_queue`, `delete_queue`: one tool each.
-//! * `connection`, `tls`, `authfile`: the options that all tools share: which broker, and as which user.
+//! * `connection`, `tls`, `authfile`, `url`: the options that all tools share: which broker, and as which user.
 //! * `failure`: amqp-consume's options for failed messages.
 //! * `properties`: amqp-publish's options for a message's properties.
 //! * `duration`: durations.
