@@ -6,7 +6,7 @@
 //! * `connection`: the thread that uses the connection to the broker.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
 //! * `callers`: whether the callers that replies go to are still there.
-//! * `result`: the messages that a command's output and a reply become.
+//! * `result`: what a command wrote, until all of it is published.
 //! * `printer`: the thread that writes lines to standard output.
 //! * `notice`: what the person at the terminal is told, in words.
 
