@@ -15,11 +15,12 @@ ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=/resolver.o"
 # The dependencies, on their own, with an empty library: a layer that stays until Cargo.lock changes.
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
+COPY simulator/Cargo.toml simulator/
 COPY testbroker/Cargo.toml testbroker/
 COPY xtask/Cargo.toml xtask/
-RUN mkdir -p src/bin testbroker/src tests/it xtask/src \
-    && touch src/lib.rs testbroker/src/lib.rs tests/it/main.rs \
-    && echo 'fn main() {}' | tee src/bin/amqp-tools.rs >xtask/src/main.rs \
+RUN mkdir -p src/bin simulator/src testbroker/src tests/it xtask/src \
+    && touch src/lib.rs simulator/src/lib.rs testbroker/src/lib.rs tests/it/main.rs \
+    && echo 'fn main() {}' | tee src/bin/amqp-tools.rs simulator/src/main.rs >xtask/src/main.rs \
     && cargo build --locked --release --package amqp-tools --lib --target "$(rustc --print host-tuple)"
 COPY src src
 # COPY keeps the files' own times, and cargo rebuilds what is newer than its last build. One binary is all tools.
@@ -28,7 +29,7 @@ RUN find src -name '*.rs' -exec touch {} + \
         --target "$(rustc --print host-tuple)" \
     && mkdir /out \
     && cp target/*/release/amqp-tools /out/ \
-    && for tool in publish consume get declare-queue delete-queue declare-exchange delete-exchange; do ln -s amqp-tools "/out/amqp-$tool"; done
+    && for tool in publish consume get declare-queue delete-queue declare-exchange delete-exchange call move; do ln -s amqp-tools "/out/amqp-$tool"; done
 
 FROM scratch AS tools
 COPY --from=builder /out/ /usr/bin/
@@ -45,7 +46,7 @@ WORKDIR /home/worker
 FROM user AS worker
 COPY --from=tools /usr/bin/ /usr/bin/
 COPY --from=tools /etc/ssl/certs/ /etc/ssl/certs/
-RUN for tool in publish consume get declare-queue delete-queue declare-exchange delete-exchange; do "amqp-$tool" --version || exit; done
+RUN for tool in publish consume get declare-queue delete-queue declare-exchange delete-exchange call move; do "amqp-$tool" --version || exit; done
 
 # Before the tools come in: this layer stays when they change.
 FROM user AS comforts
@@ -60,5 +61,5 @@ USER 10001:10001
 FROM comforts AS debug
 COPY --from=tools /usr/bin/ /usr/bin/
 COPY completions/bash/ /usr/share/bash-completion/completions/
-RUN for tool in publish consume get declare-queue delete-queue declare-exchange delete-exchange; do "amqp-$tool" --version || exit; done
+RUN for tool in publish consume get declare-queue delete-queue declare-exchange delete-exchange call move; do "amqp-$tool" --version || exit; done
 CMD ["bash"]

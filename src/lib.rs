@@ -9,13 +9,15 @@
 //!                             exit status
 //! ```
 //!
-//! A core (`consume::run`, `publish::run`) decides everything and has no I/O: it takes events and returns actions. Its driver
+//! A core (`consume::run`, `publish::run`, `transfer::run`) decides everything and has no I/O: it takes events and returns actions. Its driver
 //! waits for signals, commands, input and the broker, makes events of what happens, and carries out the actions. The tools that
-//! run once (`get`, `queues`) have neither: they call the broker in turn.
+//! run once (`get`, `call`, `queues`) have neither: they call the broker in turn.
 //!
 //! * [`cli`]: command lines become validated options, and results become exit statuses. The only module that names clap.
 //! * [`consume`]: amqp-consume runs a command for each message.
 //! * [`publish`]: amqp-publish makes messages of its input and has them confirmed.
+//! * [`transfer`]: amqp-move publishes copies of a queue's messages elsewhere and acknowledges the messages.
+//! * [`call`]: amqp-call publishes a request and waits for its reply.
 //! * [`get`]: amqp-get writes messages to standard output.
 //! * [`queues`]: amqp-declare-queue and amqp-delete-queue; [`exchanges`]: amqp-declare-exchange and amqp-delete-exchange;
 //!   [`bindings`]: what queues and exchanges are bound to.
@@ -28,6 +30,7 @@
 
 pub mod bindings;
 pub mod broker;
+pub mod call;
 pub mod cli;
 pub mod consume;
 pub mod envelope;
@@ -39,3 +42,4 @@ pub mod queues;
 pub mod reason;
 pub mod status;
 pub mod system;
+pub mod transfer;

@@ -13,7 +13,7 @@ impl Status {
     pub const FAILURE: Status = Status(1);
     /// `amqp-get`: the queue was empty.
     pub const QUEUE_EMPTY: Status = Status(2);
-    /// `amqp-consume`: the command ran longer than `--timeout`, as for timeout(1).
+    /// `amqp-consume`: the command ran longer than `--timeout`, as for timeout(1). `amqp-call`: no reply came in time.
     pub const TIMED_OUT: Status = Status(124);
     /// `amqp-consume`: the command could not be executed, as in a shell.
     pub const NOT_EXECUTABLE: Status = Status(126);

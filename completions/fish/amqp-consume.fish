@@ -20,6 +20,11 @@ complete -c amqp-consume -l on-exit -d 'The same by exit status, such as 65=reje
 complete -c amqp-consume -l max-attempts -d 'Reject a message that has failed N times; without a dead-letter exchange it is dropped, see --park' -r
 complete -c amqp-consume -l park -d 'Publish a message that has failed --max-attempts times to this queue instead of rejecting it' -r
 complete -c amqp-consume -l delivery-limit -d 'The queue\'s delivery limit (0 = leave it to the broker): a message close to it is republished to the queue\'s tail [default: 20 with RabbitMQ 4.0 or later]' -r
+complete -c amqp-consume -l output-queue -d 'Publish what a command that succeeded wrote to standard output to this queue, and acknowledge its message when that is confirmed' -r
+complete -c amqp-consume -l output-exchange -d 'The same to an exchange, with --output-key' -r
+complete -c amqp-consume -l output-key -d 'The routing key of the output [default: empty]; without --output-exchange, the queue that it goes to' -r
+complete -c amqp-consume -l output-content-type -d 'The content type of the output and of replies' -r
+complete -c amqp-consume -l output-limit -d 'A command that writes more bytes to standard output has failed [default: 16777216]' -r
 complete -c amqp-consume -s u -l url -d 'Broker\'s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster' -r
 complete -c amqp-consume -s s -l server -d 'Broker\'s host [default: localhost]' -r
 complete -c amqp-consume -l port -d 'Broker\'s port [default: 5672, with TLS 5671]' -r
@@ -37,6 +42,8 @@ complete -c amqp-consume -s d -l declare -d 'Declare the queue; the broker delet
 complete -c amqp-consume -s x -l exclusive -d 'Declare the queue for this connection only'
 complete -c amqp-consume -s A -l no-ack -d 'Acknowledge each message before its command runs; a failure loses it'
 complete -c amqp-consume -l json -d 'Without COMMAND: write each message as a line of JSON, then acknowledge it'
+complete -c amqp-consume -l reply -d 'Send what the command wrote, and its exit status as x-exit-status, to the message\'s reply-to, before the message is acknowledged'
+complete -c amqp-consume -l tag -d 'Put the message id, or the command\'s number, and a tab before each line of output, and write lines whole'
 complete -c amqp-consume -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-consume -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
 complete -c amqp-consume -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'

@@ -8,6 +8,7 @@ use simulator::choices::Choices;
 use simulator::consume::Consume;
 use simulator::explore::{Plan, explore, replay};
 use simulator::publish::Publish;
+use simulator::transfer::Move;
 use simulator::world::World;
 
 const HELP: &str = "\
@@ -28,7 +29,11 @@ struct Entry {
 }
 
 /// All worlds there are.
-const WORLDS: &[Entry] = &[Entry::of::<Publish>(), Entry::of::<Consume>()];
+const WORLDS: &[Entry] = &[
+    Entry::of::<Publish>(),
+    Entry::of::<Consume>(),
+    Entry::of::<Move>(),
+];
 
 impl Entry {
     const fn of<W: World>() -> Entry {

@@ -3,6 +3,7 @@
 use simulator::consume::Consume;
 use simulator::explore::{Plan, explore};
 use simulator::publish::Publish;
+use simulator::transfer::Move;
 use simulator::world::World;
 
 /// Runs the first 2000 seeds of a world.
@@ -27,4 +28,9 @@ fn consuming_holds() {
 #[test]
 fn publishing_holds() {
     holds::<Publish>();
+}
+
+#[test]
+fn moving_holds() {
+    holds::<Move>();
 }

@@ -74,6 +74,11 @@ impl<T> Unconfirmed<T> {
         self.messages.iter().flatten()
     }
 
+    /// The same, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.messages.iter_mut().flatten()
+    }
+
     /// Removes the messages that an answer is for. Numbers that were never published stand for nothing.
     pub fn answered(&mut self, numbers: Numbers) -> Vec<T> {
         let index = |number: u64| number.checked_sub(self.first).map(usize::try_from);

@@ -1,11 +1,11 @@
-//! Deliveries: a message that the broker has handed over, and the one answer that it waits for.
+//! Deliveries: a delivered message, and the one answer that the broker waits for.
 
 use super::convert::{from_wire, short_string};
 use super::error::Result;
 use super::session::Session;
 use crate::message::Message;
 
-/// A message that the broker has handed over and holds until it is settled.
+/// A delivered message. The broker keeps it until it is answered.
 #[derive(Debug)]
 pub struct Delivery {
     /// The message.
@@ -18,11 +18,11 @@ pub struct Delivery {
     pub unsettled: Unsettled,
 }
 
-/// The right, and the duty, to answer for one delivery. Each answer uses it up.
+/// A delivery that is not answered yet. Each answer uses it up.
 ///
-/// Dropped unanswered, the message stays with this channel until it closes; then the broker requeues it.
+/// If it is dropped, the message stays unacknowledged until the channel closes; then the broker requeues it.
 #[derive(Debug)]
-#[must_use = "the broker holds the message until it is settled"]
+#[must_use = "the broker keeps the message until it is answered"]
 pub struct Unsettled(Box<amiquip::Delivery>);
 
 impl Delivery {
@@ -44,32 +44,32 @@ impl Delivery {
 }
 
 impl Unsettled {
-    /// Done: the broker forgets the message (basic.ack).
+    /// Acknowledges the message: the broker deletes it (basic.ack).
     pub fn ack(self, session: &Session) -> Result<()> {
         session.call("basic.ack", |channel| self.0.ack(channel))
     }
 
-    /// Done, and all earlier ones on this channel too (basic.ack, multiple).
+    /// Acknowledges the message and all earlier ones on this channel (basic.ack, multiple).
     pub fn ack_up_to(self, session: &Session) -> Result<()> {
         session.call("basic.ack", |channel| self.0.ack_multiple(channel))
     }
 
-    /// Never started, and all earlier ones on this channel neither (basic.nack with requeue, multiple).
+    /// Requeues the message and all earlier ones on this channel (basic.nack, multiple).
     pub fn requeue_up_to(self, session: &Session) -> Result<()> {
         session.call("basic.nack", |channel| self.0.nack_multiple(channel, true))
     }
 
-    /// Never started: back to its place in the queue, without counting as an attempt (basic.nack with requeue).
+    /// Requeues a message that was never started: quorum queues do not count it as an attempt (basic.nack).
     pub fn requeue(self, session: &Session) -> Result<()> {
         session.call("basic.nack", |channel| self.0.nack(channel, true))
     }
 
-    /// Tried and failed: back to the queue; quorum queues count it as an attempt (basic.reject with requeue).
+    /// Requeues a message that failed: quorum queues count it as an attempt (basic.reject with requeue).
     pub fn return_to_queue(self, session: &Session) -> Result<()> {
         session.call("basic.reject", |channel| self.0.reject(channel, true))
     }
 
-    /// Never again: to the queue's dead-letter exchange, or dropped where it has none (basic.reject).
+    /// Rejects the message: it goes to the queue's dead-letter exchange, or is dropped where there is none (basic.reject).
     pub fn reject(self, session: &Session) -> Result<()> {
         session.call("basic.reject", |channel| self.0.reject(channel, false))
     }

@@ -1,4 +1,4 @@
-//! What went wrong at the broker, in amqp-tools' words, and whether trying again can help.
+//! Errors of the broker and of the connection to it, in amqp-tools' words, and whether a retry can help.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use crate::reason::reason;
 /// The result of asking the broker for something.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What the broker, or the way to it, answered instead of doing what was asked.
+/// Why something could not be done at the broker.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No connection: the name does not resolve, the port is closed, the server is silent or hangs up.
@@ -20,8 +20,8 @@ pub enum Error {
         /// Why, for a person.
         reason: String,
     },
-    /// There is a server, but none to work with, and trying again will not change that: it speaks no AMQP, or its
-    /// certificate proves nothing.
+    /// There is a server, but not a usable one, and a retry does not help: it does not speak AMQP, or its certificate is not
+    /// trusted.
     #[error("opening socket to {address}: {reason}")]
     Unsuitable {
         /// `HOST:PORT`
@@ -29,18 +29,18 @@ pub enum Error {
         /// Why, for a person.
         reason: String,
     },
-    /// Several nodes, or addresses of one, were tried, and this is what each said.
+    /// Several nodes, or addresses of one, were tried. These are their errors.
     #[error("{}", each(.0))]
     NoNode(Vec<Error>),
-    /// The same, tried until the time for it was over.
+    /// Retries failed until their time was over.
     #[error("{last} (gave up after {after:?})")]
     GaveUp {
-        /// What was said the last time.
+        /// The last error.
         last: Box<Error>,
-        /// How long it was tried for.
+        /// How long retries lasted.
         after: Duration,
     },
-    /// The connection stands, but a way to log in could not be agreed on, and trying again will not change that.
+    /// Client and broker have no login mechanism in common. A retry does not help.
     #[error("logging in to AMQP server: {0}")]
     Login(String),
     /// The broker closed the channel or the connection with a reply code (AMQP 0-9-1, section 1.2).
@@ -103,6 +103,23 @@ const CONNECTION_FORCED: u16 = 320;
 const INTERNAL_ERROR: u16 = 541;
 
 impl Error {
+    /// The same, if the broker refused something, as the answer to this method. The end of a channel is told of whatever is done
+    /// on it next.
+    #[must_use]
+    pub fn in_context(self, context: &'static str) -> Error {
+        match self {
+            Error::Refused {
+                scope, code, text, ..
+            } => Error::Refused {
+                context,
+                scope,
+                code,
+                text,
+            },
+            error => error,
+        }
+    }
+
     /// There is no connection to `address`, for the system's reason.
     pub(super) fn unreachable(address: impl fmt::Display, error: &io::Error) -> Error {
         Error::Unreachable {
@@ -111,8 +128,7 @@ impl Error {
         }
     }
 
-    /// Whether the same may succeed later, on this node or another: the broker is not there (now), rather than
-    /// that it said no.
+    /// Whether a retry may succeed, on this node or another: the broker is not reachable now, rather than that it refused.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -136,12 +152,12 @@ impl Error {
         }
     }
 
-    /// Whether another node of the same broker may do better: what failed is this one, not what was asked for.
+    /// Whether another node of the same broker may succeed: this node failed, the request was not refused.
     pub(super) fn is_the_nodes_fault(&self) -> bool {
         self.is_transient() || matches!(self, Error::Unsuitable { .. })
     }
 
-    /// What there is to say where several things were tried and each of these happened. Nothing is said twice.
+    /// One error for several that happened in turn. Equal ones are named once.
     pub(super) fn of_all(failures: Vec<Error>) -> Error {
         let mut different: Vec<Error> = Vec::new();
         for failure in failures {
@@ -179,7 +195,7 @@ impl Error {
     }
 }
 
-/// amiquip's errors about a broken connection, for a person who does not know amiquip.
+/// amiquip's errors about a broken connection, in words for people who do not know amiquip.
 pub(super) fn describe(error: &amiquip::Error) -> String {
     match error {
         amiquip::Error::UnexpectedSocketClose => "the broker closed the connection".to_owned(),

@@ -5,6 +5,7 @@
 //!
 //! * `session`: one connection with one channel: opening, closing, why it ended;
 //! * `queue`: declare, check, bind, purge and delete queues;
+//! * `exchange`: check exchanges;
 //! * `subscription`: consume from a queue;
 //! * `delivery`: a delivered message, and the one answer that the broker waits for;
 //! * `left_channel`: channels that a session no longer uses, with deliveries that are not answered;
@@ -93,7 +94,7 @@ pub use left_channel::{CERTAIN_AT_CLOSE, LeftChannel};
 pub use publisher::{Answer, Answers, Publisher, Returned, Template, Unroutable};
 pub use queue::{DeleteConditions, DeliveryCount, QueueDeclaration, QueueState};
 pub use session::{BlockedNotice, BlockedNotices, Server, Session};
-pub use subscription::{Arrival, ChannelEnd, Deliveries, Subscription};
+pub use subscription::{Arrival, ChannelEnd, Deliveries, REPLY_TO, Subscription};
 pub use transport::deadline::Cutter;
 pub use transport::tls::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};
 

@@ -17,7 +17,7 @@ use crate::message::{Message, Properties};
 
 const PUBLISH: &str = "basic.publish";
 
-/// Publishes on a session's channel and hears how the broker took each message.
+/// Publishes on a session's channel and receives the broker's confirms and returns.
 pub struct Publisher<'session> {
     session: &'session Session,
     confirms: Receiver<Confirm>,
@@ -26,25 +26,25 @@ pub struct Publisher<'session> {
     published: u64,
 }
 
-/// What the broker says of what was published, also after the session has ended that it was published on.
+/// Where confirms and returns arrive, also those that came before the session ended.
 #[derive(Clone, Debug)]
 pub struct Answers {
     confirms: Receiver<Confirm>,
     returns: Receiver<Return>,
-    /// What was returned before it was confirmed is told before.
+    /// A confirm that waits until the returns that came before it are read.
     next_confirm: Option<Confirm>,
 }
 
-/// Something that the broker says of what was published.
+/// A confirm or a return.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Messages were confirmed, or refused.
     Confirmed(Confirmation),
-    /// A message came back.
+    /// A message was returned.
     Returned(Box<Returned>),
 }
 
-/// Where messages go and with which properties: checked, and put into the wire's form, once for many messages.
+/// The address and the properties of messages, checked and converted once for many messages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     exchange: String,
@@ -54,7 +54,7 @@ pub struct Template {
     identity: u64,
 }
 
-/// What the broker does with a message that no queue gets.
+/// What the broker does with a message that reaches no queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unroutable {
     /// It is returned (mandatory).
@@ -63,7 +63,7 @@ pub enum Unroutable {
     Drop,
 }
 
-/// A message that came back because no queue would have got it.
+/// A message that was returned because it reaches no queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Returned {
     /// 312, no route.
@@ -87,7 +87,7 @@ impl Returned {
     }
 }
 
-/// What tells messages apart besides their bodies: where they go, and the properties that may be different for each.
+/// A hash of what distinguishes messages besides their bodies: the address, and properties that differ between messages.
 fn identity(exchange: &str, routing_key: &str, properties: &AmqpProperties) -> u64 {
     let mut hasher = DefaultHasher::new();
     (exchange, routing_key).hash(&mut hasher);
@@ -120,19 +120,19 @@ impl Template {
         })
     }
 
-    /// A number that other templates hardly ever have: a message that comes back is told by it and by its body.
+    /// A hash that other templates hardly ever share. A returned message is recognised by it and by its body.
     #[must_use]
     pub fn identity(&self) -> u64 {
         self.identity
     }
 
-    /// The queue that messages are for, if they go to the default exchange.
+    /// The queue that the messages go to, if they go to the default exchange.
     #[must_use]
     pub fn queue(&self) -> Option<&str> {
         self.exchange.is_empty().then_some(&*self.routing_key)
     }
 
-    /// Whether the broker returns what no queue gets.
+    /// Whether the broker returns a message that reaches no queue.
     #[must_use]
     pub fn may_be_returned(&self) -> bool {
         self.unroutable == Unroutable::Return
@@ -156,7 +156,7 @@ impl Returned {
 }
 
 impl Session {
-    /// Turns publisher confirms on and hears of them. One publisher a session: numbers count for the channel.
+    /// Turns publisher confirms on. One publisher per session: the numbers of messages count for the channel.
     pub fn publisher(&self) -> Result<Publisher<'_>> {
         let mut publisher = self.unconfirmed_publisher()?;
         publisher.is_confirmed = true;
@@ -166,7 +166,7 @@ impl Session {
         Ok(publisher)
     }
 
-    /// A publisher that hears only of returned messages, and of the channel's end.
+    /// A publisher without confirms. It receives returned messages, and the end of the channel.
     pub fn unconfirmed_publisher(&self) -> Result<Publisher<'_>> {
         let (confirms, returns) = self.call(PUBLISH, |channel| {
             let confirms = channel.listen_for_publisher_confirms()?;
@@ -183,7 +183,7 @@ impl Session {
 }
 
 impl Publisher<'_> {
-    /// Sends a message and says its number (basic.publish). It is not yet confirmed.
+    /// Sends a message (basic.publish) and returns its number.
     pub fn publish(&mut self, message: &Message, unroutable: Unroutable) -> Result<u64> {
         let template = Template::new(
             &message.exchange,
@@ -204,7 +204,7 @@ impl Publisher<'_> {
             properties: template.properties.clone(),
         };
         if !self.is_confirmed {
-            // Who waits for confirms has a bound of his own.
+            // A publisher that waits for confirms has a limit of its own.
             self.session.wait_for_room();
         }
         self.session.call(PUBLISH, |channel| {
@@ -214,7 +214,7 @@ impl Publisher<'_> {
         Ok(self.published)
     }
 
-    /// Waits until the broker has taken in all that was published. What it returns of that is there afterwards.
+    /// Waits until the broker has handled all published messages. Returned messages have arrived then.
     pub fn catch_up(&self) -> Result<()> {
         // Any method that the broker answers does; this one changes nothing where nobody consumes.
         self.session
@@ -226,7 +226,7 @@ impl Publisher<'_> {
         self.session.bounded(|| self.catch_up())
     }
 
-    /// What the broker says, in the order in which it counts.
+    /// Where confirms and returns arrive. A return comes before the confirm of the same message.
     #[must_use]
     pub fn answers(&self) -> Answers {
         Answers {
@@ -264,7 +264,7 @@ impl Publisher<'_> {
 }
 
 impl Answers {
-    /// What has come next, without waiting; an error once nothing more will come.
+    /// The next answer, without waiting; an error once no more can come.
     pub fn try_next(&mut self) -> std::result::Result<Option<Answer>, RecvError> {
         let has_ended = match &self.next_confirm {
             Some(_) => false,
@@ -277,7 +277,7 @@ impl Answers {
                 Err(TryRecvError::Disconnected) => true,
             },
         };
-        // A message that is confirmed was returned before: what came back is here by now.
+        // The returns that belong before this confirm have arrived.
         if let Ok(returned) = self.returns.try_recv() {
             return Ok(Some(Answer::Returned(Box::new(Returned::from_wire(
                 returned,

@@ -48,7 +48,7 @@ pub struct DeleteConditions {
     pub if_empty: bool,
 }
 
-/// Whether a queue tells with each message how often it has delivered it before.
+/// Whether a queue counts how often it has delivered a message (x-delivery-count).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryCount {
     /// It does: a quorum queue.
@@ -65,13 +65,13 @@ impl Session {
         self.make_declaration(to_wire(queue)?)
     }
 
-    /// [`Session::open`] and [`Session::declare_queue`], in one round trip less.
+    /// [`Session::open`] and [`Session::declare_queue`], with one round trip less.
     pub fn open_declaring(
         options: &ConnectOptions,
         queue: &QueueDeclaration,
     ) -> Result<(Session, QueueState)> {
         let declaration = to_wire(queue)?;
-        // Each node that a queue without a name were declared on would make one of its own.
+        // A queue without a name is not declared ahead: each node that is tried would make a queue.
         let first_call = if queue.name.is_empty() {
             None
         } else {
@@ -83,7 +83,7 @@ impl Session {
         Ok((session, state))
     }
 
-    /// Has amiquip send just this declaration.
+    /// Has amiquip send exactly this declaration.
     fn make_declaration(&self, declaration: Declare) -> Result<QueueState> {
         let options = QueueDeclareOptions {
             durable: declaration.durable,
@@ -104,14 +104,14 @@ impl Session {
             .map(|queue| state(&queue))
     }
 
-    /// Finds out whether a queue counts deliveries, which quorum queues alone do. AMQP has no question for it: the queue
-    /// is declared as a quorum queue, which changes nothing for one and is refused for any other. An argument that the queue
-    /// has besides is learned from the refusal.
+    /// Finds out whether a queue counts deliveries, which quorum queues alone do. AMQP has no method for that: the
+    /// queue is declared as a quorum queue, which changes nothing for a quorum queue and is refused for any other. Further
+    /// arguments of the queue are learned from the refusal.
     ///
-    /// Where the refusal tells of something else, such as missing rights, the answer is unknown.
+    /// If the refusal is about something else, such as missing rights, the result is unknown.
     #[must_use]
     pub fn learn_delivery_count(mut self, name: &str) -> DeliveryCount {
-        // Looked at first: a queue must not come to be by being asked about.
+        // The question must not create the queue.
         if self.look_at_queue(name).is_err() {
             return DeliveryCount::Unknown;
         }

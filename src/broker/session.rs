@@ -1,4 +1,4 @@
-//! One connection with one channel: opened within a deadline, closed within another.
+//! One connection with one channel. Opening and closing have deadlines.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -23,7 +23,7 @@ use super::transport::socket::Socket;
 use super::transport::stream::BrokerStream;
 use crate::system::waker::Waker;
 
-/// How long the broker may take to answer the end of a connection, or of a subscription.
+/// How long the broker may take to answer the close of a connection or a channel.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 const CLOSING: &str = "closing connection";
@@ -40,7 +40,7 @@ pub enum BlockedNotice {
 /// Where [`BlockedNotice`]s arrive.
 pub struct BlockedNotices(Receiver<ConnectionBlockedNotification>);
 
-/// A broker's own account of itself.
+/// What the broker says about itself (connection.start).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Whether it says that it is `RabbitMQ`.
@@ -53,7 +53,7 @@ pub struct Server {
 
 /// An open connection to a broker, with one channel that everything is done on.
 ///
-/// Dropped without [`Session::close`], it is closed all the same, but nobody learns how that went.
+/// A session that is dropped without [`Session::close`] is closed too, but errors are lost.
 pub struct Session {
     // Dropped after `connection` has been closed, so that it needs no round trip of its own.
     channel: Channel,
@@ -82,20 +82,20 @@ impl Session {
         })
     }
 
-    /// Closes the connection. `Ok` means that the broker has taken in all that was sent before, acknowledgements
-    /// too, and objected to none of it.
+    /// Closes the connection. `Ok` means that the broker has handled all that was sent before, acknowledgements included,
+    /// and has refused none of it.
     pub fn close(mut self) -> Result<()> {
         self.shut()?;
         self.last_objection()
     }
 
-    /// Cuts the connection and waits for nothing. What amiquip has of it stays until the process ends.
+    /// Cuts the connection and waits for nothing. amiquip's memory of it stays until the process ends.
     pub fn abandon(self) {
         self.cutter().cut_at(Instant::now());
         std::mem::forget(self);
     }
 
-    /// Why a session that no longer works ended. Call it when a channel of the session has fallen silent.
+    /// Why a session ended. Call it when the channel has ended without an error that says why.
     #[must_use]
     pub fn explain_end(mut self, context: &'static str) -> Error {
         let shut = self.shut();
@@ -136,7 +136,7 @@ impl Session {
         self.deadline.cutter()
     }
 
-    /// What an error of amiquip's means that came while `context` was being done.
+    /// Converts an error of amiquip's. `context` is what was being done.
     pub(super) fn failure(&self, context: &'static str, error: amiquip::Error) -> Error {
         match error {
             amiquip::Error::ServerClosedChannel { .. }
@@ -145,7 +145,7 @@ impl Session {
                 context,
                 reason: "the broker did not answer in time".to_owned(),
             },
-            // amiquip knows why only once its thread has been joined.
+            // amiquip gives the reason only once its thread has been joined.
             error => match (self.events.refusal(context), self.events.disconnect()) {
                 (Some(refusal), _) => refusal,
                 (None, Some(disconnect)) => Error::Lost {
@@ -161,7 +161,7 @@ impl Session {
         &self.events
     }
 
-    /// Which broker this is, as it says itself.
+    /// What the broker says about itself.
     #[must_use]
     pub fn server(&self) -> Server {
         let properties = self.connection.as_ref().map(Connection::server_properties);
@@ -181,7 +181,7 @@ impl Session {
         }
     }
 
-    /// Waits while a broker that takes no messages (channel.flow) has enough to take later.
+    /// Waits while the broker takes no messages (channel.flow) and enough are kept back for it.
     pub(super) fn wait_for_room(&self) {
         self.events.wait_for_room();
     }
@@ -211,14 +211,14 @@ impl Session {
         result.map_err(|error| self.failure(context, error))
     }
 
-    /// Opens a new channel in the place of the present one, which it gives.
+    /// Opens a new channel in the place of the present one, which is returned.
     pub(super) fn replace_channel(&mut self) -> Result<Channel> {
         let next =
             self.connection_call("channel.open", |connection| connection.open_channel(None))?;
         Ok(std::mem::replace(&mut self.channel, next))
     }
 
-    /// Does a call that must not wait for a stalled broker; the connection is cut if it takes too long.
+    /// Makes a call with a deadline. The connection is cut when it passes.
     pub(super) fn bounded<T>(&self, call: impl FnOnce() -> T) -> T {
         self.deadline.bound(deadline_in(CLOSE_LIMIT), call)
     }
@@ -239,7 +239,7 @@ impl Session {
 
     /// The error that the broker closed the channel with, if it did. The connection must be closed already.
     fn last_objection(&self) -> Result<()> {
-        // Nothing can be sent any more; amiquip answers with the first thing that it was told of the channel's end.
+        // The connection is closed, so nothing is sent. amiquip returns the error that the channel ended with.
         match self.channel.enable_publisher_confirms_nowait() {
             Err(error @ amiquip::Error::ServerClosedChannel { .. }) => {
                 Err(Error::from_amiquip("closing channel", error))
@@ -251,7 +251,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Whoever wanted to know how it went called close().
+        // Session::close reports errors; a drop cannot.
         let _ = self.shut();
         if let Some(silence) = self.events.silence_before_end()
             && !self.deadline.has_passed()
@@ -321,7 +321,7 @@ fn open_over(
     }
 }
 
-/// A panic of amiquip's I/O thread becomes an error; its message would only stand beside that.
+/// A panic of amiquip's I/O thread is reported as an error, so its message is not printed too.
 fn keep_amiquips_panics_quiet() {
     const IO_THREAD: Option<&str> = Some("amiquip-io");
     static ONCE: Once = Once::new();

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use amiquip::{Confirm, Consumer, ConsumerMessage, ConsumerOptions};
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::basic::{AMQPMethod, Qos};
-use crossbeam_channel::{Receiver, RecvError};
+use crossbeam_channel::{Receiver, RecvError, Select};
 
 use super::connect::endpoint::ConnectOptions;
 use super::connect::first_call::FirstCall;
@@ -18,16 +18,19 @@ use super::transport::connection_events::ConnectionEvents;
 
 const QOS: &str = "basic.qos";
 
+/// The queue's name that stands for a caller's own connection: the broker puts another in its place.
+pub const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
 /// A running consumer of one queue.
 ///
-/// Dropped without [`Subscription::cancel`] it asks nothing of the broker, which may be stalled: the session's end
-/// ends it.
+/// If it is dropped without [`Subscription::cancel`], nothing is sent to the broker, which may be stalled. The subscription
+/// then ends with the session.
 pub struct Subscription<'session> {
     session: &'session Session,
     consumer: ManuallyDrop<Consumer<'session>>,
 }
 
-/// What a subscription brings, for the thread that waits for it.
+/// Where the messages of a subscription arrive.
 pub struct Deliveries {
     arrivals: Receiver<ConsumerMessage>,
     events: ConnectionEvents,
@@ -40,14 +43,14 @@ pub struct ChannelEnd {
     events: ConnectionEvents,
 }
 
-/// What a subscription brings.
+/// What arrives from a subscription.
 #[derive(Debug)]
 pub enum Arrival {
     /// A message.
     Delivery(Box<Delivery>),
-    /// This subscription was cancelled by us, and no message follows.
+    /// The subscription was cancelled by this side. No message follows.
     Ended,
-    /// The broker ended it: the queue was deleted, or its node went away.
+    /// The broker cancelled the subscription: the queue was deleted, or its node went away.
     Cancelled,
     /// The broker closed the channel or the connection, and said why.
     Closed(Error),
@@ -77,8 +80,7 @@ impl Arrival {
 }
 
 impl Session {
-    /// [`Session::open`], and the broker hands over at most `prefetch` unsettled messages to each subscription (basic.qos,
-    /// not global).
+    /// [`Session::open`] with a prefetch limit for each subscription (basic.qos, not global).
     pub fn open_with_prefetch(options: &ConnectOptions, prefetch: NonZeroU16) -> Result<Session> {
         let method = AMQPClass::Basic(AMQPMethod::Qos(Qos {
             prefetch_size: 0,
@@ -102,12 +104,29 @@ impl Session {
         })
     }
 
-    /// How many unsettled messages each further subscription may be handed (basic.qos, not global).
+    /// Sets the prefetch limit of each further subscription (basic.qos, not global).
     pub fn set_prefetch(&self, count: u16) -> Result<()> {
         self.call(QOS, |channel| channel.qos(0, count, false))
     }
 
-    /// Subscribes to `queue` (basic.consume). What was handed over must be settled, one by one.
+    /// Subscribes to the replies to what is published on this session with the reply-to [`REPLY_TO`]
+    /// (<https://www.rabbitmq.com/docs/direct-reply-to>). They need no answer.
+    pub fn subscribe_to_replies(&self) -> Result<Subscription<'_>> {
+        let options = ConsumerOptions {
+            no_ack: true,
+            ..ConsumerOptions::default()
+        };
+        let consumer = self
+            .channel()
+            .basic_consume(REPLY_TO, options)
+            .map_err(|error| self.failure("basic.consume", error))?;
+        Ok(Subscription {
+            session: self,
+            consumer: ManuallyDrop::new(consumer),
+        })
+    }
+
+    /// Subscribes to `queue` (basic.consume). Each delivery must be answered.
     pub fn subscribe(&self, queue: &str) -> Result<Subscription<'_>> {
         let queue = short_string("queue name", queue)?;
         let consumer = self.call("basic.consume", |channel| {
@@ -121,7 +140,7 @@ impl Session {
 }
 
 impl Subscription<'_> {
-    /// What it brings; [`Session::wake_on_arrival`] tells when to look.
+    /// Where its messages arrive; [`Session::wake_on_arrival`] says when to look.
     #[must_use]
     pub fn deliveries(&self) -> Deliveries {
         Deliveries {
@@ -139,6 +158,11 @@ impl Subscription<'_> {
 }
 
 impl Deliveries {
+    /// Has `select` wait for what comes next.
+    pub fn add_to<'select>(&'select self, select: &mut Select<'select>) {
+        select.recv(&self.arrivals);
+    }
+
     /// What has arrived, without waiting.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Arrival> {
@@ -149,10 +173,10 @@ impl Deliveries {
 }
 
 impl ChannelEnd {
-    /// Whether it has, without waiting; [`Session::wake_on_arrival`] tells when to look again.
+    /// Whether the channel has ended, without waiting; [`Session::wake_on_arrival`] says when to look again.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        // Nothing comes before the end: no confirms have been turned on.
+        // Confirms are off, so nothing but the end can come.
         matches!(self.events.next_from(&self.confirms), Some(Err(RecvError)))
     }
 }

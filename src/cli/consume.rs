@@ -12,6 +12,7 @@ use clap::{Command, CommandFactory, Parser};
 use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
+use super::output::OutputArgs;
 use super::{Tool, UsageError, complain, way_out};
 use crate::broker::Binding;
 use crate::consume::{
@@ -115,6 +116,9 @@ pub struct Consume {
     #[command(flatten)]
     failure: FailureArgs,
 
+    #[command(flatten)]
+    output: OutputArgs,
+
     /// Command and its arguments; options of amqp-consume come before it
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     command: Vec<OsString>,
@@ -176,6 +180,8 @@ impl Consume {
             prefetch,
             acknowledgement,
             failure: self.failure.policy()?,
+            publishing: self.output.publishing()?,
+            tags: self.output.tags(),
             idle: self.idle_timeout.map(|timeout| Idle {
                 timeout,
                 status_if_unused: Status::exited(self.idle_status.unwrap_or(0)),
@@ -229,7 +235,9 @@ impl Consume {
 
     fn work(&self) -> Result<Work, UsageError> {
         if self.json {
-            return match self.failure.first_given() {
+            let tag = self.output.tags().then_some("--tag");
+            let flag = self.failure.first_given().or(self.output.first_given());
+            return match flag.or(tag) {
                 None => Ok(Work::Print),
                 Some(flag) => Err(exclusive(flag, "--json")),
             };
@@ -274,7 +282,8 @@ impl Consume {
     }
 
     fn acknowledgement(&self) -> Result<Acknowledgement, UsageError> {
-        match (self.no_ack, self.failure.first_given()) {
+        let flag = self.failure.first_given().or(self.output.first_given());
+        match (self.no_ack, flag) {
             (false, _) => Ok(Acknowledgement::AfterCommand),
             (true, None) => Ok(Acknowledgement::OnArrival),
             (true, Some(flag)) => Err(exclusive(flag, "--no-ack")),

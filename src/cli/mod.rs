@@ -1,17 +1,19 @@
 //! Command lines become validated options, and results become exit statuses. This is the only module that names clap, prints errors,
 //! and decides what a usage error is.
 //!
-//! * `consume`, `publish`, `get`, `declare_queue`, `delete_queue`: one tool each.
-//! * `connection`, `tls`, `authfile`: the options that all tools share: which broker, and as which user.
+//! * `consume`, `publish`, `get`, `declare_queue`, `delete_queue`, `transfer` (amqp-move), `call`: one tool each.
+//! * `connection`, `url`, `tls`, `authfile`: the options that all tools share: which broker, and as which user.
+//! * `output`: amqp-consume's options for what commands write.
 //! * `failure`: amqp-consume's options for failed messages.
 //! * `properties`: amqp-publish's options for a message's properties.
-//! * `duration`: durations.
+//! * `duration`, `rate`: durations and rates.
 //! * `usage`: parsing as lenient as popt's, usage errors, and `--usage`.
 
 // Public for the fuzzer alone, as is `url`.
 #[doc(hidden)]
 pub mod authfile;
 mod bindings;
+mod call;
 mod connection;
 mod consume;
 mod declare_exchange;
@@ -22,11 +24,13 @@ mod duration;
 mod environment;
 mod failure;
 mod get;
+mod output;
 mod properties;
 mod publish;
 mod rate;
 mod scan;
 mod tls;
+mod transfer;
 mod typed;
 #[doc(hidden)]
 pub mod url;
@@ -46,6 +50,7 @@ use crate::status::Status;
 use crate::system::stderr::{self, say as complain};
 use crate::system::stdout;
 
+pub use call::Call;
 pub use consume::Consume;
 pub use declare_exchange::DeclareExchange;
 pub use declare_queue::DeclareQueue;
@@ -53,6 +58,7 @@ pub use delete_exchange::DeleteExchange;
 pub use delete_queue::DeleteQueue;
 pub use get::Get;
 pub use publish::Publish;
+pub use transfer::Move;
 
 /// How long a tool waits at its end until its standard error is read.
 const PATIENCE: Duration = Duration::from_secs(1);

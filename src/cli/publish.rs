@@ -142,7 +142,7 @@ pub struct Publish {
 }
 
 /// Whether the progress is shown, by name.
-fn progress_parser() -> impl TypedValueParser<Value = bool> {
+pub(super) fn progress_parser() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["auto", "always", "never"]).map(|word| match &*word {
         "auto" => io::stderr().is_terminal(),
         word => word == "always",

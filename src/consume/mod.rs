@@ -4,12 +4,57 @@
 //! delivery ─► command ─► exit status ─► acknowledgement, requeue, reject or republication ─► exit status of the tool
 //! ```
 //!
-//! [`run`] decides everything and has no I/O. `driver` waits, tells the core what happened, and carries out its actions.
+//! # Theory of operation
+//!
+//! [`run`] is the core: it decides everything and does no I/O. [`Run::on`](run::Run::on) takes an event and the time, and returns
+//! actions. The driver waits (for the broker, signals, commands, standard output, deadlines), tells the core what happened, and
+//! carries out the actions in their order. An action that fails comes back as an event. Only the core moves a message, a run or
+//! a connection from one state to another.
+//!
+//! **A message** that was delivered is in one state:
+//!
+//! | state | how it gets there | how it leaves |
+//! |---|---|---|
+//! | waiting | the broker delivers it | a job is free: Working; the run ends: requeued, untried |
+//! | Working | its command is started, or its line written | success: acknowledged, or Copying if its output is published; failure: Resting, or by the policy; told to end with the run: requeued |
+//! | Resting | its command failed and has `--retries` left | when it is due: Working; the run ends: requeued |
+//! | Postponed | it was rejected, and comes back at once | when it is due and a job is free: Working; the run ends: requeued |
+//! | Undecided | it failed, and the policy depends on whether the queue counts deliveries | when that is known: by the policy |
+//! | Held | it failed and is to be tried again | after its pause, or at the end with `-c`: requeued, or Copying if attempts are counted in a header |
+//! | Copying | a copy is on its way to the queue's tail or the parking queue, or the command's output to its queue or caller | confirmed: acknowledged; refused: Refused |
+//! | Refused | its copy was refused, or cannot be made | after a pause: Copying; the run ends: requeued |
+//!
+//! By the policy (`failure`), a message whose command failed for good is Held, rejected, acknowledged, or Copying to the parking
+//! queue. One that arrives with too many failures or deliveries behind it is Copying at once.
+//!
+//! A message that is acknowledged, rejected or requeued has left the core. The settlement of one that is done is not certain
+//! before the broker has answered something that was asked after it. If the connection is lost before, the message is in doubt:
+//! it counts as not done. A lost connection also takes away all messages that are not settled, since the broker delivers them
+//! again; a command that runs goes on, and its result is dropped.
+//!
+//! **A run** is in one phase:
+//!
+//! | phase | what it does | how it gets there |
+//! |---|---|---|
+//! | Consuming | takes messages and starts commands | at the beginning |
+//! | Draining | takes no more, and lets commands finish | the work is done, the first signal, a command that cannot be started, trouble |
+//! | Stopping | has told the commands to end | `--grace` is over, the second signal, a lost connection without `--retry` |
+//!
+//! It goes from Draining back to Consuming in one case: the work was done, and a connection that was lost at the end left some
+//! of it in doubt (`--retry`). The run has ended when there is no connection and no command runs.
+//!
+//! **A connection** is being made, open, closing, or gone; with `--retry` another one follows. On an open one there is one
+//! subscription at a time; the core cancels it and subscribes anew for fresh credit, to make settlements certain, and to learn
+//! whether the queue is empty.
+//!
+//! # Modules
 //!
 //! * `options`, `failure`: what the command line asks for; `failure` decides by exit status and number of failures.
 //! * `run`: the core: the state of each message, of the connection and of the run.
 //! * `driver`: the loop, and the threads that wait for the broker, for standard output and for confirms.
 //! * `process`: commands as processes.
+//! * `output`: collects what commands write, and passes it on to the tool's own streams.
+//! * `publication`: the messages that a command's output becomes.
 //! * `republish`: what a republished copy of a failed message looks like.
 //! * `signals`: signals to the tool.
 //! * `joblog`: the log of commands.
@@ -18,13 +63,16 @@ mod driver;
 mod failure;
 mod joblog;
 mod options;
+mod output;
 mod process;
-mod republish;
+mod publication;
+pub(crate) mod republish;
 pub mod run;
 mod signals;
 
 pub use failure::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
 pub use options::{Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work};
+pub use publication::{OutputTarget, Publishing};
 
 use anyhow::Context;
 

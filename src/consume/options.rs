@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::FailurePolicy;
+use super::publication::{OutputTarget, Publishing};
 use crate::broker::Binding;
 use crate::status::Status;
 
@@ -25,12 +26,23 @@ pub struct ConsumeOptions {
     pub acknowledgement: Acknowledgement,
     /// What happens to failed messages.
     pub failure: FailurePolicy,
+    /// How the output of commands is published, if it is.
+    pub publishing: Option<Publishing>,
+    /// Whether each line that a command writes has a tag.
+    pub tags: bool,
     /// When to end because no message comes.
     pub idle: Option<Idle>,
     /// How long running commands may take to end after the first signal; `None`: no limit.
     pub grace: Option<Duration>,
     /// The file for a line about each command.
     pub joblog: Option<PathBuf>,
+}
+
+impl ConsumeOptions {
+    /// Where outputs go, if they are published.
+    pub(super) fn output_target(&self) -> Option<&OutputTarget> {
+        self.publishing.as_ref()?.target.as_ref()
+    }
 }
 
 /// Where messages come from.

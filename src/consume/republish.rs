@@ -9,26 +9,26 @@ use crate::message::{HeaderValue, Headers, Message};
 use crate::status::Status;
 
 /// How often the message has failed.
-const ATTEMPTS: &str = "x-attempts";
-const EXIT_STATUS: &str = "x-exit-status";
-const FAILED_AT: &str = "x-failed-at";
-const FAILED_ON: &str = "x-failed-on";
-const ERROR: &str = "x-error";
+pub(crate) const ATTEMPTS: &str = "x-attempts";
+pub(crate) const EXIT_STATUS: &str = "x-exit-status";
+pub(crate) const FAILED_AT: &str = "x-failed-at";
+pub(crate) const FAILED_ON: &str = "x-failed-on";
+pub(crate) const ERROR: &str = "x-error";
 /// The exchange and the routing key that the message was first published with.
-const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
-const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
+pub(crate) const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
+pub(crate) const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
 /// The `expiration` of a parked message, which would remove it from the parking queue.
-const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
+pub(crate) const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
 
 /// The headers that parking adds about a failure.
-const OF_PARKING: [&str; 4] = [EXIT_STATUS, FAILED_AT, FAILED_ON, ERROR];
+pub(crate) const OF_PARKING: [&str; 4] = [EXIT_STATUS, FAILED_AT, FAILED_ON, ERROR];
 
 /// A copy's headers are larger than the message's by at most this many bytes.
 const ADDED_MAX: usize = 4096;
 
 /// Headers that must not be published again: `CC` and `BCC`, since those copies were made
 /// (<https://www.rabbitmq.com/docs/sender-selected>), and the broker's counters.
-const SPENT: [&str; 4] = ["CC", "BCC", "x-delivery-count", "x-acquired-count"];
+pub(crate) const SPENT: [&str; 4] = ["CC", "BCC", "x-delivery-count", "x-acquired-count"];
 
 /// How often the message has failed, by its header. The header of a message that was parked and moved back is for people to read,
 /// and counts for nothing.
@@ -46,7 +46,7 @@ pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
 
 /// Why the message cannot be copied for a broker that takes frames of so many bytes, if it cannot. Header text that is not UTF-8,
 /// and tables that are nested too deeply, are read as bytes and would be sent as bytes.
-pub(super) fn obstacle(message: &Message, frame_max: usize) -> Option<Obstacle> {
+pub(crate) fn obstacle(message: &Message, frame_max: usize) -> Option<Obstacle> {
     let headers = message.properties.headers.as_ref()?;
     if !headers.values().all(is_what_it_was) {
         return Some(Obstacle::NotAsItIs);
@@ -85,12 +85,13 @@ pub(super) fn for_another_attempt(message: Message, queue: &str, attempts: u64) 
 }
 
 /// A copy for the parking queue `park`, with headers that say why it is there. Without `status`, the message was not run: it arrived
-/// with too many failures.
+/// with too many failures. `error` is the end of what the command wrote to standard error.
 pub(super) fn for_parking(
     message: Message,
     park: &str,
     attempts: u64,
     status: Option<Status>,
+    error: Option<String>,
 ) -> Message {
     let mut message = readdressed(message, park);
     let expiration = message.properties.expiration.take();
@@ -100,6 +101,7 @@ pub(super) fn for_parking(
         .to_string_lossy()
         .into_owned();
     let headers = message.properties.headers.get_or_insert_default();
+    headers.retain(|name, _| !OF_PARKING.contains(&name.as_str()));
     count(headers, attempts);
     headers.extend(
         [
@@ -111,6 +113,7 @@ pub(super) fn for_parking(
         ]
         .into_iter()
         .chain(status.map(|status| (EXIT_STATUS, HeaderValue::Int32(status.code().into()))))
+        .chain(error.map(|text| (ERROR, HeaderValue::String(text))))
         .chain(expiration.map(|time| (ORIGINAL_EXPIRATION, HeaderValue::String(time))))
         .map(|(name, value)| (name.to_owned(), value)),
     );
@@ -194,7 +197,7 @@ mod tests {
         for copy in [
             unchanged(message(&spent), "queue", None),
             for_another_attempt(message(&spent), "queue", 1),
-            for_parking(message(&spent), "queue", 1, Some(Status::FAILURE)),
+            for_parking(message(&spent), "queue", 1, Some(Status::FAILURE), None),
         ] {
             assert_eq!((&*copy.exchange, &*copy.routing_key), ("", "queue"));
             assert_eq!(original_address(&copy), ("exchange", "key"));
@@ -217,10 +220,10 @@ mod tests {
         );
         let again = for_another_attempt(message(&[]), "q", 1);
         assert_eq!(again.properties.expiration, time);
-        let parked = for_parking(message(&[]), "q", 1, Some(Status::FAILURE));
+        let parked = for_parking(message(&[]), "q", 1, Some(Status::FAILURE), None);
         assert_eq!(parked.properties.expiration, None);
         assert_eq!(header(&parked, ORIGINAL_EXPIRATION), Some(&text("1000")));
-        let parked_again = for_parking(parked, "q", 1, Some(Status::FAILURE));
+        let parked_again = for_parking(parked, "q", 1, Some(Status::FAILURE), None);
         assert_eq!(
             header(&parked_again, ORIGINAL_EXPIRATION),
             Some(&text("1000"))
@@ -234,7 +237,7 @@ mod tests {
         assert_eq!(counted_attempts(&second), Some(2));
         let as_it_is = unchanged(second.clone(), "q", None);
         assert_eq!(counted_attempts(&as_it_is), Some(2));
-        let parked = for_parking(second, "park", 3, Some(Status::exited(7)));
+        let parked = for_parking(second, "park", 3, Some(Status::exited(7)), None);
         assert_eq!(header(&parked, ATTEMPTS), Some(&HeaderValue::Int32(3)));
         assert_eq!(counted_attempts(&parked), None);
         assert_eq!(
@@ -290,7 +293,13 @@ mod tests {
         for copy in [
             unchanged(message.clone(), "queue", Some(u64::MAX)),
             for_another_attempt(message.clone(), "queue", u64::MAX),
-            for_parking(message, "queue", u64::MAX, Some(Status::FAILURE)),
+            for_parking(
+                message,
+                "queue",
+                u64::MAX,
+                Some(Status::FAILURE),
+                Some("e".repeat(1024)),
+            ),
         ] {
             assert!(header_frame_size(&copy.properties) <= FRAME_MAX);
         }

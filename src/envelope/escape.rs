@@ -1,6 +1,6 @@
-//! The names of what JSON cannot say, and which numbers survive every JSON reader.
+//! The keys for values that JSON has no form for, and the integers that every JSON reader keeps exact.
 
-/// The largest integer up to which every one is exact where numbers are doubles, as in jq: 2^53.
+/// Up to this integer, 2^53, all integers are exact in readers that use doubles, such as jq.
 pub(super) const EXACT: u64 = 1 << 53;
 
 pub(super) const BYTES: &str = "!bytes";
@@ -16,7 +16,7 @@ pub(super) const FLOAT: &str = "!float";
 pub(super) const DOUBLE: &str = "!double";
 pub(super) const TABLE: &str = "!table";
 
-/// Whether a table with these keys would be taken for an escape.
+/// Whether a table with these keys would be read as an escape.
 pub(super) fn looks_like_escape<'a>(mut keys: impl Iterator<Item = &'a String>) -> bool {
     let first = keys.next();
     first.is_some_and(|key| key.starts_with('!')) && keys.next().is_none()

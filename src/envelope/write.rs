@@ -10,7 +10,7 @@ use super::escape::{
 };
 use crate::message::{HeaderValue, Headers, Message};
 
-/// The message's line, without a newline. `redelivered` is what the broker said, if it delivered the message.
+/// The message as a line, without a newline. `redelivered` is the broker's flag, if the message was delivered.
 #[must_use]
 pub fn to_json_line(message: &Message, redelivered: Option<bool>) -> String {
     let properties = &message.properties;
@@ -44,7 +44,7 @@ pub fn to_json_line(message: &Message, redelivered: Option<bool>) -> String {
     Value::Object(line).to_string()
 }
 
-/// Headers as the envelope has them.
+/// Headers as in the envelope.
 #[must_use]
 pub fn headers_to_json(headers: &Headers) -> Value {
     let members = headers
@@ -86,7 +86,7 @@ fn base64(bytes: &[u8]) -> Value {
     BASE64.encode(bytes).into()
 }
 
-/// A plain integer stands for the smallest type that it fits, so one that fits a smaller type is named.
+/// A plain integer is read as the smallest type that it fits. So a 64-bit integer that fits 32 bits gets the name of its type.
 fn int64(number: i64) -> Value {
     if number.unsigned_abs() > EXACT {
         escape(INT64, number.to_string())
@@ -97,7 +97,7 @@ fn int64(number: i64) -> Value {
     }
 }
 
-/// jq writes 1.0 as 1, which would be an integer when read again: only a fraction shows that a number is a double.
+/// A double without a fraction gets the name of its type: jq writes 1.0 as 1, which would be read as an integer.
 fn double(number: f64) -> Value {
     if number.is_finite() && number.fract() != 0.0 {
         number.into()
@@ -106,7 +106,7 @@ fn double(number: f64) -> Value {
     }
 }
 
-/// JSON has no words for these.
+/// JSON has no form for these.
 fn finite_or_name(number: f64) -> Value {
     if number.is_nan() {
         "NaN".into()
@@ -127,7 +127,7 @@ fn exact_unsigned(number: u64) -> Value {
     }
 }
 
-/// The digits with a point before the last `scale` of them.
+/// The digits with a decimal point before the last `scale` of them.
 fn decimal(scale: u8, value: u32) -> String {
     let scale = usize::from(scale);
     let digits = format!("{value:0width$}", width = scale + 1);

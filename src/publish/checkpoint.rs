@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::input::digest::Digest;
-use super::input::reader::{Position, StartPosition};
+use super::input::reader::{RecordPosition, StartPosition};
 use super::input::records::Location;
 use super::subject::{Aspect, Subject};
 use crate::reason::reason;
@@ -109,7 +109,7 @@ impl Checkpoint {
     pub(super) fn save(&mut self, place: &Location) -> Result<(), CheckpointError> {
         self.write(StartPosition {
             input: place.origin.index,
-            position: Position {
+            position: RecordPosition {
                 record: place.position.record + 1,
                 offset: place.end,
             },
@@ -209,7 +209,7 @@ fn found(value: &Value) -> Option<Found> {
         Value::Null => StartPosition::BEGINNING,
         place => StartPosition {
             input: place["input"].as_u64()?,
-            position: Position {
+            position: RecordPosition {
                 record: place["record"].as_u64()?.checked_add(1)?,
                 offset: place["end"].as_u64()?,
             },
@@ -245,7 +245,7 @@ mod tests {
     fn start() -> StartPosition {
         StartPosition {
             input: u64::MAX,
-            position: Position {
+            position: RecordPosition {
                 record: u64::MAX,
                 offset: u64::MAX,
             },

@@ -35,14 +35,14 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Signals are caught and end the process at once, with status 128 + n. They are caught because the first process of a container
 /// receives no other signals.
-pub(super) struct Caught {
+pub(crate) struct Caught {
     signals: Signals,
     /// Whether a signal ends the process at once.
     at_once: Arc<AtomicBool>,
 }
 
 /// Receives signals, and cuts the session in time even while the tool waits for the broker.
-pub(super) struct Interrupts {
+pub(crate) struct Interrupts {
     signals: Receiver<i32>,
     shared: Arc<InterruptState>,
 }
@@ -57,7 +57,7 @@ struct InterruptState {
 
 impl Caught {
     /// Catches signals from here on.
-    pub(super) fn signals() -> io::Result<Caught> {
+    pub(crate) fn signals() -> io::Result<Caught> {
         let mut caught = vec![SIGTERM, SIGINT, SIGQUIT];
         if !hangups_are_ignored() {
             caught.push(SIGHUP);
@@ -74,7 +74,7 @@ impl Caught {
 
 impl Interrupts {
     /// From now on signals are passed to the driver and do not end the process.
-    pub(super) fn listen(caught: Caught) -> io::Result<Interrupts> {
+    pub(crate) fn listen(caught: Caught) -> io::Result<Interrupts> {
         let Caught {
             mut signals,
             at_once,
@@ -106,19 +106,19 @@ impl Interrupts {
     }
 
     /// Where signals arrive.
-    pub(super) fn signals(&self) -> &Receiver<i32> {
+    pub(crate) fn signals(&self) -> &Receiver<i32> {
         &self.signals
     }
 
     /// The next signal that has come.
-    pub(super) fn next(&self) -> Option<i32> {
+    pub(crate) fn next(&self) -> Option<i32> {
         let signal = self.signals.try_recv().ok()?;
         self.shared.is_heeded.store(true, Ordering::SeqCst);
         Some(signal)
     }
 
     /// Sets the session that a signal cuts.
-    pub(super) fn watch_over(&self, session: &Session) {
+    pub(crate) fn watch_over(&self, session: &Session) {
         *self.shared.session() = Some(session.cutter());
     }
 }

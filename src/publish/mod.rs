@@ -18,9 +18,15 @@
 //! * A record leaves the window when it and all records before it are confirmed.
 //! * Numbers of confirms count for one connection. Records that are in doubt when a connection is lost are sent again, with new
 //!   numbers. A returned or rejected record has ended the run before.
-//! * The cause of an end does not change. Later events only say more about records in flight. There are two exceptions: a rejected
-//!   message may still be returned, and success is lost if the checkpoint cannot be written.
-//! * Every wait has an end: the broker's heartbeats, 30 s without a confirm, 5 s after a signal.
+//! * A broker may reject a message and return it later (Apache Qpid does). So an ending run asks the broker a question once no
+//!   message is in flight. A rejected message that is not returned before the answer was rejected for good.
+//! * The first cause of an end counts. There are these exceptions: a rejected message is returned, which is the better reason; success
+//!   is lost if the checkpoint cannot be written or, without confirms, if connection.close is not answered; without confirms, a signal
+//!   changes nothing if everything was sent and the broker says that it has it.
+//! * Every wait has an end. A broker without heartbeats is given up. After 30 s without a confirm another connection asks whether the
+//!   queue exists; an ending run gives up after such a silence. After a signal, messages in flight have 5 s. The question for returns
+//!   and connection.close have 5 s. Only a live broker that is blocked, or that has the queue and confirms nothing, is waited for until
+//!   a signal comes.
 //!
 //! The driver keeps what belongs to the outside: bodies and locations by their records' numbers, the session, the files. It takes in
 //! what has come, tells the core, carries out the actions in order, and tells the core what failed.
@@ -37,13 +43,13 @@
 //! * `outcome`: the result of a run.
 
 mod checkpoint;
-mod driver;
+pub(crate) mod driver;
 mod input;
-mod interrupts;
+pub(crate) mod interrupts;
 mod options;
 mod outcome;
 mod preparation;
-mod progress;
+pub(crate) mod progress;
 // Public for the simulator alone.
 #[doc(hidden)]
 pub mod run;

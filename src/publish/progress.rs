@@ -21,7 +21,7 @@ const ROOM_FOR_ECHO: u16 = 4;
 
 /// Shows the progress, if it is to be shown.
 #[derive(Clone, Default)]
-pub(super) struct Progress(Option<Arc<Shown>>);
+pub(crate) struct Progress(Option<Arc<Shown>>);
 
 struct Shown {
     bar: ProgressBar,
@@ -38,17 +38,31 @@ impl Progress {
     /// Begins to show progress through `bytes` bytes of input, if that number is known. `bytes_before` of them were done in
     /// earlier runs.
     pub(super) fn begin(is_shown: bool, bytes: Option<u64>, bytes_before: u64) -> Progress {
+        Progress::begin_with(is_shown, bytes, bytes_before, templates)
+    }
+
+    /// Begins to show progress through `messages` messages, if that number is known. Their sizes do not count.
+    pub(crate) fn begin_counting(is_shown: bool, messages: Option<u64>) -> Progress {
+        Progress::begin_with(is_shown, messages, 0, message_templates)
+    }
+
+    fn begin_with(
+        is_shown: bool,
+        length: Option<u64>,
+        length_before: u64,
+        templates: Templates,
+    ) -> Progress {
         if !is_shown {
             return Progress::default();
         }
         let screen = Screen::stderr();
         let is_terminal = screen.0.is_some();
-        let templates = templates(is_terminal.then(|| screen.width()), bytes.is_some());
+        let templates = templates(is_terminal.then(|| screen.width()), length.is_some());
         let target = ProgressDrawTarget::term_like(Box::new(screen));
         let shown = Shown {
-            bar: ProgressBar::with_draw_target(bytes, target).with_position(bytes_before),
+            bar: ProgressBar::with_draw_target(length, target).with_position(length_before),
             messages: Arc::default(),
-            bytes_before,
+            bytes_before: length_before,
             is_terminal,
             templates,
         };
@@ -58,7 +72,7 @@ impl Progress {
     }
 
     /// Sets how many messages are confirmed, and how many bytes of input they are, in this run.
-    pub(super) fn advance_to(&self, messages: u64, bytes: u64) {
+    pub(crate) fn advance_to(&self, messages: u64, bytes: u64) {
         if let Some(shown) = &self.0 {
             shown.messages.store(messages, Ordering::Relaxed);
             shown.bar.set_position(shown.bytes_before + bytes);
@@ -69,8 +83,8 @@ impl Progress {
         self.0.is_some()
     }
 
-    /// Shows that the broker takes no messages, and why, or that it does again.
-    pub(super) fn show_blocked(&self, reason: Option<String>) {
+    /// Shows why the broker takes no messages, or that it takes messages again.
+    pub(crate) fn show_blocked(&self, reason: Option<String>) {
         let Some(shown) = &self.0 else {
             return;
         };
@@ -85,7 +99,7 @@ impl Progress {
     }
 
     /// Does work that may print lines on standard error.
-    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(shown) = &self.0 else {
             return work();
         };
@@ -162,7 +176,33 @@ fn time_left(done: u64, rest: u64, elapsed: Duration) -> Option<Duration> {
     (done > 0).then(|| elapsed.saturating_mul(times) / 1000)
 }
 
-/// The templates while messages flow, and while the broker takes none.
+/// The templates for so many columns, where the length is known or not: while messages flow, and while the broker takes none.
+type Templates = fn(Option<u16>, bool) -> (&'static str, &'static str);
+
+/// The templates where messages are counted, and no bytes.
+fn message_templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'static str) {
+    match (columns, length_is_known) {
+        (Some(..NARROW), _) => templates(columns, length_is_known),
+        (Some(_), true) => (
+            "[{wide_bar}] {percent}%  {messages} of {human_len} messages  {rate}/s  ETA {left}",
+            "{percent}%  {messages} messages  blocked by the broker: {wide_msg}",
+        ),
+        (None, true) => (
+            "{percent}%  {messages} of {human_len} messages  {rate}/s  ETA {left}",
+            "{percent}%  {messages} messages  blocked by the broker: {msg}",
+        ),
+        (Some(_), false) => (
+            "{messages} messages  {rate}/s",
+            "{messages} messages  blocked by the broker: {wide_msg}",
+        ),
+        (None, false) => (
+            "{messages} messages  {rate}/s",
+            "{messages} messages  blocked by the broker: {msg}",
+        ),
+    }
+}
+
+/// The templates where bytes are counted.
 fn templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'static str) {
     match (columns, length_is_known) {
         (Some(..NARROW), true) => (
@@ -265,9 +305,11 @@ mod tests {
     fn indicatif_takes_all_templates() {
         for columns in [None, Some(40), Some(80)] {
             for length_is_known in [false, true] {
-                let (flowing, blocked) = templates(columns, length_is_known);
-                assert!(ProgressStyle::with_template(flowing).is_ok());
-                assert!(ProgressStyle::with_template(blocked).is_ok());
+                for templates in [templates, message_templates] {
+                    let (flowing, blocked) = templates(columns, length_is_known);
+                    assert!(ProgressStyle::with_template(flowing).is_ok());
+                    assert!(ProgressStyle::with_template(blocked).is_ok());
+                }
             }
         }
     }

@@ -18,7 +18,7 @@ const FIRST_PROCESS: u32 = 1;
 /// (nohup). The parent may have had the process ignore or block the other signals; that is undone.
 ///
 /// This is for tools that have nothing to put right at their end. What the broker was asked for is done or not, and an
-/// unacknowledged message goes back when the connection ends.
+/// unacknowledged message is requeued when the connection ends.
 pub(crate) fn end_at_signals() -> io::Result<()> {
     let is_first = process::id() == FIRST_PROCESS;
     let mut signals = vec![Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT];

@@ -1,5 +1,5 @@
-//! Waking the one thread that waits for many things, signals among them. It polls a file, and whoever has something for it
-//! makes that file readable. Channels can be selected from, but not together with files.
+//! Waking a thread that waits for several things, signals among them. It polls a file, and other threads make that file readable.
+//! Channels can be selected from, but not together with files.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

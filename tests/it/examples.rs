@@ -65,7 +65,11 @@ struct ToolUnderTest {
     command_line: fn() -> clap::Command,
 }
 
-const TOOLS: [ToolUnderTest; 7] = [
+const TOOLS: [ToolUnderTest; 9] = [
+    ToolUnderTest {
+        name: "amqp-call",
+        command_line: cli::command_line::<cli::Call>,
+    },
     ToolUnderTest {
         name: "amqp-consume",
         command_line: cli::command_line::<cli::Consume>,
@@ -89,6 +93,10 @@ const TOOLS: [ToolUnderTest; 7] = [
     ToolUnderTest {
         name: "amqp-get",
         command_line: cli::command_line::<cli::Get>,
+    },
+    ToolUnderTest {
+        name: "amqp-move",
+        command_line: cli::command_line::<cli::Move>,
     },
     ToolUnderTest {
         name: "amqp-publish",

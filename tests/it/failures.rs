@@ -3,7 +3,7 @@
 use crate::support::{Test, rabbitmqs};
 
 /// The tools' shortest command lines for the queue, or for an exchange.
-const LINES: [&str; 7] = [
+const LINES: [&str; 9] = [
     "amqp-declare-exchange {exchange}",
     "amqp-delete-exchange {exchange}",
     "amqp-declare-queue -q {queue} -d",
@@ -11,6 +11,8 @@ const LINES: [&str; 7] = [
     "amqp-publish -r {queue} -b a",
     "amqp-get -q {queue}",
     "amqp-consume -q {queue} -c 1 cat",
+    "amqp-call -r {queue} -b a",
+    "amqp-move -q {queue} -e amq.fanout",
 ];
 
 #[test]

@@ -230,13 +230,36 @@ fn acknowledgements_go_past_a_message_that_waits_to_be_parked() {
 
 #[test]
 fn getting_goes_on_while_the_broker_takes_nothing() {
-    let server = Server::start(|client| {
-        let mut broker = Scripted::open(client, Manner::ByteByByte, 60)?;
-        let get = broker.answer_until(is_get)?;
-        broker.answer(&get, &[flow(false)])?;
-        broker.answer_to_the_end()
-    });
-    Test::on(&url(&server)).run("amqp-get -q a").exits(2);
+    for manner in Manner::ALL {
+        let server = Server::start(move |client| {
+            let mut broker = Scripted::open(client, manner, 60)?;
+            let get = broker.answer_until(is_get)?;
+            broker.answer(&get, &[flow(false)])?;
+            broker.answer_to_the_end()
+        });
+        Test::on(&url(&server)).run("amqp-get -q a").exits(2);
+    }
+}
+
+/// AMQP's own text has it so: what is given to a second subscription counts for the first one, too.
+#[test]
+fn a_failed_message_keeps_nobody_waiting_where_the_prefetch_counts_for_the_channel() {
+    for manner in Manner::ALL {
+        let server = Server::start(move |client| {
+            let mut broker = Scripted::open(client, manner, 60)?;
+            let consume = broker.answer_until(is_consume)?;
+            broker.answer(&consume, &[delivery(1, "bad")])?;
+            broker.answer_until(is_qos)?;
+            broker.say(&[qos_ok(), delivery(2, "good")])?;
+            broker.answer_until(is_ack)?;
+            broker.answer_to_the_end()
+        });
+        Test::on(&url(&server))
+            .run("amqp-consume -q a -c 2 grep good")
+            .stdout("good\n")
+            .any_stderr()
+            .exits(1);
+    }
 }
 
 /// Takes five messages and rejects the second.
@@ -328,34 +351,37 @@ fn of_a_copy_that_comes_back_when_asked_for_the_queue_is_called_missing() {
         .exits(1);
 }
 
-/// Which heartbeat interval a tool settles on.
-fn heartbeat_settled_on(proposed: u16, flags: &str) -> u16 {
-    let (settled, heartbeats) = mpsc::channel();
-    let server = Server::start(move |client| {
-        let mut broker = Scripted::open(client, Manner::Together, proposed)?;
-        let _ = settled.send(broker.heartbeat);
-        broker.answer_to_the_end()
-    });
-    Test::on(&url(&server))
-        .run(&format!("amqp-declare-queue -q a {flags}"))
-        .stdout("a\n")
-        .succeeds();
-    heartbeats.recv().unwrap()
+/// Which heartbeat interval a tool settles on, however the proposal comes.
+#[track_caller]
+fn settles_on(heartbeat: u16, proposed: u16, flags: &str) {
+    for manner in Manner::ALL {
+        let (settled, heartbeats) = mpsc::channel();
+        let server = Server::start(move |client| {
+            let mut broker = Scripted::open(client, manner, proposed)?;
+            let _ = settled.send(broker.heartbeat);
+            broker.answer_to_the_end()
+        });
+        Test::on(&url(&server))
+            .run(&format!("amqp-declare-queue -q a {flags}"))
+            .stdout("a\n")
+            .succeeds();
+        assert_eq!(heartbeats.recv().unwrap(), heartbeat, "{proposed} {flags}");
+    }
 }
 
 #[test]
 fn a_broker_that_proposes_no_heartbeats_leaves_them_to_the_tool() {
-    assert_eq!(heartbeat_settled_on(0, ""), 60);
-    assert_eq!(heartbeat_settled_on(0, "--heartbeat 7"), 7);
-    assert_eq!(heartbeat_settled_on(0, "--heartbeat 0"), 0);
+    settles_on(60, 0, "");
+    settles_on(7, 0, "--heartbeat 7");
+    settles_on(0, 0, "--heartbeat 0");
 }
 
 #[test]
 fn the_shorter_heartbeat_wins() {
-    assert_eq!(heartbeat_settled_on(5, ""), 5);
-    assert_eq!(heartbeat_settled_on(5, "--heartbeat 7"), 5);
-    assert_eq!(heartbeat_settled_on(60, "--heartbeat 7"), 7);
-    assert_eq!(heartbeat_settled_on(60, "--heartbeat 0"), 0);
+    settles_on(5, 5, "");
+    settles_on(5, 5, "--heartbeat 7");
+    settles_on(7, 60, "--heartbeat 7");
+    settles_on(0, 60, "--heartbeat 0");
 }
 
 #[test]

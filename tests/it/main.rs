@@ -4,6 +4,7 @@
 //! the whole run (or the broker that `AMQP_URL` names), so every test has queues of its own and deletes them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod calls;
 mod cluster;
 mod connect;
 mod consume;
@@ -16,6 +17,7 @@ mod get;
 mod habits;
 mod lying_servers;
 mod module_maps;
+mod moving;
 mod publish;
 mod queues;
 mod round_trips;

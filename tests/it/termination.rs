@@ -7,7 +7,7 @@ use crate::lying_servers::wait_for_the_end;
 use crate::support::{Signal, Test};
 use crate::wire::{Server, serve_login};
 
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 8] = [
     "amqp-get -q queue",
     "amqp-get -q queue -c 9 --requeue",
     "amqp-declare-exchange exchange",
@@ -15,6 +15,7 @@ const TOOLS: [&str; 7] = [
     "amqp-declare-queue -q queue",
     "amqp-declare-queue --passive queue",
     "amqp-delete-queue queue",
+    "amqp-call -r queue -b a",
 ];
 
 const SIGNALS: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP];
@@ -75,5 +76,22 @@ fn so_does_one_that_was_started_with_signals_ignored_but_for_hangups() {
         tool.signal(Signal::HUP);
         tool.signal(signal);
         tool.dies_of(signal);
+    }
+}
+
+/// It puts messages right at its end, and says with its status which signal it was.
+#[test]
+fn a_move_ends_by_a_signal_too() {
+    let (server, asked) = owing_an_answer();
+    let test = Test::new();
+    for signal in SIGNALS {
+        let moving = test
+            .run("amqp-move -q source -r target")
+            .env("AMQP_URL", &format!("amqp://{}", server.address()))
+            .stderr("interrupted; 0 messages moved\n")
+            .spawn();
+        asked.recv().unwrap();
+        moving.signal(signal);
+        moving.exits(128 + signal.as_raw());
     }
 }

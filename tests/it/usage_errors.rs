@@ -44,6 +44,16 @@ fn what_is_missing_is_named() {
         ("amqp-delete-exchange", "exchange name not specified"),
         ("amqp-delete-exchange ''", "exchange name not specified"),
         ("amqp-get", "queue not specified"),
+        ("amqp-move -r a", "queue not specified"),
+        ("amqp-move -q '' -r a", "queue not specified"),
+        (
+            "amqp-move -q a",
+            "neither exchange nor routing key specified, nor --back",
+        ),
+        (
+            "amqp-call -b a",
+            "neither exchange nor routing key specified",
+        ),
         (
             "amqp-publish -b a",
             "neither exchange nor routing key specified",
@@ -232,6 +242,8 @@ fn help_and_version_are_no_errors() {
         "amqp-declare-queue",
         "amqp-delete-exchange",
         "amqp-delete-queue",
+        "amqp-call",
+        "amqp-move",
     ] {
         for flag in ["--help", "-?", "-h", "--usage"] {
             let usage = format!("Usage: {tool} ");
@@ -416,4 +428,38 @@ fn a_command_that_cannot_be_started_is_explained() {
             .exits(status);
     }
     queue.holds(1);
+}
+
+#[test]
+fn what_is_published_needs_a_command_and_an_acknowledgement() {
+    are_refused(&[
+        (
+            "amqp-consume -q q --no-ack --output-queue next cat",
+            "--output-queue and --no-ack cannot be used at the same time",
+        ),
+        (
+            "amqp-consume -q q -A --reply cat",
+            "--reply and --no-ack cannot be used at the same time",
+        ),
+        (
+            "amqp-consume -q q --json --output-exchange e",
+            "--output-exchange and --json cannot be used at the same time",
+        ),
+        (
+            "amqp-consume -q q --json --tag",
+            "--tag and --json cannot be used at the same time",
+        ),
+        (
+            "amqp-consume -q q --output-limit 5 cat",
+            "--output-limit needs --output-queue, --output-exchange, --output-key or --reply",
+        ),
+        (
+            "amqp-consume -q q --output-queue= cat",
+            "--output-queue needs the name of a queue",
+        ),
+        (
+            "amqp-consume -q q --output-queue a --output-key b cat",
+            "the argument '--output-queue <QUEUE>' cannot be used with '--output-key <KEY>'",
+        ),
+    ]);
 }

@@ -1,106 +1,286 @@
-//! `cargo xtask bench`: measures the tools against what one would use instead, and writes down what it finds.
-//!
-//! An experiment is a [`track::Track`] on which entries race in the [`lab::Lab`]; its results are data
-//! ([`results::Results`]), and the page, the plots and the verdicts are made from that alone.
+//! `cargo xtask bench`: the tools that ship beside what one would use instead, doing the same work in turn on a private
+//! broker. The table of what is measured is `experiments.rs`; `page.rs` writes `docs/BENCHMARKS.md`.
 
-mod certificates;
-mod delay_proxy;
 mod experiments;
-mod invocation;
-mod lab;
-mod machine;
-mod options;
-mod plots;
-mod report;
-mod results;
-mod samples;
-mod spawn_loop;
-mod targets;
-mod tools;
-mod track;
-mod wire;
+mod page;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Serialize;
+use tempfile::TempDir;
+use testbroker::{Broker, Options};
 
-use experiments::{consuming, large_bodies, one_shot, round_trips, seeding, sizes, startup, tls};
-use lab::{Lab, Scale};
-use options::Options;
-use results::Results;
+use crate::run::{self, output};
+use crate::{install, root};
+use experiments::{EXPERIMENTS, Experiment, Work};
 
-/// Runs the task with the arguments behind its name.
+pub(crate) const USAGE: &str = "usage: cargo xtask bench [--quick] [--only WORD]
+
+  --quick      few messages and rounds; writes to target/bench/ instead of docs/
+  --only WORD  the experiments alone that have WORD in their titles; writes to target/bench/";
+
+const PIKA: &str = "pika==1.3.2";
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(120);
+
+/// How an entry of an experiment did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Measured {
+    name: &'static str,
+    limit: &'static str,
+    command: &'static str,
+    seconds: Vec<f64>,
+    peak_kib: Option<u32>,
+}
+
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let options = Options::parse(arguments)?;
-    let results = match &options.render {
-        Some(file) => serde_json::from_slice(&fs::read(file)?)?,
-        None => measure(&options)?,
-    };
-    write(&results, &options.output)
-}
-
-fn measure(options: &Options) -> Result<Results> {
-    let root = project_root()?;
-    let lab = Lab::set_up(&root, options)?;
-    let start = Instant::now();
-    let mut results = Results {
-        date: machine::today().context("there is no date")?,
-        quick: options.scale == Scale::Quick,
-        minutes: 0.0,
-        machine: machine::facts(),
-        versions: lab.tools.versions(),
-        idle_before: machine::idle_share(),
-        races: Vec::new(),
-        tallies: Vec::new(),
-        left_out: lab.tools.missing(),
-    };
-    for name in options::EXPERIMENTS {
-        if !options.wants(name) {
-            continue;
-        }
-        if let Err(error) = experiment(&lab, name, &mut results) {
-            eprintln!("bench: {name} failed: {error:#}");
-            results.left_out.push(format!("{name}: {error:#}"));
+    let (mut quick, mut only) = (false, "");
+    let mut words = arguments.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        match word {
+            "--quick" => quick = true,
+            "--only" => only = words.next().context(USAGE)?,
+            _ => bail!("{USAGE}"),
         }
     }
-    results.minutes = start.elapsed().as_secs_f64() / 60.0;
-    Ok(results)
-}
-
-fn experiment(lab: &Lab, name: &str, results: &mut Results) -> Result<()> {
-    match name {
-        "one-shot" => results.races.extend(one_shot::run(lab)?),
-        "round-trips" => results.tallies.push(round_trips::run(lab)?),
-        "seeding" => results.races.extend(seeding::run(lab)?),
-        "bodies" => results.races.extend(seeding::bodies(lab)?),
-        "consuming" => results.races.extend(consuming::run(lab)?),
-        "large-bodies" => results.races.extend(large_bodies::run(lab)?),
-        "tls" => results.races.extend(tls::run(lab)?),
-        "instructions" => results.tallies.extend(startup::run(lab)?),
-        _ => results.tallies.push(sizes::run(lab)?),
+    let lab = Lab::set_up(quick)?;
+    let idle = page::idle_share()?;
+    let mut results = Vec::new();
+    for experiment in EXPERIMENTS.iter().filter(|one| one.title.contains(only)) {
+        eprintln!("bench: {}", experiment.title);
+        let measured = lab.measure(experiment);
+        results.push((experiment, measured.context(experiment.title)?));
     }
-    Ok(())
+    let docs = if quick || !only.is_empty() {
+        "target/bench"
+    } else {
+        "docs"
+    };
+    page::write(&root().join(docs), &results, idle, &lab.programs()?)
 }
 
-fn write(results: &Results, folder: &Path) -> Result<()> {
-    let beside = folder.join("benchmarks");
-    fs::create_dir_all(&beside)?;
-    let json = serde_json::to_string_pretty(results)? + "\n";
-    fs::write(beside.join(format!("{}.json", results.date)), json)?;
-    let plots = plots::draw(results, &beside)?;
-    let page = folder.join("BENCHMARKS.md");
-    fs::write(&page, report::page(results, &plots)?)?;
-    eprintln!("bench: wrote {}", page.display());
-    Ok(())
+/// The broker, the programs, and files to feed them with.
+struct Lab {
+    broker: Broker,
+    folder: TempDir,
+    quick: bool,
 }
 
-/// The folder of the whole project.
-fn project_root() -> Result<PathBuf> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(package
-        .parent()
-        .context("xtask has no parent folder")?
-        .to_owned())
+impl Lab {
+    fn set_up(quick: bool) -> Result<Self> {
+        install::rabbitmq()?;
+        install::reference_tools()?;
+        install::program("/usr/bin/time", "time")?;
+        let bench = root().join("target/bench");
+        fs::create_dir_all(&bench)?;
+        run::script("dist.sh", ["tools".as_ref(), bench.join("bin").as_os_str()])?;
+        run::succeed(
+            Command::new("rustc")
+                .args(["--edition=2024", "-Copt-level=3", "-Cpanic=abort"])
+                .arg("-Ctarget-feature=+crt-static")
+                .arg(root().join("xtask/src/bin/bare.rs"))
+                .arg("-o")
+                .arg(bench.join("bare")),
+        )?;
+        install::python("bench/python", "pika", PIKA)?;
+        Ok(Self {
+            broker: Broker::start(&Options::new())?,
+            folder: TempDir::with_prefix("bench-")?,
+            quick,
+        })
+    }
+
+    /// What is compared, with versions and sizes.
+    fn programs(&self) -> Result<Vec<(String, String)>> {
+        let tools = root().join("target/bench/bin/amqp-tools");
+        let ours = fs::metadata(tools)?.len() / 1024;
+        let libraries = "ldd /usr/bin/amqp-publish | grep -oE '/[^ ]*(rabbitmq|popt)[^ ]*'";
+        let count = format!("du -Lck /usr/bin/amqp-[cdgp]* $({libraries}) | tail -1 | cut -f1");
+        let reference = output(Command::new("sh").args(["-c", &count]))?;
+        let version = output(Command::new("dpkg-query").args(["-Wf=${Version}", "amqp-tools"]))?;
+        let commit = output(Command::new("git").args(["describe", "--always", "--dirty"]))?;
+        Ok(vec![
+            (
+                "this project".to_owned(),
+                format!("{commit}; all five tools, static: {ours} KiB"),
+            ),
+            (
+                "amqp-tools (reference)".to_owned(),
+                format!(
+                    "{version}; five tools, librabbitmq, libpopt: {reference} KiB, without OpenSSL"
+                ),
+            ),
+            ("RabbitMQ".to_owned(), self.broker.version()?),
+            (
+                "pika".to_owned(),
+                PIKA.trim_start_matches("pika==").to_owned(),
+            ),
+        ])
+    }
+
+    /// Lets all entries run in turn, each round beginning with another one.
+    fn measure(&self, experiment: &Experiment) -> Result<Vec<Measured>> {
+        let empty = |&(name, command, limit)| Measured {
+            name,
+            limit,
+            command,
+            seconds: Vec::new(),
+            peak_kib: None,
+        };
+        let mut all: Vec<Measured> = experiment.entries.iter().map(empty).collect();
+        let rounds = if self.quick { 3 } else { experiment.rounds };
+        let count = all.len();
+        for turn in 0..rounds * count {
+            let entry = &mut all[(turn + turn / count) % count];
+            let seconds = self.once(experiment, entry.command, None)?;
+            entry.seconds.push(seconds);
+        }
+        if experiment.group == experiments::Group::Growth {
+            let file = self.folder.path().join("peak");
+            for entry in &mut all {
+                self.once(experiment, entry.command, Some(&file))?;
+                entry.peak_kib = Some(fs::read_to_string(&file)?.trim().parse()?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Runs a command and checks what is in the queue in the end. GNU time, which tells a command's peak memory, is in the way
+    /// of the clock.
+    fn once(&self, experiment: &Experiment, line: &str, peak: Option<&Path>) -> Result<f64> {
+        let messages = self.messages(experiment);
+        self.prepare(experiment)?;
+        let (mut command, input) = self.command(experiment, line, peak)?;
+        command.stdin(input).stdout(Stdio::null());
+        let start = Instant::now();
+        let status = command.status().with_context(|| format!("{command:?}"))?;
+        let ended = start.elapsed();
+        ensure!(status.success(), "{command:?}: {status}");
+        match experiment.work {
+            Work::Fill => {
+                self.wait_for_depth(messages)?;
+                return Ok(start.elapsed().as_secs_f64());
+            }
+            Work::Publish => self.wait_for_depth(messages)?,
+            Work::Nothing => self.wait_for_depth(0)?,
+            Work::Drain if line.contains("$URL") => self.wait_for_depth(0)?,
+            Work::Drain => {} // no broker has a part in it
+        }
+        Ok(ended.as_secs_f64())
+    }
+
+    /// Splits a command of the table and puts values into it.
+    fn command(
+        &self,
+        experiment: &Experiment,
+        line: &str,
+        peak: Option<&Path>,
+    ) -> Result<(Command, Stdio)> {
+        let bench = root().join("target/bench").display().to_string();
+        let script = root().join("xtask/src/bench/with_pika.py");
+        let values = [
+            ("$OURS", format!("{bench}/bin")),
+            (
+                "$PIKA",
+                format!("{bench}/python/bin/python {}", script.display()),
+            ),
+            ("$BARE", format!("{bench}/bare")),
+            ("$URL", self.broker.url()),
+            ("$ADDRESS", self.broker.address().to_string()),
+            ("$LINES", self.lines(experiment)?.display().to_string()),
+            ("$N", self.messages(experiment).to_string()),
+            ("$BYTES", experiment.bytes.to_string()),
+        ];
+        let line = (values.iter()).fold(line.to_owned(), |line, (name, value)| {
+            line.replace(name, value)
+        });
+        let (line, input) = match line.split_once(" < ") {
+            Some((line, file)) => (line, File::open(file)?.into()),
+            None => (&*line, Stdio::null()),
+        };
+        let meter = peak.map(|file| {
+            format!(
+                "/usr/bin/time --quiet --format=%M --output={}",
+                file.display()
+            )
+        });
+        let mut words = meter
+            .iter()
+            .flat_map(|meter| meter.split(' '))
+            .chain(line.split(' '));
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
+        Ok((command, input))
+    }
+
+    fn messages(&self, experiment: &Experiment) -> u64 {
+        let share = if self.quick { 20 } else { 1 };
+        experiment.messages.div_ceil(share)
+    }
+
+    /// A file of so many lines, each as long as a body, the newline among it.
+    fn lines(&self, experiment: &Experiment) -> Result<PathBuf> {
+        let (messages, bytes) = (self.messages(experiment), experiment.bytes);
+        let path = self
+            .folder
+            .path()
+            .join(format!("{messages}-lines-of-{bytes}"));
+        if !path.exists() {
+            let mut file = BufWriter::new(File::create(&path)?);
+            let padding = "x".repeat(bytes - 8);
+            for number in 0..messages {
+                writeln!(file, "{padding}{number:07}")?;
+            }
+            file.flush()?;
+        }
+        Ok(path)
+    }
+
+    /// Makes the durable queue as the experiment wants to find it.
+    fn prepare(&self, experiment: &Experiment) -> Result<()> {
+        self.ours("amqp-delete-queue", &["-q", "bench"])?;
+        self.ours("amqp-declare-queue", &["-d", "-q", "bench"])?;
+        if experiment.work == Work::Drain {
+            let (lines, messages) = (self.lines(experiment)?, self.messages(experiment));
+            let lines = lines.display().to_string();
+            let by_line: &[&str] = if messages > 1 { &["-l"] } else { &[] };
+            self.ours(
+                "amqp-publish",
+                &[&["-r", "bench", &lines], by_line].concat(),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_depth(&self, messages: u64) -> Result<()> {
+        let deadline = Instant::now() + ARRIVAL_LIMIT;
+        let wanted = format!("\"messages\":{messages},");
+        while !self
+            .ours(
+                "amqp-declare-queue",
+                &["-q", "bench", "--passive", "--json"],
+            )?
+            .contains(&wanted)
+        {
+            ensure!(
+                Instant::now() < deadline,
+                "the queue does not come to hold {messages} messages"
+            );
+        }
+        Ok(())
+    }
+
+    /// Runs one of our tools outside the measurement.
+    fn ours(&self, tool: &str, arguments: &[&str]) -> Result<String> {
+        let tool = root().join("target/bench/bin").join(tool);
+        output(
+            Command::new(tool)
+                .args(["-u", &self.broker.url()])
+                .args(arguments),
+        )
+    }
 }

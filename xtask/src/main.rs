@@ -3,22 +3,16 @@
 mod bench;
 mod check;
 mod completions;
-mod debian;
 mod demo;
-mod dist;
-mod fuzz;
-mod image;
 mod install;
-mod job;
 mod man;
-mod manifests;
-mod shell;
-mod simulate;
+mod run;
 mod test;
 mod tools;
 
+use std::fs;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
@@ -32,24 +26,31 @@ cargo xtask TASK
                 one of them in their names
   test --broker NAME [WORD...]
                 the same with the broker of that name in tests/brokers.tsv
+  bench         measure the tools against what one would use instead [--quick] [--only WORD]
   simulate      simulate the cores: many schedules, each decided by a seed [--help for more]
-  fuzz          run the fuzz targets [SECONDS each] [TARGET...], where nightly Rust is installed
+  dist          make the tarball and the Debian package in target/dist
+
+and what serves these:
+
   man           write the man pages in man/
   completions   write the shell completions in completions/
-  bench         measure the tools against what one would use instead, see CONTRIBUTING.md
-  check         check that both are up to date, and the pages' lint
-  dist          make the tarball and the Debian package in target/dist
+  check         check that both are up to date, the pages' and the scripts' lint, the documentation, the dependencies, and
+                the declared Rust version
+  fuzz          run the fuzz targets [SECONDS each] [TARGET...], where nightly Rust is installed
   image         base, build or test: the container images, and trials with them
   manifests     check k8s/ against the Kubernetes API's schemas
 
 image and manifests need Docker, and Debian's and Python's packages, and another broker must be had from somewhere; with
 --if-possible they skip what can't be had, and say so";
 
+/// What has the Kubernetes API's schemas, in a release that is known to have those that are asked for.
+const VALIDATOR: &str = "kubernetes-validate==1.37.0";
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let task = arguments.next().unwrap_or_default();
     let arguments: Vec<String> = arguments.collect();
-    match run(&task, &arguments) {
+    match perform(&task, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask {task}: {error:#}");
@@ -58,22 +59,70 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: &str, arguments: &[String]) -> Result<()> {
-    let root = root();
+fn perform(task: &str, arguments: &[String]) -> Result<()> {
     match (task, arguments) {
-        ("demo", []) => demo::run(root),
-        ("test", _) => test::run(root, arguments),
-        ("simulate", _) => simulate::run(root, arguments),
-        ("man", []) => man::generate(root),
-        ("completions", []) => completions::generate(root),
-        ("fuzz", _) => fuzz::run(root, arguments),
-        ("bench", arguments) => bench::run(arguments),
-        ("check", []) => check::generated_files(root),
-        ("dist", []) => dist::run(),
-        ("image", [action, options @ ..]) => image::run(action, Missing::from(options)?),
-        ("manifests", options) => manifests::run(Missing::from(options)?),
+        ("-h" | "--help" | "help", _) => println!("{HELP}"),
+        ("demo", []) => demo::run()?,
+        ("test", _) => test::run(root(), arguments)?,
+        ("bench", _) => bench::run(arguments)?,
+        ("simulate", _) => run::succeed(
+            run::cargo()
+                .args([
+                    "run",
+                    "--quiet",
+                    "--profile",
+                    "simulation",
+                    "--package",
+                    "simulator",
+                    "--",
+                ])
+                .args(arguments),
+        )?,
+        ("dist", []) => run::script("dist.sh", arguments)?,
+        ("man", []) => man::generate(root())?,
+        ("completions", []) => completions::generate(root())?,
+        ("check", []) => check::everything(root())?,
+        ("fuzz", _) => run::script("fuzz.sh", arguments)?,
+        ("image", [action, options @ ..]) => image(action, options)?,
+        ("manifests", options) => manifests(Missing::from(options)?)?,
         _ => bail!("no such task, or not these arguments\n\n{HELP}"),
     }
+    Ok(())
+}
+
+/// The trials need a Python that reads manifests.
+fn image(action: &str, options: &[String]) -> Result<()> {
+    let missing = Missing::from(options)?;
+    if action == "test"
+        && let Err(error) = python_for_manifests()
+    {
+        return missing.judge("container images", error);
+    }
+    let action = [action]
+        .into_iter()
+        .chain(options.iter().map(String::as_str));
+    run::script("image.sh", action)
+}
+
+fn manifests(missing: Missing) -> Result<()> {
+    let python = match python_for_manifests() {
+        Ok(python) => python,
+        Err(error) => return missing.judge("manifests", error),
+    };
+    let mut files: Vec<_> = fs::read_dir(root().join("k8s"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    files.sort();
+    let script = root().join("xtask/scripts/manifests.py");
+    run::succeed(Command::new(python).arg(script).args(files))
+}
+
+fn python_for_manifests() -> Result<std::path::PathBuf> {
+    install::python("manifests-venv", "kubernetes_validate", VALIDATOR)
 }
 
 /// What a task makes of it that something from outside can't be had here.
@@ -94,17 +143,15 @@ impl Missing {
 
     /// The error, or one line instead of it.
     fn judge(self, what: &str, error: anyhow::Error) -> Result<()> {
-        match self {
-            Self::Fails => Err(error),
-            Self::Skips => {
-                let reason = error.root_cause().to_string();
-                println!(
-                    "skipped: {what}: {}",
-                    reason.lines().next().unwrap_or_default()
-                );
-                Ok(())
-            }
+        if self == Self::Fails {
+            return Err(error);
         }
+        let reason = error.root_cause().to_string();
+        println!(
+            "skipped: {what}: {}",
+            reason.lines().last().unwrap_or_default()
+        );
+        Ok(())
     }
 }
 

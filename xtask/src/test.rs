@@ -12,6 +12,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use testbroker::BROKER_VARIABLE;
 
+use crate::run::{cargo, succeed};
 use crate::{Missing, install};
 use broker::Broker;
 use marks::{Marks, Plan};
@@ -25,7 +26,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     match &options.broker {
         Some(name) => with_broker(root, name, &options),
         None if arguments.is_empty() => everything(root),
-        None => chosen_by_cargo(root, arguments),
+        None => chosen_by_cargo(arguments),
     }
 }
 
@@ -72,14 +73,14 @@ fn everything(root: &Path) -> Result<()> {
     let Programs {
         integration,
         others,
-    } = programs::all(root)?;
+    } = programs::all()?;
     for program in others {
         let status = Command::new(&program.path)
             .current_dir(&program.folder)
             .status()?;
         ensure!(status.success(), "tests failed ({status})");
     }
-    cargo_test(root, &["--doc".to_owned()])?;
+    cargo_test(&["--doc".to_owned()])?;
     let suite = Suite::of(&integration).without(BROKER_VARIABLE);
     let broker = Broker::own()?;
     let plan = Marks::read(root)?.plan(&suite.tests()?, &broker)?;
@@ -141,7 +142,7 @@ fn with_broker(root: &Path, name: &str, options: &Options) -> Result<()> {
         Ok(broker) => broker,
         Err(error) => return options.missing.judge(name, error),
     };
-    let program = programs::integration(root)?;
+    let program = programs::integration()?;
     let suite = Suite::of(&program)
         .without("AMQP_URL")
         .with(BROKER_VARIABLE, name);
@@ -153,26 +154,19 @@ fn with_broker(root: &Path, name: &str, options: &Options) -> Result<()> {
 }
 
 /// What `cargo test` runs with these arguments, and no marks.
-fn chosen_by_cargo(root: &Path, arguments: &[String]) -> Result<()> {
+fn chosen_by_cargo(arguments: &[String]) -> Result<()> {
     install::rabbitmq()?;
     install::reference_tools()?;
-    cargo_test(root, arguments)
+    cargo_test(arguments)
 }
 
-fn cargo_test(root: &Path, arguments: &[String]) -> Result<()> {
-    let status = cargo(root)
-        .args(["test", "--workspace", "--locked"])
-        .args(arguments)
-        .status()?;
-    ensure!(status.success(), "tests failed ({status})");
-    Ok(())
-}
-
-/// The cargo that runs this.
-pub(crate) fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    command.current_dir(root);
-    command
+fn cargo_test(arguments: &[String]) -> Result<()> {
+    succeed(
+        cargo()
+            .args(["test", "--workspace", "--locked"])
+            .args(arguments),
+    )
+    .context("tests failed")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! because more than 32 are on their way: that is dropped.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use amqp_tools::consume::run::{
     ConnectionId, Copy, DeliveryId, DeliveryInfo, FromBroker, Obstacle, Settlement, SubscriptionId,
@@ -87,6 +88,8 @@ pub(super) struct Channel {
     taken_back: BTreeSet<DeliveryId>,
     to_leader: VecDeque<Command>,
     pub(super) is_closed: bool,
+    /// Nothing is heard on it before then.
+    pub(super) silent_until: Option<Duration>,
 }
 
 /// What processing led to.
@@ -105,7 +108,17 @@ pub(super) struct Broker {
     ends_with_consumer: bool,
     pub(super) messages: Vec<Message>,
     ready: BTreeSet<usize>,
+    /// What is kept before it is delivered again. True: the tool gave it back as failed.
+    delayed: BTreeMap<usize, bool>,
+    /// Those that are delayed since the calendar was looked at.
+    pub(super) newly_delayed: Vec<usize>,
+    /// How many messages were done with by settlements that never came to the queue.
+    pub(super) lost_settlements: u64,
     pub(super) parked: Vec<usize>,
+    /// The outputs and the replies that have come, by the originals that they are of.
+    pub(super) outputs: Vec<usize>,
+    pub(super) replies: Vec<usize>,
+    pub(super) output_was_deleted: bool,
     pub(super) channel: Option<Channel>,
     /// The message of each delivery, in the order of the ids.
     delivered: Vec<usize>,
@@ -120,7 +133,13 @@ impl Broker {
             ends_with_consumer,
             messages: Vec::new(),
             ready: BTreeSet::new(),
+            delayed: BTreeMap::new(),
+            newly_delayed: Vec::new(),
+            lost_settlements: 0,
             parked: Vec::new(),
+            outputs: Vec::new(),
+            replies: Vec::new(),
+            output_was_deleted: false,
             channel: None,
             delivered: Vec::new(),
             is_rival_active: false,
@@ -155,6 +174,8 @@ impl Broker {
         let original = &self.messages[of];
         let attempts = match copy {
             Copy::Park(..) => return self.parked.push(original.original),
+            Copy::Output => return self.outputs.push(original.original),
+            Copy::Reply(..) => return self.replies.push(original.original),
             Copy::Attempt(attempts) => Some(attempts),
             Copy::Renew(attempts) => attempts.or(original.attempts),
         };
@@ -198,6 +219,7 @@ impl Broker {
             taken_back: BTreeSet::new(),
             to_leader: VecDeque::new(),
             is_closed: false,
+            silent_until: None,
         });
     }
 
@@ -334,6 +356,7 @@ impl Broker {
         let mut commands: Vec<Command> = Vec::new();
         for (id, why) in deliveries {
             if channel.taken_back.contains(id) {
+                self.lost_settlements += count_done_with(deliveries.iter().map(|(_, why)| *why));
                 return Processed::Refused;
             }
             let Some(unsettled) = channel.unsettled.remove(id) else {
@@ -398,13 +421,13 @@ impl Broker {
                 self.dead_letter(message);
             }
             Settlement::Return | Settlement::ReturnUpTo => {
-                self.requeue(message, self.kind.counts_nacks);
+                self.requeue(message, self.kind.counts_nacks, false);
             }
-            Settlement::Requeue => self.requeue(message, true),
+            Settlement::Requeue => self.requeue(message, true, true),
         }
     }
 
-    fn requeue(&mut self, message: usize, counts: bool) {
+    fn requeue(&mut self, message: usize, counts: bool, was_given_back: bool) {
         let limit = self.kind.limit;
         let one = &mut self.messages[message];
         if one.gone.is_some() {
@@ -418,7 +441,26 @@ impl Broker {
                 return;
             }
         }
-        self.ready.insert(message);
+        if self.kind.delayed_retry.is_some() && (counts || self.kind.delays_all) {
+            self.delayed.insert(message, was_given_back);
+            self.newly_delayed.push(message);
+        } else {
+            self.ready.insert(message);
+        }
+    }
+
+    /// A message is delayed no longer.
+    pub(super) fn delay_ends(&mut self, message: usize) {
+        if self.delayed.remove(&message).is_some() {
+            self.ready.insert(message);
+            self.deliver();
+        }
+    }
+
+    /// How many messages are delayed, and how many of them because the tool gave them back as failed.
+    pub(super) fn delayed(&self) -> (usize, usize) {
+        let given_back = self.delayed.values().filter(|given_back| **given_back);
+        (self.delayed.len(), given_back.count())
     }
 
     /// Nothing more is processed on the connection; what it held comes back.
@@ -430,9 +472,13 @@ impl Broker {
         channel.is_closed = true;
         let had_consumers = !channel.consumers.is_empty();
         channel.consumers.clear();
-        channel.outgoing.clear();
+        let unread = std::mem::take(&mut channel.outgoing);
         let dropped = std::mem::take(&mut channel.to_leader);
         let held = std::mem::take(&mut channel.unsettled);
+        let in_queue = dropped.iter().flat_map(|command| &command.messages);
+        let why = in_queue.map(|(_, why)| *why);
+        self.lost_settlements += count_done_with(why);
+        self.lost_settlements += unread.iter().map(done_with).sum::<u64>();
         if !dropped.is_empty() {
             reached.mark("the channel keeps settlements back and drops them");
         }
@@ -441,7 +487,7 @@ impl Broker {
             .flat_map(|command| command.messages)
             .map(|(unsettled, _)| unsettled.message);
         for message in messages.chain(held.into_values().map(|unsettled| unsettled.message)) {
-            self.requeue(message, true);
+            self.requeue(message, true, false);
         }
         if had_consumers && self.ends_with_consumer {
             self.delete_queue();
@@ -457,6 +503,7 @@ impl Broker {
             message.gone.get_or_insert(Why::QueueGone);
         }
         self.ready.clear();
+        self.delayed.clear();
         self.queue_was_deleted = !self.ends_with_consumer;
     }
 
@@ -475,7 +522,7 @@ impl Broker {
             let taken = std::mem::take(&mut channel.unsettled);
             channel.taken_back.extend(taken.keys().copied());
             for unsettled in taken.into_values() {
-                self.requeue(unsettled.message, true);
+                self.requeue(unsettled.message, true, false);
             }
         }
         !consumers.is_empty()
@@ -514,6 +561,19 @@ impl Broker {
             .filter(|message| message.gone.is_none())
             .count()
     }
+}
+
+/// How many messages were done with by what was sent.
+pub(super) fn done_with(sent: &Sent) -> u64 {
+    match sent {
+        Sent::Settle(_, deliveries) => count_done_with(deliveries.iter().map(|(_, why)| *why)),
+        _ => 0,
+    }
+}
+
+fn count_done_with(whys: impl Iterator<Item = Why>) -> u64 {
+    let done = [Why::Succeeded, Why::ByPolicy, Why::Rejected];
+    whys.filter(|why| done.contains(why)).count() as u64
 }
 
 fn info(message: &Message, is_quorum: bool) -> DeliveryInfo {

@@ -27,6 +27,8 @@ pub(super) enum Pending {
     CopyArrives(DeliveryId, Copy),
     CopyAnswered(DeliveryId, bool),
     CountsAnswered,
+    /// A message is delayed no longer.
+    DelayEnds(usize),
     RivalWorks,
 }
 

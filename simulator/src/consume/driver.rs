@@ -7,7 +7,7 @@ use amqp_tools::consume::run::{
 };
 use amqp_tools::status::Status;
 
-use super::broker::Sent;
+use super::broker::{Sent, done_with};
 use super::calendar::Pending;
 use super::scenario::delay;
 use super::{CLOSE_LIMIT, CONNECT_LIMIT, Command, MOST_AT_ONCE, MOST_EVENTS, Simulation, Wire};
@@ -82,7 +82,7 @@ impl Simulation<'_> {
                 }
                 self.lines.clear();
             }
-            Action::Copy(id, copy) => self.copy(id, copy),
+            Action::Copy(id, copy) => self.copy(id, copy, answers),
             Action::AskWhetherDeliveriesAreCounted => {
                 if self
                     .choices
@@ -121,6 +121,8 @@ impl Simulation<'_> {
             && !channel.is_closed
         {
             channel.outgoing.push_back(sent);
+        } else {
+            self.broker.lost_settlements += done_with(&sent);
         }
     }
 
@@ -243,7 +245,14 @@ impl Simulation<'_> {
         let command = *command;
         self.commands.remove(&id);
         self.note_end(id, &command, status);
-        self.tell(Event::CommandEnded { id, status, signal })
+        // Some outputs are so large that few can be held.
+        let output = self.choices.one_of(&[10, 10, 30_000_000]);
+        self.tell(Event::CommandEnded {
+            id,
+            status,
+            signal,
+            output,
+        })
     }
 
     pub(super) fn write(&mut self) -> Result<(), Failure> {
@@ -262,9 +271,28 @@ impl Simulation<'_> {
         }
     }
 
-    fn copy(&mut self, id: DeliveryId, copy: Copy) {
+    fn copy(&mut self, id: DeliveryId, copy: Copy, answers: &mut Vec<Event>) {
         let trouble = self.scenario.trouble;
+        if copy.is_result() && self.choices.chance(trouble.writes_nothing) {
+            self.note_nothing_to_publish(id);
+            answers.push(Event::Copied(id, Ok(())));
+            return;
+        }
         let then = self.now + delay(self.choices, trouble.copy_delay);
+        if matches!(copy, Copy::Reply(..)) && self.choices.chance(trouble.caller_is_gone) {
+            self.reached.mark("a caller is gone");
+            self.note_nothing_to_publish(id);
+            self.calendar.add(then, Pending::CopyAnswered(id, true));
+            return;
+        }
+        let is_missing = copy == Copy::Output
+            && self.scenario.options.publishes_output
+            && self.broker.output_was_deleted;
+        if is_missing {
+            self.reached.mark("the queue for outputs is deleted");
+            self.calendar.add(then, Pending::CopyAnswered(id, false));
+            return;
+        }
         let fails = self.choices.chance(trouble.copy_fails);
         let is_answered = !self.choices.chance(trouble.copy_never_answered);
         // One that fails may be there all the same, if nobody knows.

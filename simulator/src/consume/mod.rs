@@ -30,6 +30,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// How long connecting takes at most.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a half-open connection is not noticed: two heartbeats.
+const HEARTBEATS: Duration = Duration::from_secs(120);
+
 /// A run that only waits gets a signal after so long.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -243,7 +246,9 @@ impl<'world> Simulation<'world> {
             return Err(Failure::of("it ends by itself", format!("{:?}", self.run)));
         }
         let is_healthy = self.scenario.last == Last::Healed && self.wire == Wire::Open;
-        if self.signals == 0 && is_healthy && self.broker.ready() > 0 {
+        // Without the queue for outputs, so many are held at most.
+        let is_full = self.broker.output_was_deleted;
+        if self.signals == 0 && is_healthy && !is_full && self.broker.ready() > 0 {
             return Err(Failure::of(
                 "a healthy worker leaves no message lying",
                 format!("{:?}", self.run),
@@ -293,6 +298,7 @@ impl<'world> Simulation<'world> {
             }
             Disturbance::Signal(signal) => return self.signal(signal),
             Disturbance::Break => self.break_connection(),
+            Disturbance::HalfOpen => self.fall_silent(),
             Disturbance::TakeBack => {
                 if self.broker.cancel_consumers(true) {
                     self.reached.mark("the broker takes deliveries back");
@@ -304,6 +310,7 @@ impl<'world> Simulation<'world> {
                     self.reached.mark("the queue is deleted under a consumer");
                 }
             }
+            Disturbance::DeleteOutput => self.broker.output_was_deleted = true,
             Disturbance::RivalLeaves => self.broker.rival_leaves(),
         }
         Ok(())
@@ -372,6 +379,12 @@ impl<'world> Simulation<'world> {
 
     /// Puts on the calendar what the connection has to do.
     fn schedule_wire(&mut self) {
+        for message in std::mem::take(&mut self.broker.newly_delayed) {
+            self.reached.mark("a queue delays a message");
+            let delay = self.scenario.broker.delayed_retry.unwrap_or_default();
+            self.calendar
+                .add(self.now + delay, Pending::DelayEnds(message));
+        }
         let Some(channel) = &self.broker.channel else {
             return;
         };
@@ -386,6 +399,7 @@ impl<'world> Simulation<'world> {
         }
         if !channel.incoming.is_empty() && !self.calendar.has(&Pending::Incoming(number)) {
             let then = self.now + delay(self.choices, slowest.min(4));
+            let then = then.max(channel.silent_until.unwrap_or_default());
             self.calendar.add(then, Pending::Incoming(number));
         }
         if self.broker.leader_is_behind()
@@ -422,6 +436,9 @@ impl<'world> Simulation<'world> {
                 if self.wire == Wire::Closing {
                     self.reached.mark("a close is not answered");
                     self.break_connection();
+                    if let Some(channel) = &mut self.broker.channel {
+                        channel.silent_until = None;
+                    }
                     self.transcript
                         .line(|| "the close took too long".to_owned());
                 }
@@ -443,6 +460,10 @@ impl<'world> Simulation<'world> {
                 let kind = self.scenario.broker;
                 let answer = kind.tells_counting.then_some(kind.is_quorum);
                 self.tell(Event::CountsDeliveries(answer))
+            }
+            Pending::DelayEnds(message) => {
+                self.broker.delay_ends(message);
+                Ok(())
             }
             Pending::RivalWorks => {
                 if !self.is_calm() {
@@ -468,7 +489,7 @@ impl<'world> Simulation<'world> {
         let is_silent = self.is_calm() && self.scenario.last == Last::Silent;
         let failure = if is_silent || self.choices.chance(trouble.connect_fails) {
             Some(lost(true))
-        } else if self.broker.queue_was_deleted || self.choices.chance(trouble.connect_is_refused) {
+        } else if self.is_target_missing() || self.choices.chance(trouble.connect_is_refused) {
             Some(lost(false))
         } else {
             None
@@ -485,6 +506,13 @@ impl<'world> Simulation<'world> {
             delivery_limit: kind.limit.filter(|_| kind.tells_limit),
             prefetch_of_channel: kind.prefetch_of_channel,
         })
+    }
+
+    /// Whether a queue is not there that is looked at with each new connection.
+    fn is_target_missing(&self) -> bool {
+        let options = &self.scenario.options;
+        self.broker.queue_was_deleted
+            || (options.publishes_output && self.broker.output_was_deleted)
     }
 
     fn process(&mut self) -> Result<(), Failure> {
@@ -523,10 +551,12 @@ impl<'world> Simulation<'world> {
 
     /// The next thing that the broker sent comes.
     fn hear(&mut self) -> Result<(), Failure> {
+        let now = self.now;
         let Some(event) = self
             .broker
             .channel
             .as_mut()
+            .filter(|channel| channel.silent_until.is_none_or(|end| end <= now))
             .and_then(|channel| channel.incoming.pop_front())
         else {
             return Ok(());
@@ -559,6 +589,17 @@ impl<'world> Simulation<'world> {
             self.reached.mark("a part is processed before a break");
         }
         self.end_channel(processed);
+    }
+
+    /// The connection breaks, and the tool hears nothing of it before heartbeats are missed.
+    fn fall_silent(&mut self) {
+        self.break_connection();
+        if let Some(channel) = &mut self.broker.channel {
+            channel.incoming.clear();
+            channel.incoming.push_back(lost(true));
+            channel.silent_until = Some(self.now + HEARTBEATS);
+            self.reached.mark("a connection is half open");
+        }
     }
 
     fn end_channel(&mut self, processed: usize) {

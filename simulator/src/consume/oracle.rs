@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use std::collections::BTreeMap;
+
 use amqp_tools::consume::run::{
-    Action, ConnectionId, Copy, DeliveryId, Event, FromBroker, Notice, RunWork, Settlement,
-    ToCommand,
+    Action, ConnectionId, Copy, DeliveryId, Event, FinalOutcome, FromBroker, Notice, RunWork,
+    Settlement, SubscriptionId, ToCommand,
 };
 use amqp_tools::consume::{Acknowledgement, DeliveryLimit, FailureAction as Policy};
 use amqp_tools::status::Status;
@@ -18,9 +20,14 @@ use crate::world::Failure;
 /// The situations that the runs must come to.
 pub(super) const MARKS: &[&str] = &[
     "a close is not answered",
+    "a connection is half open",
+    "a queue delays a message",
+    "made certain on the way",
+    "too many have failed",
     "a command cannot be started while others run",
     "a command is killed",
     "a copy is confirmed when its delivery is lost",
+    "a caller is gone",
     "a copy is refused",
     "a delivery comes between basic.cancel and its answer",
     "a line cannot be written",
@@ -30,7 +37,13 @@ pub(super) const MARKS: &[&str] = &[
     "a signal after the end was decided",
     "a signal while basic.consume is not answered",
     "a signal while commands run",
+    "a reply precedes the end of a message",
     "a signal while connecting",
+    "an output is refused",
+    "an output is taken at another attempt",
+    "an output is there twice",
+    "an output is there when its acknowledgement is lost",
+    "an output on its way when its delivery is lost",
     "held messages go back since the queue delivers none",
     "idle with messages not seen again",
     "in doubt and done",
@@ -44,6 +57,7 @@ pub(super) const MARKS: &[&str] = &[
     "the broker ends the connection by an error",
     "the broker takes deliveries back",
     "the channel keeps settlements back and drops them",
+    "the queue for outputs is deleted",
     "the queue is deleted under a consumer",
     "the queue says that it is empty and is not",
     "two commands end when their connection is gone",
@@ -56,6 +70,10 @@ pub(super) const MARKS: &[&str] = &[
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
     connection: ConnectionId,
+    /// How often the message had failed, by its header and the queue's count, and whether the broker only said that it had been
+    /// delivered before.
+    failures_before: u64,
+    may_have_failed: bool,
     is_running: bool,
     /// How often its command ended.
     runs: u32,
@@ -64,9 +82,18 @@ pub(super) struct Record {
     was_told_to_end: bool,
     is_written: bool,
     is_copied: bool,
+    /// What is, or was last, published for it.
+    copy: Option<Copy>,
+    /// What its command wrote was confirmed.
+    is_result_confirmed: bool,
+    /// There was nothing to publish, or nobody to publish it to.
+    has_nothing_to_publish: bool,
+    refusals: u32,
     is_settled: bool,
     is_forgotten: bool,
     is_copying: bool,
+    /// The last copy was refused.
+    is_refused: bool,
     /// The broker cancelled its consumer.
     may_be_taken_back: bool,
 }
@@ -88,7 +115,19 @@ pub(super) struct Oracle {
     is_subscribing: bool,
     cancels_owed: u32,
     subscriptions_of_connection: u32,
-    in_doubt_said: bool,
+    /// How many are in doubt, as was said, in all and of the present connection.
+    doubts: u64,
+    doubts_of_connection: u64,
+    /// How many deliveries were settled on the present connection, and how many of them certainly.
+    settled: u64,
+    proven: u64,
+    /// How many were settled when a subscription was cancelled, and whether the last cancel was to make them certain.
+    settled_at_cancel: BTreeMap<SubscriptionId, u64>,
+    is_proof_wanted: bool,
+    /// Copies that were refused, and nothing said about it yet.
+    unsaid: u64,
+    /// Messages that went back because their copy was refused.
+    held_to_the_end: u64,
     was_prefetch_one: bool,
     /// How often deliveries came back by no decision of the tool.
     breaks: u64,
@@ -121,10 +160,7 @@ impl Simulation<'_> {
                 if result.is_err() {
                     self.oracle.has_trouble = true;
                 }
-                if let Some(record) = self.oracle.record(*id) {
-                    record.is_copied = result.is_ok();
-                    record.is_copying = false;
-                }
+                self.note_copied(*id, result.is_ok(), is_lost);
                 if is_lost && result.is_ok() {
                     self.reached
                         .mark("a copy is confirmed when its delivery is lost");
@@ -137,9 +173,67 @@ impl Simulation<'_> {
         }
     }
 
+    fn note_copied(&mut self, id: DeliveryId, is_ok: bool, is_lost: bool) {
+        let Some(record) = self.oracle.record(id) else {
+            return;
+        };
+        record.is_copied = is_ok;
+        record.is_copying = false;
+        record.is_refused = !is_ok;
+        let is_told = !is_lost && !is_ok && !record.is_forgotten;
+        let copy = record.copy;
+        self.oracle.unsaid += u64::from(is_told);
+        let Some(record) = self.oracle.record(id) else {
+            return;
+        };
+        if !copy.is_some_and(Copy::is_result) {
+            return;
+        }
+        record.is_result_confirmed = is_ok;
+        record.refusals += u32::from(!is_ok);
+        let refusals = record.refusals;
+        if copy != Some(Copy::Output) || is_lost {
+            return;
+        }
+        match (is_ok, refusals) {
+            (true, 0) => self.oracle.successes += 1,
+            (true, _) => self.reached.mark("an output is taken at another attempt"),
+            (false, 1) => {
+                self.oracle.failures += 1;
+                self.reached.mark("an output is refused");
+            }
+            (false, _) => {}
+        }
+    }
+
+    pub(super) fn note_nothing_to_publish(&mut self, id: DeliveryId) {
+        if let Some(record) = self.oracle.record(id) {
+            record.has_nothing_to_publish = true;
+        }
+    }
+
+    fn mark_lost_outputs(&mut self) {
+        let connection = self.connection;
+        let of_output = |(_, record): &(usize, &Record)| {
+            record.connection == connection && record.copy == Some(Copy::Output)
+        };
+        let records = self.oracle.records.iter().enumerate().filter(of_output);
+        for (index, record) in records {
+            let message = self.broker.message_of(index as DeliveryId + 1);
+            let is_there = self.broker.messages[message].gone.is_none();
+            if record.is_copying {
+                self.reached
+                    .mark("an output on its way when its delivery is lost");
+            } else if record.is_result_confirmed && record.is_settled && is_there {
+                self.reached
+                    .mark("an output is there when its acknowledgement is lost");
+            }
+        }
+    }
+
     fn note_broker(&mut self, event: &FromBroker) {
         match event {
-            FromBroker::Delivered(id, ..) => {
+            FromBroker::Delivered(id, info) => {
                 // Those that never came are records of nothing.
                 while (self.oracle.records.len() as DeliveryId) < *id - 1 {
                     self.oracle.records.push(Record {
@@ -149,6 +243,8 @@ impl Simulation<'_> {
                 }
                 self.oracle.records.push(Record {
                     connection: self.connection,
+                    failures_before: info.attempts.unwrap_or(0) + info.delivery_count.unwrap_or(0),
+                    may_have_failed: info.redelivered && info.delivery_count.is_none(),
                     ..Record::default()
                 });
                 if self.oracle.cancels_owed > 0 {
@@ -157,10 +253,13 @@ impl Simulation<'_> {
                 }
             }
             FromBroker::Subscribed(_) => self.oracle.is_subscribing = false,
-            FromBroker::Unsubscribed(_) => {
+            FromBroker::Unsubscribed(subscription) => {
                 self.oracle.cancels_owed = self.oracle.cancels_owed.saturating_sub(1);
+                let settled = self.oracle.settled_at_cancel.remove(subscription);
+                self.oracle.proven = self.oracle.proven.max(settled.unwrap_or(0));
             }
             FromBroker::Lost(_) => {
+                self.mark_lost_outputs();
                 self.oracle.breaks += 1;
                 self.oracle.has_trouble = true;
                 self.oracle.is_subscribing = false;
@@ -170,15 +269,24 @@ impl Simulation<'_> {
                 self.oracle.is_subscribing = false;
                 self.oracle.cancels_owed = 0;
             }
-            FromBroker::CancelledByBroker(_) => {
+            FromBroker::CancelledByBroker(subscription) => {
                 self.oracle.breaks += 1;
+                // The answer to a cancel of a consumer that is not there proves nothing.
+                self.oracle.settled_at_cancel.remove(subscription);
                 self.oracle.has_trouble = true;
                 self.oracle.is_subscribing = false;
                 for record in &mut self.oracle.records {
                     record.may_be_taken_back = true;
                 }
             }
-            FromBroker::Connected { .. } => self.oracle.subscriptions_of_connection = 0,
+            FromBroker::Connected { .. } => {
+                self.oracle.subscriptions_of_connection = 0;
+                self.oracle.doubts_of_connection = 0;
+                self.oracle.settled = 0;
+                self.oracle.proven = 0;
+                self.oracle.settled_at_cancel.clear();
+                self.oracle.is_proof_wanted = false;
+            }
             FromBroker::Ready(_) => {}
         }
     }
@@ -230,7 +338,8 @@ impl Simulation<'_> {
                     .mark("two commands end when their connection is gone");
             }
         } else if status.is_success() {
-            self.oracle.successes += u64::from(!command.is_told_to_end);
+            // Where it is published, the output comes first.
+            self.oracle.successes += u64::from(!command.is_told_to_end && !self.publishes());
         } else if is_final && !command.is_told_to_end {
             self.oracle.failures += 1;
         }
@@ -289,12 +398,15 @@ impl Simulation<'_> {
                     self.reached.mark("patience is lost");
                 }
             }
-            Action::Start { id, .. } => self.judge_start(*id)?,
+            Action::Start { id, attempt } => {
+                self.judge_start(*id)?;
+                self.judge_count(*id, *attempt, true)?;
+            }
             Action::Signal(id, signal) => self.judge_signal(*id, *signal)?,
             Action::Copy(id, copy) => self.judge_copy(*id, *copy)?,
             Action::Log(..) => self.oracle.logged += 1,
             Action::Forget(id) => self.judge_forget(*id)?,
-            Action::Say(notice) => self.note_notice(notice),
+            Action::Say(notice) => self.note_notice(notice)?,
             Action::Close | Action::StopWriting | Action::AskWhetherDeliveriesAreCounted => {}
         }
         Ok(None)
@@ -342,9 +454,20 @@ impl Simulation<'_> {
                 }
                 if self.oracle.was_prefetch_one {
                     self.reached.mark("proof by another basic.cancel");
+                } else if self.oracle.is_proof_wanted {
+                    self.reached.mark("made certain on the way");
                 }
             }
-            Action::Unsubscribe(_) => self.oracle.cancels_owed += 1,
+            Action::Unsubscribe(subscription) => {
+                self.oracle.cancels_owed += 1;
+                let options = &self.scenario.options;
+                let unproven = self.oracle.settled - self.oracle.proven;
+                self.oracle.is_proof_wanted = options.limit.is_some()
+                    && options.reconnect
+                    && unproven >= options.certain_every;
+                let settled = self.oracle.settled;
+                self.oracle.settled_at_cancel.insert(*subscription, settled);
+            }
             _ => {}
         }
         Ok(())
@@ -400,7 +523,55 @@ impl Simulation<'_> {
         ))
     }
 
+    /// Whether what commands wrote is published.
+    fn publishes(&self) -> bool {
+        self.scenario.options.publishes_output || self.scenario.options.replies
+    }
+
+    /// An output is of a command that succeeded, a reply of a message that leaves the queue, and comes before it leaves.
+    fn judge_result(&mut self, id: DeliveryId, copy: Copy) -> Result<(), Failure> {
+        let replies = self.scenario.options.replies;
+        let publishes = self.publishes();
+        let attempts = self.scenario.options.failure.attempts.clone();
+        let Some(record) = self.oracle.record(id).copied() else {
+            return Ok(());
+        };
+        let holds = match copy {
+            Copy::Output => publishes && record.last == Some(Status::SUCCESS),
+            Copy::Reply(status, outcome) => {
+                let is_its = match record.last {
+                    Some(last) => last == status || record.was_told_to_end,
+                    None => matches!(outcome, FinalOutcome::Parked(_, None)),
+                };
+                let is_policy = match (self.scenario.action_for(status), outcome) {
+                    (_, FinalOutcome::Parked(_, None))
+                    | (Policy::Reject, FinalOutcome::Rejected)
+                    | (Policy::Ack, FinalOutcome::Ignored)
+                    | (Policy::Requeue, FinalOutcome::Parked(..)) => true,
+                    (Policy::Requeue, FinalOutcome::Rejected) => {
+                        attempts.is_some_and(|limit| limit.park.is_none())
+                    }
+                    _ => false,
+                };
+                replies && is_its && is_policy
+            }
+            Copy::Park(..) => !replies || record.is_result_confirmed,
+            Copy::Attempt(_) | Copy::Renew(_) => !record.is_result_confirmed,
+        };
+        if matches!(copy, Copy::Park(..)) && replies {
+            self.reached.mark("a reply precedes the end of a message");
+        }
+        if holds {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "what a command wrote is published as its end asks for",
+            format!("{id} {copy:?} {record:?}"),
+        ))
+    }
+
     fn judge_copy(&mut self, id: DeliveryId, copy: Copy) -> Result<(), Failure> {
+        self.judge_result(id, copy)?;
         let message = &self.broker.messages[self.broker.message_of(id)];
         let (counted, attempts) = (message.count, message.attempts.unwrap_or(0));
         let is_untried = matches!(copy, Copy::Park(_, None));
@@ -420,6 +591,13 @@ impl Simulation<'_> {
                 format!("{counted} counted and {attempts} of {most}"),
             ));
         }
+        match copy {
+            Copy::Attempt(failures) => {
+                self.judge_count(id, failures, false)?;
+            }
+            Copy::Renew(Some(failures)) => self.judge_count(id, failures + 1, false)?,
+            _ => {}
+        }
         let is_running = self
             .oracle
             .record(id)
@@ -433,8 +611,29 @@ impl Simulation<'_> {
             }
             record.is_copying = true;
             record.is_copied = false;
+            record.is_refused = false;
+            record.copy = Some(copy);
         }
         Ok(())
+    }
+
+    /// How often a message was tried, this time included, as the core says it when it starts a command or makes a copy.
+    fn judge_count(&mut self, id: DeliveryId, said: u64, is_start: bool) -> Result<(), Failure> {
+        let Some(record) = self.oracle.record(id).copied() else {
+            return Ok(());
+        };
+        let runs = if is_start { record.runs } else { 0 };
+        let least = record.failures_before + u64::from(runs) + 1;
+        // As long as it is not known whether the queue counts, an earlier delivery is taken for a failure.
+        let is_unknown = is_start || !self.scenario.broker.tells_counting;
+        let is_guessed = is_unknown && record.may_have_failed;
+        if (least..=least + u64::from(is_guessed)).contains(&said) {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "every attempt is counted once",
+            format!("{said}, not {least}"),
+        ))
     }
 
     fn judge_forget(&mut self, id: DeliveryId) -> Result<(), Failure> {
@@ -490,7 +689,13 @@ impl Simulation<'_> {
             if let Some(record) = self.oracle.record(each) {
                 record.is_settled = true;
             }
+            let goes_back = !matches!(
+                settlement,
+                Settlement::Ack | Settlement::AckUpTo | Settlement::Reject
+            );
+            self.oracle.held_to_the_end += u64::from(goes_back && record.is_refused);
         }
+        self.oracle.settled += covered.len() as u64;
         if covered.len() > 1 {
             self.reached.mark(if settlement == Settlement::AckUpTo {
                 "many are acknowledged at once"
@@ -517,6 +722,8 @@ impl Simulation<'_> {
                 .map(|status| self.scenario.action_for(status))
                 .any(|action| action == policy)
         };
+        let replies = self.scenario.options.replies;
+        let is_result = record.copy.is_some_and(Copy::is_result);
         let refused = |property| {
             Err(Failure::of(
                 property,
@@ -528,10 +735,25 @@ impl Simulation<'_> {
         }
         match settlement {
             Settlement::Ack | Settlement::AckUpTo if on_arrival => Ok(Why::OnArrival),
-            Settlement::Ack | Settlement::AckUpTo if record.is_copied => Ok(Why::Copied),
+            Settlement::Ack | Settlement::AckUpTo if record.is_copied && !is_result => {
+                Ok(Why::Copied)
+            }
             Settlement::Ack | Settlement::AckUpTo if record.is_written => Ok(Why::Succeeded),
-            Settlement::Ack | Settlement::AckUpTo if record.last == Some(Status::SUCCESS) => {
+            Settlement::Ack | Settlement::AckUpTo
+                if record.last == Some(Status::SUCCESS)
+                    && (!self.publishes() || self.is_output_there(id, record)) =>
+            {
                 Ok(Why::Succeeded)
+            }
+            Settlement::Ack | Settlement::AckUpTo
+                if record.last == Some(Status::SUCCESS) && !record.was_told_to_end =>
+            {
+                refused("an input is acknowledged when its output is there")
+            }
+            Settlement::Ack | Settlement::AckUpTo | Settlement::Reject
+                if replies && !record.is_result_confirmed =>
+            {
+                refused("a message that failed leaves the queue after the reply")
             }
             Settlement::Ack | Settlement::AckUpTo if is_policy(Policy::Ack) => Ok(Why::ByPolicy),
             Settlement::Ack | Settlement::AckUpTo => refused("an acknowledgement has its reason"),
@@ -547,7 +769,8 @@ impl Simulation<'_> {
             Settlement::Requeue | Settlement::Return | Settlement::ReturnUpTo => {
                 let is_done = record.is_written
                     || (record.last == Some(Status::SUCCESS) && !record.was_told_to_end);
-                if is_done {
+                let is_output_missing = self.publishes() && !record.is_result_confirmed;
+                if is_done && !is_output_missing {
                     return refused("what is done is not given back");
                 }
                 Ok(Why::Copied)
@@ -555,10 +778,23 @@ impl Simulation<'_> {
         }
     }
 
-    fn note_notice(&mut self, notice: &Notice) {
+    fn is_output_there(&self, id: DeliveryId, record: Record) -> bool {
+        let original = self.broker.messages[self.broker.message_of(id)].original;
+        let is_there = self.broker.outputs.contains(&original);
+        record.is_result_confirmed && (is_there || record.has_nothing_to_publish)
+    }
+
+    fn note_notice(&mut self, notice: &Notice) -> Result<(), Failure> {
         let mark = match notice {
-            Notice::InDoubt(_) => {
-                self.oracle.in_doubt_said = true;
+            Notice::InDoubt(count) => {
+                self.oracle.doubts += count;
+                self.oracle.doubts_of_connection += count;
+                if self.oracle.doubts_of_connection > self.oracle.settled - self.oracle.proven {
+                    return Err(Failure::of(
+                        "only what is not certain is said to be in doubt",
+                        format!("{count}"),
+                    ));
+                }
                 let done = self.broker.count_gone(Why::Succeeded);
                 if done >= self.oracle.successes {
                     "in doubt and done"
@@ -572,15 +808,24 @@ impl Simulation<'_> {
             Notice::LostUnacknowledged => "gone by an acknowledgement on arrival",
             Notice::ParkedOnArrival(_) => "parked on arrival",
             Notice::Renewing(..) => "renewed on arrival",
-            _ => return,
+            Notice::TooManyFailed => "too many have failed",
+            Notice::CopyRefused(_) | Notice::OutputRefused(_) => {
+                self.oracle.unsaid = self.oracle.unsaid.saturating_sub(1);
+                return Ok(());
+            }
+            _ => return Ok(()),
         };
         self.reached.mark(mark);
+        Ok(())
     }
 
     /// What must hold after each event.
     pub(super) fn judge_state(&mut self) -> Result<(), Failure> {
         if self.run.ended().is_some() && !self.commands.is_empty() {
             return Err(Failure::of("it ends when its commands have", ""));
+        }
+        if self.oracle.unsaid > 0 {
+            return Err(Failure::of("a message that is held is told", ""));
         }
         Ok(())
     }
@@ -613,6 +858,17 @@ impl Simulation<'_> {
             ));
         }
         self.judge_drops()?;
+        if self.oracle.doubts < self.broker.lost_settlements {
+            return Err(Failure::of(
+                "what is in doubt is told",
+                format!("{} of {}", self.oracle.doubts, self.broker.lost_settlements),
+            ));
+        }
+        let mut outputs = self.broker.outputs.clone();
+        outputs.sort_unstable();
+        if outputs.windows(2).any(|two| two[0] == two[1]) {
+            self.reached.mark("an output is there twice");
+        }
         self.judge_status(ended.unwrap_or(Status::FAILURE))
     }
 
@@ -671,6 +927,20 @@ impl Simulation<'_> {
                 format!("{} failed", self.oracle.failures),
             ));
         }
+        if self.oracle.held_to_the_end > 0 {
+            return Err(Failure::of(
+                "a message that is held to the end makes it no success",
+                format!("{}", self.oracle.held_to_the_end),
+            ));
+        }
+        let (delayed, given_back) = self.broker.delayed();
+        if options.limit.is_none() && given_back > 0 {
+            return Err(Failure::of(
+                "a failed message that was not seen again makes it no success",
+                format!("{given_back} are delayed"),
+            ));
+        }
+        let left = left - delayed;
         let is_counted = options.limit.is_some_and(|limit| done >= limit);
         if is_counted {
             return Ok(());

@@ -48,6 +48,10 @@ pub(super) struct BrokerKind {
     pub(super) tells_counting: bool,
     /// How slowly the leader of a quorum queue takes commands: an index into the delays.
     pub(super) leader_lag: u64,
+    /// How long the queue keeps a failed message before it delivers it again (RabbitMQ 4.3).
+    pub(super) delayed_retry: Option<Duration>,
+    /// Whether it does so with those, too, that came back without having failed.
+    pub(super) delays_all: bool,
 }
 
 /// How likely what trouble is, in percent, and how slow things are, as indices into the delays.
@@ -63,6 +67,8 @@ pub(super) struct Trouble {
     pub(super) cannot_write: u64,
     pub(super) copy_fails: u64,
     pub(super) copy_never_answered: u64,
+    pub(super) writes_nothing: u64,
+    pub(super) caller_is_gone: u64,
     pub(super) says_empty: u64,
     pub(super) oversleeps: u64,
     pub(super) broker_delay: u64,
@@ -76,9 +82,13 @@ pub(super) enum Disturbance {
     Publish,
     Signal(i32),
     Break,
+    /// Nothing comes any more, and nobody says so until heartbeats are missed.
+    HalfOpen,
     /// The broker takes the deliveries back and cancels the consumer (`x-consumer-timeout`).
     TakeBack,
     DeleteQueue,
+    /// The queue that outputs go to.
+    DeleteOutput,
     RivalLeaves,
 }
 
@@ -120,6 +130,7 @@ impl Scenario {
         };
         !self.broker.dead_letters_home
             && !self.broker.has_rival
+            && self.broker.delayed_retry.is_none()
             && !self.disturbances.iter().any(changes)
     }
 
@@ -193,20 +204,26 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
         DeliveryLimit::Off,
         DeliveryLimit::Of(NonZeroU64::MIN.saturating_add(2)),
     ];
+    let acknowledgement = if choices.chance(10) {
+        Acknowledgement::OnArrival
+    } else {
+        Acknowledgement::AfterCommand
+    };
+    let may_publish = work != RunWork::Print && acknowledgement == Acknowledgement::AfterCommand;
     RunOptions {
         work,
         limit,
         prefetch,
-        acknowledgement: if choices.chance(10) {
-            Acknowledgement::OnArrival
-        } else {
-            Acknowledgement::AfterCommand
-        },
+        acknowledgement,
+        publishes_output: may_publish && choices.chance(30),
+        replies: may_publish && choices.chance(20),
         failure: policy(choices, &limits),
         idle,
         grace: choices.one_of(&[None, Some(Duration::ZERO), Some(10 * second)]),
         reconnect: choices.below(2) == 1,
         queue_ends_with_consumer: choices.chance(10),
+        certain_every: choices.one_of(&[1000, 1, 3, 10]),
+        most_held: choices.one_of(&[1000, 1000, 2, 5]),
     }
 }
 
@@ -254,6 +271,8 @@ fn disturbances(choices: &mut Choices, has_rival: bool, is_large: bool) -> Vec<(
         Disturbance::Break,
         Disturbance::TakeBack,
         Disturbance::DeleteQueue,
+        Disturbance::HalfOpen,
+        Disturbance::DeleteOutput,
     ];
     // Swarm: some kinds do not come in this run at all.
     let is_on: Vec<bool> = kinds.iter().map(|_| choices.below(2) == 1).collect();
@@ -286,9 +305,12 @@ impl BrokerKind {
             None
         };
         let is_rabbitmq = options.queue_ends_with_consumer || !choices.chance(7);
+        let counts_nacks = is_quorum && choices.below(2) == 1;
+        let may_delay = is_quorum && !counts_nacks;
+        let delays = [1, 7, 200].map(Duration::from_secs);
         BrokerKind {
             is_quorum,
-            counts_nacks: is_quorum && choices.below(2) == 1,
+            counts_nacks,
             limit,
             tells_limit: choices.below(4) < 3,
             prefetch_of_channel: !is_rabbitmq && !is_quorum,
@@ -296,6 +318,8 @@ impl BrokerKind {
             has_rival: !options.queue_ends_with_consumer && choices.chance(16),
             tells_counting: !choices.chance(25),
             leader_lag: if is_quorum { choices.below(6) } else { 0 },
+            delayed_retry: (may_delay && choices.chance(25)).then(|| choices.one_of(&delays)),
+            delays_all: choices.below(2) == 1,
         }
     }
 }
@@ -317,6 +341,8 @@ impl Trouble {
             cannot_write: likely(10),
             copy_fails: likely(40),
             copy_never_answered: likely(20),
+            writes_nothing: likely(40),
+            caller_is_gone: likely(40),
             says_empty: likely(60),
             oversleeps: likely(10),
             ..Trouble::default()

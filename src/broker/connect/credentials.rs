@@ -36,7 +36,7 @@ pub enum Authentication {
     Plain(Credentials),
     /// EXTERNAL: the name in the client's certificate.
     External,
-    /// EXTERNAL if the broker offers it, else PLAIN: for who has a certificate and did not say which to use.
+    /// EXTERNAL if the broker offers it, else PLAIN: there is a client certificate, and the user did not choose.
     ExternalIfOffered(Credentials),
 }
 

@@ -39,11 +39,11 @@ struct Events {
 /// How a connection ended that was not closed in AMQP's way.
 #[derive(Clone, Debug)]
 pub(in crate::broker) enum Disconnect {
-    /// The network's doing, or the server's: it may be there again later.
+    /// The network or the server failed. A retry may help.
     Broken(String),
-    /// The other side's doing, broker or proxy, after so long a silence.
+    /// The other side, broker or proxy, closed it after so long a silence.
     Closed { reason: String, silence: Duration },
-    /// What the server sent makes no sense, and will not later either.
+    /// The server does not speak AMQP. A retry does not help.
     NotAmqp(String),
 }
 
@@ -73,7 +73,7 @@ impl ConnectionEvents {
         }
     }
 
-    /// Only the first counts: all that follows comes of it.
+    /// Only the first counts: the others follow from it.
     pub(super) fn record_disconnect(&self, disconnect: Disconnect) {
         self.events().disconnect.get_or_insert(disconnect);
         self.0.has_room.notify_all();
@@ -152,8 +152,8 @@ impl ConnectionEvents {
 
     /// What has come on a channel of amiquip's, without waiting; an error once nothing more will.
     ///
-    /// amiquip drops its channels a moment after it has dropped the stream, which rings then for the last time: that moment
-    /// is waited for.
+    /// amiquip drops its channels a moment after it has dropped the stream, which wakes the session's thread for the
+    /// last time. That moment is waited for.
     pub(in crate::broker) fn next_from<T>(
         &self,
         channel: &Receiver<T>,

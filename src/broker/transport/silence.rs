@@ -1,21 +1,20 @@
-//! Proxies close connections on which nothing passes for a while. What ended after a silence is therefore opened again with
-//! heartbeats that leave none so long.
+//! Proxies close idle connections. After a connection was closed that way, the next ones use a shorter heartbeat interval.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// A shorter silence says nothing.
-const TELLING: Duration = Duration::from_secs(3);
+/// A shorter silence is no sign of a proxy.
+const PROXY_MIN: Duration = Duration::from_secs(3);
 
 /// The shortest interval that is asked for, in seconds.
 const SHORTEST: u64 = 2;
 
-/// When something passed on a connection last.
+/// How long ago something passed on a connection.
 #[derive(Debug)]
 pub(in crate::broker) struct Traffic {
     last: Instant,
-    /// The silence before what was written since something was heard last. What a proxy no longer knows of, it resets when
+    /// The silence before the last write that nothing was read after. A proxy that has forgotten a connection resets it when
     /// something is written.
     before_writing: Duration,
 }
@@ -70,7 +69,7 @@ impl HeartbeatLimit {
 
 /// The heartbeat interval that prevents such a silence, if it is long enough to be a proxy's doing.
 pub(in crate::broker) fn heartbeat_against(silence: Duration) -> Option<u16> {
-    (silence >= TELLING)
+    (silence >= PROXY_MIN)
         .then(|| u16::try_from((silence.as_secs() / 2).max(SHORTEST)).unwrap_or(u16::MAX))
 }
 
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_a_telling_silence_is_asked_for() {
+    fn half_of_a_long_silence_is_asked_for() {
         let seconds = Duration::from_secs;
         assert_eq!(heartbeat_against(Duration::from_millis(2999)), None);
         assert_eq!(heartbeat_against(seconds(3)), Some(2));

@@ -59,7 +59,7 @@ impl BrokerStream {
     }
 
     fn wake_amiquip(&self) {
-        // It fails only where nobody listens.
+        // It fails only if amiquip has ended.
         let _ = self.readiness.set_readiness(Ready::readable());
     }
 
@@ -86,7 +86,7 @@ impl BrokerStream {
         match (self.socket.explain(error), error.kind()) {
             (Some(reason), _) => Disconnect::NotAmqp(reason),
             (None, io::ErrorKind::InvalidData) => Disconnect::NotAmqp(error.to_string()),
-            // So the system calls it when a server closes before it has read all that was sent.
+            // The server closed before it had read all that was sent.
             (None, io::ErrorKind::ConnectionReset) => self.closed(),
             (None, _) => Disconnect::Broken(reason(error)),
         }
@@ -139,8 +139,8 @@ impl Read for BrokerStream {
 }
 
 impl Write for BrokerStream {
-    /// A socket that takes nothing any more is reported as one that takes nothing now. The server may have said why it
-    /// hung up, and confirmed what came before; that is still to be read, and then reading ends too.
+    /// An error is reported as `WouldBlock`. The server may have sent confirms and the reason why it closed; amiquip still has
+    /// to read them, and then reading ends with an error too.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let before = self.outgoing.last_answer();
         let written = self.outgoing.write(bytes, &mut self.socket);
@@ -164,7 +164,7 @@ impl Write for BrokerStream {
 }
 
 impl Drop for BrokerStream {
-    /// amiquip says why it ends a connection only to who joins its thread.
+    /// amiquip gives its reason for ending a connection only to the thread that joins its own.
     fn drop(&mut self) {
         let silence = self.last_read.elapsed();
         self.events.record_disconnect(if silence > SILENCE {

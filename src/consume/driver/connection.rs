@@ -15,6 +15,7 @@ use crate::broker::{
     QueueDeclaration, Server, Session, Subscription, Unsettled,
 };
 use crate::consume::options::{ConsumeOptions, SourceQueue};
+use crate::consume::publication::OutputTarget;
 use crate::consume::run::{
     ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
 };
@@ -40,25 +41,25 @@ pub(super) enum Request {
 
 /// What the thread reports.
 enum Reply {
-    /// The connection stands, and this queue is consumed from.
+    /// The connection is open, and this queue is consumed from.
     Connected {
         queue: String,
         server: Server,
         channel_end: ChannelEnd,
         cutter: Cutter,
     },
-    /// A subscription stands.
+    /// A subscription is active.
     Subscribed(SubscriptionId, Deliveries),
     /// A subscription is cancelled.
     Unsubscribed(SubscriptionId),
-    /// Anything else, as the core is told.
+    /// Any other event for the core.
     Other(FromBroker),
 }
 
 /// The loop's end of a connection.
 pub(super) struct ConnectionHandle {
     pub(super) number: ConnectionId,
-    /// The queue that is consumed from; empty until the connection stands.
+    /// The queue that is consumed from; empty until the connection is open.
     pub(super) queue: String,
     /// The largest frame that the broker takes, in bytes.
     frame_max: usize,
@@ -68,7 +69,7 @@ pub(super) struct ConnectionHandle {
     channel_end: Option<ChannelEnd>,
     cutter: Option<Cutter>,
     has_asked_why: bool,
-    /// The answer behind what must be heard first.
+    /// A reply that waits until all deliveries before it are taken in.
     next_reply: Option<Reply>,
 }
 
@@ -245,6 +246,9 @@ impl ConnectionThread {
             // A missing parking queue is an error now, not when the first message is parked.
             session.look_at_queue(park)?;
         }
+        if let Some(target) = self.options.output_target() {
+            look_at(session, target)?;
+        }
         if self.options.limit == Some(0) {
             session.look_at_queue(&queue)?;
         }
@@ -309,6 +313,14 @@ fn settle(session: &Session, unsettled: Unsettled, settlement: Settlement) -> br
         Settlement::ReturnUpTo => unsettled.requeue_up_to(session),
         Settlement::Requeue => unsettled.return_to_queue(session),
         Settlement::Reject => unsettled.reject(session),
+    }
+}
+
+fn look_at(session: &Session, target: &OutputTarget) -> broker::Result<()> {
+    if target.exchange.is_empty() {
+        session.look_at_queue(&target.routing_key).map(drop)
+    } else {
+        session.look_at_exchange(&target.exchange)
     }
 }
 

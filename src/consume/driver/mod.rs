@@ -5,13 +5,17 @@
 //!
 //! * `connection`: the thread that uses the connection to the broker.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
+//! * `callers`: whether the callers that replies go to are still there.
+//! * `result`: what a command wrote, until all of it is published.
 //! * `printer`: the thread that writes lines to standard output.
 //! * `notice`: what the person at the terminal is told, in words.
 
+mod callers;
 mod connection;
 mod notice;
 mod printer;
 mod republisher;
+mod result;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,14 +24,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGCHLD;
 
 use super::joblog::{CommandStart, Joblog};
 use super::options::{CommandWork, ConsumeOptions, SourceQueue, Work};
-use super::process::children::Children;
+use super::output::{Collectors, Pipes, Wanted};
+use super::process::children::{ChildOutput, Children, EndedChild};
 use super::process::command::Launcher;
 use super::process::environment::{self, delivery_count};
+use super::publication::{Publication, Recipient};
 use super::republish;
 use super::run::{
     Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork,
@@ -43,10 +50,23 @@ use crate::system::stderr::say;
 use crate::system::waker::Waker;
 use connection::{ConnectionHandle, Request};
 use printer::Printer;
-use republisher::Republisher;
+use republisher::{Report, Republisher};
+use result::CommandResult;
+
+/// After how many messages a long run with a count and `--retry` makes sure of them.
+const CERTAIN_EVERY: u64 = 1000;
+
+/// How many failed messages are held at most.
+const MOST_HELD: usize = 1000;
 
 /// How long the end of the run waits for the last lines of the job log.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the tool's end may wait for whoever reads its standard error.
+const STDERR_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same, and for standard output, when a signal has asked to end.
+const PATIENCE_AFTER_SIGNAL: Duration = Duration::from_secs(1);
 
 /// How much of a body goes into its digest.
 const HASHED: usize = 4096;
@@ -67,11 +87,14 @@ pub(super) struct Driver {
     commands_started: u64,
     /// Absent until there is a command to start.
     launcher: Option<Launcher>,
+    /// Absent where commands write to the tool's own streams.
+    collectors: Option<Collectors>,
     printer: Printer,
     republisher: Republisher,
     joblog: Option<Joblog>,
     /// Events that the core is told first: commands that ended, actions that failed.
     pending: VecDeque<Event>,
+    is_asked_to_end: bool,
 }
 
 /// A delivery that the core has not forgotten.
@@ -85,6 +108,8 @@ struct OpenDelivery {
     unsettled: Option<Unsettled>,
     /// The last start of its command.
     start: Option<CommandStart>,
+    /// What that command wrote, where it is collected.
+    result: CommandResult,
 }
 
 impl Driver {
@@ -98,6 +123,10 @@ impl Driver {
         };
         let joblog = options.joblog.as_ref().map(open).transpose()?;
         let waker = Waker::new().context("opening a file to wait on")?;
+        let wanted = wanted(&options);
+        let collectors = wanted
+            .is_something()
+            .then(|| Collectors::new(wanted, &waker));
         Ok(Driver {
             republisher: Republisher::new(connect.clone(), &waker),
             printer: Printer::new(waker.clone()),
@@ -113,8 +142,10 @@ impl Driver {
             children: Children::default(),
             commands_started: 0,
             launcher: None,
+            collectors,
             joblog,
             pending: VecDeque::new(),
+            is_asked_to_end: false,
         })
     }
 
@@ -124,12 +155,41 @@ impl Driver {
         self.carry_out(actions);
         loop {
             if let Some(ended) = run.ended() {
+                self.finish_streams();
                 self.finish_joblog();
                 return ended.map_err(anyhow::Error::msg);
             }
             let event = self.next_event(run.deadline());
             let actions = run.on(event, self.began.elapsed());
             self.carry_out(actions);
+        }
+    }
+
+    /// What commands wrote is written before the tool ends, unless whoever reads it takes too long.
+    fn finish_streams(&mut self) {
+        let Some(collectors) = &self.collectors else {
+            return;
+        };
+        let (stdout, stderr) = (collectors.finish_stdout(), collectors.finish_stderr());
+        let began = Instant::now();
+        loop {
+            let limit = if self.is_asked_to_end {
+                PATIENCE_AFTER_SIGNAL
+            } else {
+                STDERR_PATIENCE
+            };
+            let left = limit.saturating_sub(began.elapsed());
+            let is_late = left.is_zero();
+            let is_stdout_over = is_done(&stdout) || (is_late && self.is_asked_to_end);
+            let is_stderr_over = is_done(&stderr) || is_late;
+            if is_stdout_over && is_stderr_over {
+                return;
+            }
+            let is_limited = self.is_asked_to_end || !is_stderr_over;
+            self.wait(is_limited.then_some(left));
+            while let Some(signal) = self.signals.next() {
+                self.is_asked_to_end |= signal != SIGCHLD;
+            }
         }
     }
 
@@ -145,6 +205,7 @@ impl Driver {
 
     fn run_options(&self) -> RunOptions {
         let options = &self.options;
+        let publishing = options.publishing.as_ref();
         RunOptions {
             work: match &options.work {
                 Work::Print => RunWork::Print,
@@ -158,11 +219,15 @@ impl Driver {
             limit: options.limit,
             prefetch: options.prefetch.get(),
             acknowledgement: options.acknowledgement,
+            publishes_output: publishing.is_some_and(|publishing| publishing.target.is_some()),
+            replies: publishing.is_some_and(|publishing| publishing.replies),
             failure: options.failure.clone(),
             idle: options.idle,
             grace: options.grace,
             reconnect: !self.connect.retry.is_zero(),
             queue_ends_with_consumer: matches!(options.source, SourceQueue::Declared { .. }),
+            certain_every: CERTAIN_EVERY,
+            most_held: MOST_HELD,
         }
     }
 
@@ -187,12 +252,18 @@ impl Driver {
         }
         while let Some(signal) = self.signals.next() {
             match signal {
-                SIGCHLD => self.pending.extend(self.children.reap()),
-                signal => return Some(Event::Signal(signal)),
+                SIGCHLD => self.reap(),
+                signal => {
+                    self.is_asked_to_end = true;
+                    return Some(Event::Signal(signal));
+                }
             }
         }
         if let Some(ended) = self.pending.pop_front() {
             return Some(ended);
+        }
+        if let Some(ended) = self.next_complete() {
+            return Some(self.command_ended(ended));
         }
         if let Some(result) = self.printer.next_result() {
             return Some(match result {
@@ -200,9 +271,68 @@ impl Driver {
                 Err(error) => Event::CannotWrite(reason(&error)),
             });
         }
-        self.republisher
-            .next_event()
-            .or_else(|| self.next_from_broker())
+        while let Some(report) = self.republisher.next_report() {
+            if let Some(event) = self.reported(report) {
+                return Some(event);
+            }
+        }
+        self.next_from_broker()
+    }
+
+    /// What has become of what was to be published, once all is known about a delivery.
+    fn reported(&mut self, report: Report) -> Option<Event> {
+        match report {
+            Report::Published { id, result } => {
+                let delivery = self.deliveries.get_mut(&id)?;
+                let all = delivery.result.answered(result)?;
+                Some(Event::Copied(id, all))
+            }
+            Report::Learned(counts) => Some(Event::CountsDeliveries(counts)),
+        }
+    }
+
+    fn reap(&mut self) {
+        for ended in self.children.reap() {
+            let event = self.command_ended(ended);
+            self.pending.push_back(event);
+        }
+    }
+
+    /// A command that has ended and whose output is complete now.
+    fn next_complete(&mut self) -> Option<EndedChild> {
+        let collectors = self.collectors.as_ref()?;
+        loop {
+            let ended = self.children.complete(collectors.next_report()?);
+            if ended.is_some() {
+                return ended;
+            }
+        }
+    }
+
+    /// A command that wrote too much has failed.
+    fn command_ended(&mut self, ended: EndedChild) -> Event {
+        let mut status = ended.status;
+        let mut output = 0;
+        if let Some(collected) = ended.collected {
+            if collected.is_over_limit {
+                say(
+                    "a command wrote more to standard output than --output-limit allows; it has failed",
+                );
+                if status.is_success() {
+                    status = Status::FAILURE;
+                }
+            }
+            if let Some(delivery) = self.deliveries.get_mut(&ended.id) {
+                delivery.result = CommandResult::of(collected);
+                output = delivery.result.size();
+            }
+        }
+        Event::CommandEnded {
+            id: ended.id,
+            status,
+            signal: ended.signal,
+            output,
+        }
     }
 
     fn next_from_broker(&mut self) -> Option<Event> {
@@ -347,17 +477,32 @@ impl Driver {
                     .map_err(|error| cannot_start(id, work, (Status::FAILURE, error)))?,
             ),
         };
+        let number = self.commands_started;
+        let (pipes, output) = match &mut self.collectors {
+            None => (Pipes::default(), ChildOutput::Inherited),
+            Some(collectors) => {
+                let message_id = delivery.message.properties.message_id.clone();
+                let tag = message_id.filter(|id| !id.is_empty());
+                let (pipes, collector) = collectors
+                    .start(number, &tag.unwrap_or_else(|| number.to_string()))
+                    .map_err(|error| cannot_start(id, work, (Status::FAILURE, error)))?;
+                (pipes, ChildOutput::Pending(number, collector))
+            }
+        };
         let started = launcher
-            .start(&variables, &delivery.body)
+            .start(&variables, &delivery.body, &pipes)
             .map_err(|failure| cannot_start(id, work, failure))?;
-        self.children.add(id, started);
+        self.children.add(id, started, output);
         Ok(())
     }
 
     fn copy(&mut self, id: DeliveryId, copy: Copy) {
-        let Some(delivery) = self.deliveries.get(&id) else {
+        let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
         };
+        if copy.is_result() {
+            return self.publish_result(id, copy);
+        }
         let message = Message {
             body: delivery.body.to_vec(),
             ..delivery.message.clone()
@@ -368,9 +513,37 @@ impl Driver {
                 republish::for_another_attempt(message, &self.queue, attempts)
             }
             Copy::Renew(attempts) => republish::unchanged(message, &self.queue, attempts),
-            Copy::Park(attempts, status) => republish::for_parking(message, park, attempts, status),
+            Copy::Park(attempts, status) => {
+                let error = delivery.result.error.clone();
+                republish::for_parking(message, park, attempts, status, error)
+            }
+            Copy::Output | Copy::Reply(..) => return,
         };
-        self.republisher.publish(id, Box::new(message));
+        delivery.result.expect(1);
+        let publication = Publication {
+            message: Box::new(message),
+            recipient: Recipient::Copied,
+        };
+        self.republisher.publish(id, publication);
+    }
+
+    fn publish_result(&mut self, id: DeliveryId, copy: Copy) {
+        let (Some(delivery), Some(publishing)) =
+            (self.deliveries.get_mut(&id), &self.options.publishing)
+        else {
+            return;
+        };
+        let publications = delivery
+            .result
+            .publications(copy, publishing, &delivery.message);
+        if publications.is_empty() {
+            self.pending.push_back(Event::Copied(id, Ok(())));
+            return;
+        }
+        delivery.result.expect(publications.len());
+        for publication in publications {
+            self.republisher.publish(id, publication);
+        }
     }
 
     fn log(&mut self, id: DeliveryId, status: Status, signal: i32) {
@@ -394,6 +567,7 @@ impl OpenDelivery {
             tag: delivery.tag,
             unsettled: Some(delivery.unsettled),
             start: None,
+            result: CommandResult::default(),
         }
     }
 
@@ -404,6 +578,20 @@ impl OpenDelivery {
         self.message.body = Vec::new();
         line
     }
+}
+
+/// What of commands' streams is taken.
+fn wanted(options: &ConsumeOptions) -> Wanted {
+    Wanted {
+        output: options.publishing.as_ref().map(|one| one.limit),
+        tags: options.tags,
+        error: options.failure.parking_queue().is_some(),
+    }
+}
+
+/// Whether whoever was to tell of an end has done so.
+fn is_done(end: &Receiver<()>) -> bool {
+    end.try_recv() == Err(TryRecvError::Disconnected)
 }
 
 /// What the core needs to know about a delivery.

@@ -24,6 +24,14 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
             "basic.publish: {reason}; the failed message of queue '{queue}' is held and tried again, and goes back to the queue \
              at the end"
         ),
+        Notice::OutputRefused(reason) => format!(
+            "basic.publish: {reason}; the message of queue '{queue}' whose output that is is held and the output tried again, \
+             and goes back to the queue at the end"
+        ),
+        Notice::OutputMayRepeat => format!(
+            "a message of queue '{queue}' was lost with the connection when its command had succeeded; its output may be published, \
+             and the broker delivers the message again"
+        ),
         Notice::CannotCopy(obstacle) => format!(
             "a message of queue '{queue}' cannot be copied {}; it is held and goes back to the queue at the end",
             match obstacle {

@@ -14,58 +14,61 @@ const BATCH: usize = 64 * 1024;
 
 pub(super) struct Printer {
     waker: Waker,
-    /// Absent until there is something to write.
-    thread: Option<Thread>,
+    /// Lines to the thread; absent until there is something to write.
+    lines: Option<Sender<(DeliveryId, String)>>,
+    /// The last delivery whose line was written, from the thread.
+    written: Option<Receiver<io::Result<DeliveryId>>>,
 }
-
-/// Lines to the thread, and the ids of written lines from it.
-type Thread = (
-    Sender<(DeliveryId, String)>,
-    Receiver<io::Result<DeliveryId>>,
-);
 
 impl Printer {
     pub(super) fn new(waker: Waker) -> Printer {
         Printer {
             waker,
-            thread: None,
+            lines: None,
+            written: None,
         }
     }
 
     /// Has a line written.
     pub(super) fn print(&mut self, id: DeliveryId, line: String) -> io::Result<()> {
-        let (lines, _) = if let Some(thread) = &self.thread {
-            thread
-        } else {
-            let (lines, to_write) = unbounded();
-            let (results, written) = WakingSender::new(&self.waker);
-            thread::Builder::new()
-                .name("stdout".to_owned())
-                .spawn(move || write_all(&to_write, &results))?;
-            self.thread.insert((lines, written))
-        };
-        // If the thread has ended, it has said why.
-        let _ = lines.send((id, line));
+        if self.lines.is_none() {
+            self.start()?;
+        }
+        if let Some(lines) = &self.lines {
+            // A thread that has ended has already said why.
+            let _ = lines.send((id, line));
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) -> io::Result<()> {
+        let (lines, to_write) = unbounded();
+        let (results, written) = WakingSender::new(&self.waker);
+        thread::Builder::new()
+            .name("stdout".to_owned())
+            .spawn(move || write_all(&to_write, &results))?;
+        self.lines = Some(lines);
+        self.written = Some(written);
         Ok(())
     }
 
     /// The last delivery whose line was written, or why none can be, without waiting.
     pub(super) fn next_result(&mut self) -> Option<io::Result<DeliveryId>> {
-        let (_, written) = self.thread.as_ref()?;
-        let result = match written.try_recv() {
+        let result = match self.written.as_ref()?.try_recv() {
             Ok(result) => result,
             Err(TryRecvError::Empty) => return None,
             Err(TryRecvError::Disconnected) => Err(io::ErrorKind::BrokenPipe.into()),
         };
         if result.is_err() {
-            self.thread = None;
+            self.stop();
         }
         Some(result)
     }
 
     /// Has no more lines written.
     pub(super) fn stop(&mut self) {
-        self.thread = None;
+        self.lines = None;
+        self.written = None;
     }
 }
 

@@ -1,17 +1,18 @@
-//! The thread that publishes copies of failed messages, for another attempt or to the parking queue. It has a connection of its
-//! own: a broker that runs out of memory or disk stops reading from publishers, and acknowledgements on the same connection would
-//! wait (<https://www.rabbitmq.com/docs/alarms>).
+//! The thread that publishes copies of failed messages, for another attempt or to the parking queue, and the output of commands. It
+//! has a connection of its own: a broker that runs out of memory or disk stops reading from publishers, and acknowledgements on the
+//! same connection would wait (<https://www.rabbitmq.com/docs/alarms>).
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, unbounded};
 
+use super::callers::Callers;
 use crate::broker::{
-    Confirmation, ConnectOptions, DeliveryCount, Error, Publisher, Result, Session, Unconfirmed,
-    Unroutable,
+    Answer, Answers, Confirmation, ConnectOptions, DeliveryCount, Error, Numbers, Publisher,
+    Result, Returned, Session, Template, Unconfirmed, Unroutable,
 };
-use crate::consume::run::{DeliveryId, Event};
+use crate::consume::publication::{Publication, Recipient};
 use crate::message::Message;
 use crate::system::stderr::say;
 use crate::system::waker::{Waker, WakingSender};
@@ -21,48 +22,68 @@ pub(super) struct Republisher {
     connect: ConnectOptions,
     /// Absent until there is a task: most workers never publish.
     tasks: Option<Sender<Task>>,
-    event_sender: WakingSender<Event>,
-    events: Receiver<Event>,
+    report_sender: WakingSender<Report>,
+    reports: Receiver<Report>,
 }
 
-/// A message to publish, and the delivery that it is a copy of.
-type Republication = (DeliveryId, Box<Message>);
-
 enum Task {
-    /// Publish a message to the queue that its routing key names.
-    Publish(DeliveryId, Box<Message>),
-    /// Find out whether a queue counts deliveries.
+    Publish(Copy),
     Learn(String),
 }
 
+/// Something to be published for a delivery.
+struct Copy {
+    id: u64,
+    publication: Publication,
+}
+
+/// What has become of a task.
+pub(super) enum Report {
+    /// A message was published and the broker has confirmed that, or not.
+    Published {
+        /// The number that it was ordered with.
+        id: u64,
+        /// Why not.
+        result: std::result::Result<(), Refusal>,
+    },
+    /// Whether the queue counts deliveries; `None`: the broker does not say.
+    Learned(Option<bool>),
+}
+
+/// A message that was not taken.
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    pub(super) publication: Publication,
+}
+
 impl Republisher {
-    /// Each event wakes the loop.
+    /// Each report wakes the loop.
     pub(super) fn new(connect: ConnectOptions, waker: &Waker) -> Republisher {
-        let (event_sender, events) = WakingSender::new(waker);
+        let (report_sender, reports) = WakingSender::new(waker);
         Republisher {
             connect,
             tasks: None,
-            event_sender,
-            events,
+            report_sender,
+            reports,
         }
     }
 
-    /// What came of a task, without waiting: one event for each task.
-    pub(super) fn next_event(&self) -> Option<Event> {
-        self.events.try_recv().ok()
+    /// What has become of the tasks, one report for each, without waiting.
+    pub(super) fn next_report(&self) -> Option<Report> {
+        self.reports.try_recv().ok()
     }
 
-    /// Has a message published to the queue that its routing key names.
-    pub(super) fn publish(&mut self, id: DeliveryId, message: Box<Message>) {
-        self.start(Task::Publish(id, message));
+    /// Has a message published.
+    pub(super) fn publish(&mut self, id: u64, publication: Publication) {
+        self.task(Task::Publish(Copy { id, publication }));
     }
 
     /// Has it found out whether a queue counts deliveries.
     pub(super) fn learn_delivery_count(&mut self, queue: &str) {
-        self.start(Task::Learn(queue.to_owned()));
+        self.task(Task::Learn(queue.to_owned()));
     }
 
-    fn start(&mut self, task: Task) {
+    fn task(&mut self, task: Task) {
         if self.tasks.is_none() {
             self.tasks = self.start_thread();
         }
@@ -71,9 +92,9 @@ impl Republisher {
             None => Some(task),
         };
         if let Some(task) = undelivered {
-            let _ = self.event_sender.send(match task {
-                Task::Publish(id, _) => refused(id, "no thread to publish it"),
-                Task::Learn(_) => Event::CountsDeliveries(None),
+            let _ = self.report_sender.send(match task {
+                Task::Publish(copy) => copy.refused("no thread to publish it"),
+                Task::Learn(_) => Report::Learned(None),
             });
         }
     }
@@ -81,9 +102,10 @@ impl Republisher {
     fn start_thread(&self) -> Option<Sender<Task>> {
         let (sender, tasks) = unbounded();
         let worker = RepublisherThread {
+            callers: Callers::new(&self.connect),
             connect: self.connect.clone(),
             tasks,
-            events: self.event_sender.clone(),
+            reports: self.report_sender.clone(),
         };
         thread::Builder::new()
             .name("republisher".to_owned())
@@ -97,14 +119,37 @@ impl Republisher {
 /// The thread.
 struct RepublisherThread {
     connect: ConnectOptions,
+    callers: Callers,
     tasks: Receiver<Task>,
-    events: WakingSender<Event>,
+    reports: WakingSender<Report>,
+}
+
+/// What is under way on a session.
+#[derive(Default)]
+struct UnderWay {
+    /// Not sent.
+    waiting: VecDeque<Copy>,
+    /// Sent and not confirmed.
+    unconfirmed: Unconfirmed<Sent>,
+    /// Whether the broker has confirmed something.
+    is_proven: bool,
+}
+
+struct Sent {
+    copy: Copy,
+    is_returned: bool,
 }
 
 impl RepublisherThread {
-    fn work(&self) {
+    fn work(mut self) {
         let mut copies = Vec::new();
-        while self.collect(&mut copies) {
+        loop {
+            while copies.is_empty() {
+                let Ok(task) = self.tasks.recv() else {
+                    return;
+                };
+                copies.extend(self.take(task));
+            }
             match Session::open(&self.connect) {
                 Ok(session) => copies = self.deliver(session, copies),
                 Err(error) => self.refuse(std::mem::take(&mut copies), &error),
@@ -112,20 +157,18 @@ impl RepublisherThread {
         }
     }
 
-    /// Waits until there are copies and takes all there are. False if there never will be.
-    fn collect(&self, copies: &mut Vec<Republication>) -> bool {
-        while copies.is_empty() {
-            let Ok(first) = self.tasks.recv() else {
-                return false;
-            };
-            for task in std::iter::once(first).chain(self.tasks.try_iter()) {
-                match task {
-                    Task::Publish(id, message) => copies.push((id, message)),
-                    Task::Learn(queue) => self.learn(&queue),
-                }
+    /// The copy that is to be published, if the task is one and its recipient is there.
+    fn take(&mut self, task: Task) -> Option<Copy> {
+        match task {
+            Task::Learn(queue) => {
+                self.learn(&queue);
+                None
             }
+            Task::Publish(copy) if copy.publication.recipient == Recipient::DirectCaller => {
+                self.look_for_caller(copy)
+            }
+            Task::Publish(copy) => Some(copy),
         }
-        true
     }
 
     fn learn(&self, queue: &str) {
@@ -133,34 +176,46 @@ impl RepublisherThread {
             Ok(session) => session.learn_delivery_count(queue),
             Err(_) => DeliveryCount::Unknown,
         };
-        self.tell(Event::CountsDeliveries(match count {
+        self.report(Report::Learned(match count {
             DeliveryCount::Kept => Some(true),
             DeliveryCount::NotKept => Some(false),
             DeliveryCount::Unknown => None,
         }));
     }
 
-    /// Publishes on one session for as long as it lasts. Returns the copies that are to be tried on another.
-    fn deliver(&self, session: Session, mut copies: Vec<Republication>) -> Vec<Republication> {
-        let mut is_fresh = true;
-        let result = session.publisher().and_then(|mut publisher| {
-            let mut unconfirmed = Unconfirmed::default();
-            while self.collect(&mut copies) {
-                for event in publish_all(&mut publisher, &mut unconfirmed, &copies)? {
-                    self.tell(event);
-                }
-                copies.clear();
-                is_fresh = false;
+    /// What is published to a caller that is gone is confirmed as if it had come there.
+    fn look_for_caller(&mut self, copy: Copy) -> Option<Copy> {
+        match self.callers.has(&copy.publication.message.routing_key) {
+            Ok(true) => Some(copy),
+            Ok(false) => {
+                self.report(copy.caller_is_gone());
+                None
             }
-            Ok(())
-        });
+            Err(error) => {
+                self.report(copy.refused(&error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// Publishes on one session for as long as it lasts. Gives back what is to be tried on another.
+    fn deliver(&mut self, session: Session, copies: Vec<Copy>) -> Vec<Copy> {
+        let mut under_way = UnderWay {
+            waiting: copies.into(),
+            ..UnderWay::default()
+        };
+        let result = session
+            .publisher()
+            .and_then(|mut publisher| self.publish_all(&mut publisher, &mut under_way));
+        let is_proven = under_way.is_proven;
+        let copies = under_way.into_copies();
         match result {
             Ok(()) => {
                 let _ = session.close();
                 Vec::new()
             }
-            // The session may have died long ago, unnoticed.
-            Err(error) if error.is_transient() && !is_fresh => copies,
+            // It may have died long ago, unnoticed.
+            Err(error) if error.is_transient() && is_proven => copies,
             Err(Error::Lost { .. }) => {
                 self.refuse(copies, &session.explain_end("basic.publish"));
                 Vec::new()
@@ -172,57 +227,199 @@ impl RepublisherThread {
         }
     }
 
-    fn refuse(&self, copies: Vec<Republication>, error: &Error) {
-        for (id, _) in copies {
-            self.tell(refused(id, &error.to_string()));
+    /// Publishes whatever is ordered, and hears what is confirmed, until nothing more will be ordered.
+    fn publish_all(
+        &mut self,
+        publisher: &mut Publisher<'_>,
+        under_way: &mut UnderWay,
+    ) -> Result<()> {
+        let tasks = self.tasks.clone();
+        let mut answers = publisher.answers();
+        let mut is_over = false;
+        loop {
+            while let Some(copy) = under_way.waiting.pop_front() {
+                self.publish(copy, publisher, under_way)?;
+            }
+            match answers.try_next() {
+                Ok(Some(Answer::Returned(returned))) => under_way.note_returned(&returned),
+                Ok(Some(Answer::Confirmed(confirmation))) => {
+                    self.hear(&confirmation, publisher, under_way);
+                }
+                Ok(None) if is_over && under_way.unconfirmed.is_empty() => return Ok(()),
+                Ok(None) => match tasks.try_recv() {
+                    Ok(task) => under_way.waiting.extend(self.take(task)),
+                    Err(TryRecvError::Disconnected) if !is_over => is_over = true,
+                    Err(_) => wait(&answers, (!is_over).then_some(&tasks)),
+                },
+                Err(_) => return Err(publisher.failure()),
+            }
         }
     }
 
-    fn tell(&self, event: Event) {
+    fn publish(
+        &self,
+        copy: Copy,
+        publisher: &mut Publisher<'_>,
+        under_way: &mut UnderWay,
+    ) -> Result<()> {
+        let message = &copy.publication.message;
+        let unroutable = match copy.publication.recipient {
+            Recipient::Copied | Recipient::Queue | Recipient::Caller => Unroutable::Return,
+            Recipient::DirectCaller => Unroutable::Drop,
+        };
+        let template = Template::new(
+            &message.exchange,
+            &message.routing_key,
+            &message.properties,
+            unroutable,
+        );
+        let template = match template {
+            Ok(template) => template,
+            Err(error) => {
+                self.report(copy.refused(&error.to_string()));
+                return Ok(());
+            }
+        };
+        match publisher.publish_as(&template, &message.body) {
+            Ok(_) => {
+                let sent = Sent {
+                    copy,
+                    is_returned: false,
+                };
+                under_way.unconfirmed.add(sent);
+                Ok(())
+            }
+            Err(error) => {
+                under_way.waiting.push_front(copy);
+                Err(error)
+            }
+        }
+    }
+
+    /// A message that reached no queue was returned before it was confirmed. A broker may also reject it first; then the broker is
+    /// asked for it. Where that fails, the next message tells that the connection is gone.
+    fn hear(
+        &self,
+        confirmation: &Confirmation,
+        publisher: &Publisher<'_>,
+        under_way: &mut UnderWay,
+    ) {
+        under_way.is_proven = true;
+        let (numbers, is_taken) = match confirmation {
+            Confirmation::Acked(numbers) => (*numbers, true),
+            Confirmation::Nacked(numbers) => (*numbers, false),
+        };
+        if !is_taken {
+            let _ = publisher.wait_for_returns();
+        }
+        for returned in publisher.returned() {
+            under_way.note_returned(&returned);
+        }
+        for sent in under_way.unconfirmed.answered(numbers) {
+            self.report(sent.end(is_taken));
+        }
+    }
+
+    fn report(&self, report: Report) {
         // If the loop has ended, nobody wants to know.
-        let _ = self.events.send(event);
+        let _ = self.reports.send(report);
+    }
+
+    fn refuse(&self, copies: Vec<Copy>, error: &Error) {
+        for copy in copies {
+            self.report(copy.refused(&error.to_string()));
+        }
     }
 }
 
-fn refused(id: DeliveryId, reason: &str) -> Event {
-    Event::Copied(id, Err(reason.to_owned()))
+/// Waits for an answer of the broker or a task.
+fn wait(answers: &Answers, tasks: Option<&Receiver<Task>>) {
+    let mut select = Select::new();
+    answers.add_to(&mut select);
+    if let Some(tasks) = tasks {
+        select.recv(tasks);
+    }
+    select.ready();
 }
 
-/// Publishes all copies and waits until the broker has answered for each. `unconfirmed` belongs to the publisher.
-fn publish_all(
-    publisher: &mut Publisher<'_>,
-    unconfirmed: &mut Unconfirmed<DeliveryId>,
-    copies: &[Republication],
-) -> Result<Vec<Event>> {
-    for (id, message) in copies {
-        publisher.publish(message, Unroutable::Return)?;
-        unconfirmed.add(*id);
+impl UnderWay {
+    fn into_copies(mut self) -> Vec<Copy> {
+        let sent = self.unconfirmed.answered(Numbers::UpTo(u64::MAX));
+        let sent = sent.into_iter().map(|sent| sent.copy);
+        sent.chain(self.waiting).collect()
     }
-    let mut rejected = HashSet::new();
-    while !unconfirmed.is_empty() {
-        match publisher.next_confirmation()? {
-            Confirmation::Acked(numbers) => drop(unconfirmed.answered(numbers)),
-            Confirmation::Nacked(numbers) => rejected.extend(unconfirmed.answered(numbers)),
+
+    /// Of messages that are alike it does not matter which was returned.
+    fn note_returned(&mut self, returned: &Returned) {
+        let sent = self
+            .unconfirmed
+            .iter_mut()
+            .find(|sent| !sent.is_returned && sent.copy.is_like(&returned.message));
+        if let Some(sent) = sent {
+            sent.is_returned = true;
         }
     }
-    // A message that reached no queue was returned before it was confirmed. A broker may also reject it first; then the broker is
-    // asked for it. Where that fails, the next message tells that the connection is gone.
-    if !rejected.is_empty() {
-        let _ = publisher.wait_for_returns();
-    }
-    let missing: HashSet<String> = publisher
-        .returned()
-        .map(|returned| returned.message.routing_key)
-        .collect();
-    let result = |(id, message): &Republication| {
-        let queue = &message.routing_key;
-        if missing.contains(queue) {
-            refused(*id, &format!("no queue '{queue}'"))
-        } else if rejected.contains(id) {
-            refused(*id, &format!("queue '{queue}' does not take it"))
-        } else {
-            Event::Copied(*id, Ok(()))
+}
+
+impl Sent {
+    /// What the broker's answer means.
+    fn end(self, is_taken: bool) -> Report {
+        let message = &self.copy.publication.message;
+        let (exchange, key) = (&message.exchange, &message.routing_key);
+        if is_taken && !self.is_returned {
+            return self.copy.done();
         }
-    };
-    Ok(copies.iter().map(result).collect())
+        if self.is_returned && self.copy.publication.recipient == Recipient::Caller {
+            return self.copy.caller_is_gone();
+        }
+        let reason = match (exchange.is_empty(), self.is_returned) {
+            (true, true) => format!("no queue '{key}'"),
+            (true, false) => format!("queue '{key}' does not take it"),
+            (false, true) => format!("exchange '{exchange}' has no queue for key '{key}'"),
+            (false, false) => format!("a queue of exchange '{exchange}' does not take it"),
+        };
+        self.copy.refused(&reason)
+    }
+}
+
+impl Copy {
+    fn is_like(&self, message: &Message) -> bool {
+        let ours = &self.publication.message;
+        let id = |message: &Message| {
+            let properties = &message.properties;
+            (
+                properties.message_id.clone(),
+                properties.correlation_id.clone(),
+            )
+        };
+        (&ours.exchange, &ours.routing_key) == (&message.exchange, &message.routing_key)
+            && id(ours) == id(message)
+            && ours.body == message.body
+    }
+
+    fn done(self) -> Report {
+        Report::Published {
+            id: self.id,
+            result: Ok(()),
+        }
+    }
+
+    fn refused(self, reason: &str) -> Report {
+        Report::Published {
+            id: self.id,
+            result: Err(Refusal {
+                reason: reason.to_owned(),
+                publication: self.publication,
+            }),
+        }
+    }
+
+    /// Nobody waits for the reply any more, and nobody is to blame.
+    fn caller_is_gone(self) -> Report {
+        let caller = &self.publication.message.routing_key;
+        say(&format!(
+            "the reply has nobody to go to: no queue '{caller}'"
+        ));
+        self.done()
+    }
 }

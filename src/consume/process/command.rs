@@ -1,7 +1,7 @@
 //! Starting a command: its environment, its standard input, its process group.
 //!
-//! The command inherits standard output and error. This module calls `posix_spawn` itself: the standard library makes a sorted copy
-//! of the whole environment for each command, which is a third of the time of a start.
+//! The command inherits standard output and error, unless the tool collects what it writes. This module calls `posix_spawn` itself:
+//! the standard library makes a sorted copy of the whole environment for each command, which is a third of the time of a start.
 
 use std::env;
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -20,6 +20,7 @@ use rustix::process::Pid;
 use super::environment;
 use super::stdin::{self, Feeder};
 use crate::consume::options::{CommandWork, Stdin};
+use crate::consume::output::Pipes;
 use crate::consume::signals;
 use crate::status::Status;
 
@@ -53,12 +54,14 @@ impl Launcher {
     /// Starts the command in a process group of its own, so that a signal reaches all processes that it has started.
     ///
     /// On a terminal, the command is in the background: it may write, but the kernel would stop it if it read from the terminal.
-    /// Its standard input is the message. The process id is that of its process group too. The feeder must live as long as the
-    /// command. An error comes with the exit status for it.
+    /// Its standard input is the message. Its standard output and error are the pipes, if there are any, and else the tool's own.
+    /// The process id is that of its process group too. The feeder must live as long as the command. An error comes with the exit
+    /// status for it.
     pub(in crate::consume) fn start(
         &self,
         variables: &[(&'static str, Option<OsString>)],
         body: &Arc<Vec<u8>>,
+        pipes: &Pipes,
     ) -> Result<(Pid, Option<Feeder>), (Status, io::Error)> {
         let (stdin, feeder) =
             stdin::readable(body, self.stdin).map_err(|error| (Status::FAILURE, error))?;
@@ -73,14 +76,19 @@ impl Launcher {
             .map(AsRef::as_ref)
             .collect();
         let pid = self
-            .spawn(&environment, &stdin)
+            .spawn(&environment, &stdin, pipes)
             .map_err(|error| (status_of(&error), error))?;
         Ok((pid, feeder))
     }
 
-    fn spawn(&self, environment: &[&CStr], stdin: &impl AsRawFd) -> io::Result<Pid> {
+    fn spawn(&self, environment: &[&CStr], stdin: &impl AsRawFd, pipes: &Pipes) -> io::Result<Pid> {
         let mut files = PosixSpawnFileActions::init()?;
         files.add_dup2(stdin.as_raw_fd(), 0)?;
+        for (pipe, number) in [(&pipes.stdout, 1), (&pipes.stderr, 2)] {
+            if let Some(pipe) = pipe {
+                files.add_dup2(pipe.as_raw_fd(), number)?;
+            }
+        }
         let from_path = self.path.as_ref().and_then(|path| {
             posix_spawn(&**path, &files, &self.attributes, &self.words, environment).ok()
         });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::connection::{ConnectionState, Question, SubscriptionState, Uncertain};
 use super::event::{
-    Action, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId,
+    Action, Copy, DeliveryId, DeliveryInfo, FromBroker, Notice, Settlement, SubscriptionId,
 };
 use super::message::{DeliveryState, MessageInHand, MessageState};
 use super::phase::{Cause, Phase};
@@ -16,10 +16,6 @@ const BREATHER: Duration = Duration::from_secs(1);
 
 /// How long a queue may have ready messages and deliver none.
 const LONGEST_WITHHOLDING: Duration = Duration::from_secs(5);
-
-/// With a count and `--retry`, settlements are made certain after this many messages, so that a lost connection leaves few in
-/// doubt.
-const CERTAIN_EVERY: u64 = 1000;
 
 impl Run {
     pub(super) fn on_broker(&mut self, event: FromBroker) {
@@ -56,7 +52,7 @@ impl Run {
         self.quiet_since = self.now;
         self.withholding_since = None;
         if delivery.redelivered || delivery.attempts.is_some() {
-            self.given_back.pop_front();
+            self.came_again(delivery.digest);
         }
         if delivery.delivery_count.is_some() {
             self.on_counts_deliveries(Some(true));
@@ -216,7 +212,12 @@ impl Run {
             (DeliveryState::Unsettled, MessageState::Working(_)) => {
                 message.delivery_state = DeliveryState::Lost;
             }
-            (DeliveryState::Unsettled, _) => self.forget(id),
+            (DeliveryState::Unsettled, state) => {
+                if matches!(state, MessageState::Copying(Copy::Output, _)) {
+                    self.say(Notice::OutputMayRepeat);
+                }
+                self.forget(id);
+            }
         }
     }
 
@@ -355,7 +356,8 @@ impl Run {
         let is_long = self.options.limit.is_some()
             && self.options.reconnect
             && !self.options.queue_ends_with_consumer;
-        let must_become_certain = is_long && self.connection.uncertain.messages() >= CERTAIN_EVERY;
+        let must_become_certain =
+            is_long && self.connection.uncertain.messages() >= self.options.certain_every;
         let may_be_empty = self.drains() && self.is_idle();
         must_become_certain || may_be_empty
     }
@@ -388,7 +390,7 @@ impl Run {
             && self
                 .in_hand
                 .values()
-                .any(|message| !message.is_working() && self.costs_credit(message))
+                .any(|message| message.may_be_held_for_long() && self.costs_credit(message))
             && unsettled.count() >= usize::from(self.connection.prefetch)
     }
 

@@ -156,6 +156,20 @@ impl Connection {
         command <= self.sent - self.uncertain.commands
     }
 
+    /// A message succeeded whose acknowledgement was sent before, as this command. The answer to a basic.cancel that was sent since
+    /// makes it certain, too.
+    pub(super) fn succeeded_earlier(&mut self, command: u64) {
+        let certain = self.sent - self.uncertain.commands;
+        self.uncertain.successes += 1;
+        for (_, state) in &mut self.subscriptions {
+            if let SubscriptionState::Cancelled { before, .. } = state
+                && command <= certain + before.commands
+            {
+                before.successes += 1;
+            }
+        }
+    }
+
     /// Whether the broker owes the answer to a basic.consume.
     pub(super) fn is_subscribing(&self) -> bool {
         self.subscriptions

@@ -42,7 +42,7 @@ impl Run {
 
     pub(super) fn end_idle(&mut self) {
         self.phase = Phase::Draining(Cause::Idle);
-        if let Some(status) = self.given_back.front() {
+        if let Some((_, status)) = self.given_back.front() {
             self.unfinished.get_or_insert(*status);
             self.say(Notice::NotSeenAgain(self.given_back.len() as u64));
         }
@@ -238,7 +238,8 @@ impl Run {
         }
     }
 
-    /// Returns held messages to the queue. When the run is stopping, it does not wait for copies any more.
+    /// Returns held messages to the queue. When the run is stopping, it does not wait for copies any more, but for the output of
+    /// commands that succeeded.
     fn give_back_at_end(&mut self) {
         let held = self.all(|state| matches!(state, MessageState::Held(..)));
         for id in held {
@@ -256,7 +257,7 @@ impl Run {
                 matches!(
                     state,
                     MessageState::Undecided(_) | MessageState::Copying(..)
-                )
+                ) && !matches!(state, MessageState::Copying(Copy::Output, _))
             }) {
                 self.requeue_at_end(id);
             }
@@ -267,12 +268,15 @@ impl Run {
     /// tried the queue must count no failed delivery.
     fn requeue_at_end(&mut self, id: DeliveryId) {
         self.note_unfinished(id);
-        let was_tried = match self.in_hand.get(&id).map(|message| &message.state) {
-            Some(
-                MessageState::Copying(_, copy_state) | MessageState::Refused(_, _, copy_state),
-            ) => copy_state.status.is_some(),
-            _ => true,
-        };
+        let was_tried = self.in_hand.get(&id).is_some_and(|message| {
+            let has_failed = match &message.state {
+                MessageState::Copying(_, copy_state) | MessageState::Refused(_, _, copy_state) => {
+                    copy_state.status.is_some()
+                }
+                _ => true,
+            };
+            has_failed || message.runs > 0
+        });
         let settlement = if was_tried {
             Settlement::Requeue
         } else {

@@ -31,6 +31,8 @@ pub enum Event {
         status: Status,
         /// The signal that ended it, or 0.
         signal: i32,
+        /// How many bytes of output the driver keeps of it.
+        output: usize,
     },
     /// A command could not be started.
     CannotStart {
@@ -126,7 +128,7 @@ pub enum Action {
     Close,
     /// Cut the connection, or give up connecting. No event of that connection follows.
     Abandon,
-    /// Start the command, or write the line. A command's end is told by `CommandEnded` or `CannotStart`, a line's by `Written`
+    /// Start the command, or write the line. Answered for a command by `CommandEnded` or `CannotStart`, for a line by `Written`
     /// or `CannotWrite`.
     Start {
         /// The delivery.
@@ -138,7 +140,7 @@ pub enum Action {
     Signal(DeliveryId, ToCommand),
     /// Write no more lines.
     StopWriting,
-    /// Publish a copy, confirmed, on a connection of its own. Answered by `Copied`.
+    /// Publish a copy of the message, or the output of its command, confirmed, on a connection of its own. Answered by `Copied`.
     Copy(DeliveryId, Copy),
     /// Find out whether the queue counts deliveries. Answered by `CountsDeliveries`.
     AskWhetherDeliveriesAreCounted,
@@ -178,7 +180,7 @@ pub enum ToCommand {
     Pass(i32),
 }
 
-/// A copy of a message, and its purpose.
+/// What is published for a message: a copy of it, or the output of its command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copy {
     /// To the tail of its queue, with this `x-attempts`, since it failed.
@@ -187,6 +189,29 @@ pub enum Copy {
     Park(u64, Option<Status>),
     /// To the tail of its queue, since the broker would soon drop it; with this `x-attempts` if attempts are counted.
     Renew(Option<u64>),
+    /// What its command wrote, which succeeded: to the next queue, to whoever waits for a reply, or both.
+    Output,
+    /// The reply to a message that has failed for good, with this status, before it leaves the queue.
+    Reply(Status, FinalOutcome),
+}
+
+/// How a message that has failed for good leaves the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinalOutcome {
+    /// As [`Copy::Park`].
+    Parked(u64, Option<Status>),
+    /// It is rejected.
+    Rejected,
+    /// It is acknowledged.
+    Ignored,
+}
+
+impl Copy {
+    /// Whether it is made of a command's output. Any other is a copy of the message.
+    #[must_use]
+    pub fn is_result(self) -> bool {
+        matches!(self, Copy::Output | Copy::Reply(..))
+    }
 }
 
 /// What the person at the terminal is told.
@@ -206,6 +231,10 @@ pub enum Notice {
     CannotStart(String),
     /// A copy was refused; the message is held.
     CopyRefused(String),
+    /// The output of a command that succeeded was refused; its message is held.
+    OutputRefused(String),
+    /// The connection was lost when a command had succeeded and its output was on its way.
+    OutputMayRepeat,
     /// A message cannot be copied; it is held.
     CannotCopy(Obstacle),
     /// A message was acknowledged on arrival, and its command did not succeed: the message is lost.

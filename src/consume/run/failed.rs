@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::{Action, Copy, DeliveryId, DeliveryInfo, Notice, Settlement};
+use super::event::{Action, Copy, DeliveryId, DeliveryInfo, FinalOutcome, Notice, Settlement};
 use super::message::{CopyState, DeliveryState, MessageState};
 use super::{CountsDeliveries, Run};
 use crate::consume::failure::{DeliveryLimit, FailureAction};
@@ -12,8 +12,7 @@ use crate::status::Status;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The limits of held messages: their number, and the bytes of those that are to be copied.
-const MOST_HELD: usize = 1000;
+/// How many bytes of messages that are to be copied are held at most.
 const MOST_BYTES_HELD: usize = 64 * 1024 * 1024;
 
 /// How many requeued and rejected messages are remembered.
@@ -97,12 +96,36 @@ impl Run {
                 self.hold(id, delivery, Some(Copy::Attempt(failures)), status);
             }
             FailureAction::Requeue => self.hold(id, delivery, None, status),
-            FailureAction::Park => self.copy(id, Copy::Park(failures, Some(status)), Some(status)),
-            FailureAction::Reject => {
-                self.remember_rejected(delivery.digest);
+            FailureAction::Park => {
+                let outcome = FinalOutcome::Parked(failures, Some(status));
+                self.on_failed_for_good(id, status, outcome);
+            }
+            FailureAction::Reject => self.on_failed_for_good(id, status, FinalOutcome::Rejected),
+            FailureAction::Ack => self.on_failed_for_good(id, status, FinalOutcome::Ignored),
+        }
+    }
+
+    /// Whoever waits for a reply is told first.
+    fn on_failed_for_good(&mut self, id: DeliveryId, status: Status, outcome: FinalOutcome) {
+        if self.options.replies {
+            self.copy(id, Copy::Reply(status, outcome), Some(status));
+        } else {
+            self.leave_queue(id, status, outcome);
+        }
+    }
+
+    fn leave_queue(&mut self, id: DeliveryId, status: Status, outcome: FinalOutcome) {
+        match outcome {
+            FinalOutcome::Parked(failures, last) => {
+                self.copy(id, Copy::Park(failures, last), Some(status));
+            }
+            FinalOutcome::Rejected => {
+                if let Some(message) = self.in_hand.get(&id) {
+                    self.remember_rejected(message.delivery.digest);
+                }
                 self.finish_failed(id, Settlement::Reject);
             }
-            FailureAction::Ack => self.finish_failed(id, Settlement::Ack),
+            FinalOutcome::Ignored => self.finish_failed(id, Settlement::Ack),
         }
     }
 
@@ -145,11 +168,8 @@ impl Run {
     /// Whether the limits of held messages are reached.
     pub(super) fn holds_too_many(&self) -> bool {
         let held = || self.in_hand.values().filter(|message| message.is_held());
-        let bytes = |message: &super::MessageInHand| match message.state {
-            MessageState::Held(_, Some(_), _) | MessageState::Refused(..) => message.delivery.size,
-            _ => 0,
-        };
-        held().count() >= MOST_HELD || held().map(bytes).sum::<usize>() >= MOST_BYTES_HELD
+        let bytes = held().map(super::MessageInHand::bytes_held).sum::<usize>();
+        held().count() >= self.options.most_held || bytes >= MOST_BYTES_HELD
     }
 
     /// Returns messages to the queue whose pause is over, and tries refused copies again.
@@ -189,27 +209,39 @@ impl Run {
             self.copy(id, copy, Some(status));
         } else {
             self.settle(id, Settlement::Requeue);
-            self.remember_given_back(status);
+            self.remember_given_back(id, status);
             self.forget(id);
         }
     }
 
-    fn remember_given_back(&mut self, status: Status) {
+    fn remember_given_back(&mut self, id: DeliveryId, status: Status) {
+        let Some(message) = self.in_hand.get(&id) else {
+            return;
+        };
         if self.options.limit.is_none()
             && self.phase.is_consuming()
             && self.given_back.len() < MEMORY
         {
-            self.given_back.push_back(status);
+            let digest = message.delivery.digest;
+            self.given_back.push_back((digest, status));
         }
     }
 
-    fn copy(&mut self, id: DeliveryId, copy: Copy, status: Option<Status>) {
+    /// A message came that may be one that was given back.
+    pub(super) fn came_again(&mut self, digest: u64) {
+        let place = self.given_back.iter().position(|(one, _)| *one == digest);
+        if let Some(place) = place {
+            self.given_back.remove(place);
+        }
+    }
+
+    pub(super) fn copy(&mut self, id: DeliveryId, copy: Copy, status: Option<Status>) {
         let state = self.copying(id, copy, status);
         if let MessageState::Copying(copy, _) = state {
             self.act(Action::Copy(id, copy));
             // The copy may be delivered before its confirm arrives.
             if let (Copy::Attempt(_), Some(status)) = (copy, status) {
-                self.remember_given_back(status);
+                self.remember_given_back(id, status);
             }
         }
         self.put(id, state);
@@ -225,7 +257,7 @@ impl Run {
             .in_hand
             .get(&id)
             .and_then(|message| message.delivery.obstacle);
-        let Some(obstacle) = obstacle else {
+        let Some(obstacle) = obstacle.filter(|_| !copy.is_result()) else {
             return MessageState::Copying(copy, copy_state);
         };
         self.say(Notice::CannotCopy(obstacle));
@@ -233,7 +265,7 @@ impl Run {
         MessageState::Refused(None, copy, copy_state)
     }
 
-    /// Counts a message as failed that is held because it cannot be copied.
+    /// Counts a message as failed that is held because it cannot be copied, or because its output is refused.
     fn refused_first(&mut self, copy_state: CopyState) {
         if copy_state.status.is_none() && copy_state.refusals == 0 {
             self.count_failure(Status::FAILURE);
@@ -249,7 +281,11 @@ impl Run {
         let (copy, copy_state) = (*copy, *copy_state);
         self.quiet_since = self.now;
         if let Err(reason) = result {
-            self.say(Notice::CopyRefused(reason));
+            self.say(if copy.is_result() {
+                Notice::OutputRefused(reason)
+            } else {
+                Notice::CopyRefused(reason)
+            });
             self.refused_first(copy_state);
             let refusals = copy_state.refusals.saturating_add(1);
             let again = self.now.saturating_add(pause_after(refusals));
@@ -266,14 +302,28 @@ impl Run {
             );
             return;
         }
-        if !matches!(copy, Copy::Park(..)) {
-            self.connection.given_back();
+        self.on_confirmed(id, copy, copy_state);
+    }
+
+    fn on_confirmed(&mut self, id: DeliveryId, copy: Copy, copy_state: CopyState) {
+        match copy {
+            // The output may be for the queue that is consumed from.
+            Copy::Attempt(_) | Copy::Renew(_) | Copy::Output => self.connection.given_back(),
+            Copy::Park(..) | Copy::Reply(..) => {}
         }
-        if let (Copy::Park(..), Some(_)) = (copy, copy_state.status) {
-            return self.finish_failed(id, Settlement::Ack);
+        match copy {
+            Copy::Output if copy_state.refusals == 0 => self.finish_succeeded(id),
+            // It has counted as one that failed.
+            Copy::Output => self.finish_failed(id, Settlement::Ack),
+            Copy::Reply(status, outcome) => self.leave_queue(id, status, outcome),
+            Copy::Park(..) if copy_state.status.is_some() => {
+                self.finish_failed(id, Settlement::Ack);
+            }
+            Copy::Attempt(_) | Copy::Renew(_) | Copy::Park(..) => {
+                self.settle(id, Settlement::Ack);
+                self.forget(id);
+            }
         }
-        self.settle(id, Settlement::Ack);
-        self.forget(id);
     }
 
     /// The state of a message that is not to be run at once; `None`: it waits for a job.
@@ -286,7 +336,7 @@ impl Run {
             .or_else(|| self.renews_on_arrival(delivery));
         if let Some(copy) = copy {
             let copy_state = self.copy_state_on_arrival(copy);
-            let Some(obstacle) = delivery.obstacle else {
+            let Some(obstacle) = delivery.obstacle.filter(|_| !copy.is_result()) else {
                 return Some(MessageState::Copying(copy, copy_state));
             };
             self.say(Notice::CannotCopy(obstacle));
@@ -300,7 +350,8 @@ impl Run {
 
     /// The history of a copy that is made on arrival. A message that is parked without being run counts as failed.
     fn copy_state_on_arrival(&mut self, copy: Copy) -> CopyState {
-        let status = matches!(copy, Copy::Park(..)).then_some(Status::FAILURE);
+        let is_failed = matches!(copy, Copy::Park(..) | Copy::Reply(..));
+        let status = is_failed.then_some(Status::FAILURE);
         if let Some(status) = status {
             self.count_failure(status);
         }
@@ -318,7 +369,11 @@ impl Run {
             return None;
         }
         self.say(Notice::ParkedOnArrival(failures));
-        Some(Copy::Park(failures, None))
+        Some(if self.options.replies {
+            Copy::Reply(Status::FAILURE, FinalOutcome::Parked(failures, None))
+        } else {
+            Copy::Park(failures, None)
+        })
     }
 
     /// Republishes a message before the broker drops it for too many deliveries. The copy starts with none.

@@ -15,6 +15,8 @@ pub(super) struct MessageInHand {
     pub(super) delivery_state: DeliveryState,
     /// How often its command has run on this delivery.
     pub(super) runs: u32,
+    /// How many bytes of output the driver keeps of the last run.
+    pub(super) output: usize,
     pub(super) state: MessageState,
 }
 
@@ -52,7 +54,7 @@ pub(super) enum MessageState {
 /// The history of a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CopyState {
-    /// The command's exit status; `None`: the message was not run.
+    /// The status that the message failed with; `None`: it has not failed.
     pub(super) status: Option<Status>,
     /// How often the copy was refused.
     pub(super) refusals: u32,
@@ -98,6 +100,26 @@ impl MessageInHand {
             self.state,
             MessageState::Working(_) | MessageState::Resting(_)
         )
+    }
+
+    /// Whether its command has succeeded and its output is on its way for the first time.
+    pub(super) fn is_output_on_its_way(&self) -> bool {
+        matches!(self.state, MessageState::Copying(Copy::Output, state) if state.refusals == 0)
+    }
+
+    /// Whether other messages must not wait for it. What waits for no more than a confirm of its output leaves soon.
+    pub(super) fn may_be_held_for_long(&self) -> bool {
+        let leaves_soon = matches!(self.state, MessageState::Copying(copy, _) if copy.is_result());
+        !self.is_working() && !leaves_soon
+    }
+
+    /// How many bytes are kept for another attempt to publish something.
+    pub(super) fn bytes_held(&self) -> usize {
+        match self.state {
+            MessageState::Refused(_, copy, _) if copy.is_result() => self.output,
+            MessageState::Held(_, Some(_), _) | MessageState::Refused(..) => self.delivery.size,
+            _ => 0,
+        }
     }
 
     /// Whether it failed and waits for its return to the queue.

@@ -3,30 +3,9 @@
 //! [`Run::on`] takes an [`Event`] and the time and returns [`Action`]s. The core has no clock, no file and no thread. The driver
 //! keeps bodies, children and unsettled deliveries, under a [`DeliveryId`].
 //!
-//! **A message** is either waiting (delivered, nothing done about it) or in hand, in one of the states of
-//! [`MessageState`](message::MessageState):
-//!
-//! ```text
-//! delivered ─► waiting ─► Working ─► succeeded: acknowledged
-//!     │                    │   ▲
-//!     │                    ▼   │
-//!     │                  Resting (--retries)
-//!     │                    │
-//!     │                    ▼ failed for good
-//!     │               Undecided ─► Held ─► requeued
-//!     │                    │        │
-//!     ├── too often ───────┴────────┴─► Copying ─► confirmed: acknowledged
-//!     │                                   │ ▲
-//!     └── rejected before: Postponed      ▼ │
-//!                                       Refused ─► requeued at the end
-//! ```
-//!
-//! A settled message leaves the core. Its settlement is [`Uncertain`](connection::Uncertain) until the broker's answers make it
-//! certain. If the connection is lost before, the message is in doubt and counts as not done.
-//!
-//! **A run** is consuming, draining (running commands end by themselves) or stopping (they were told to end); see
-//! [`Phase`](phase::Phase). [`Run::on`] takes in the event, enforces deadlines, and then decides what to do next from the state
-//! alone.
+//! [`consume`](crate::consume) has the states of a message, of a run and of a connection. A message is either in `waiting`
+//! (delivered and not begun) or in `in_hand`, with a [`MessageState`](message::MessageState). [`Run::on`] takes in the event,
+//! enforces deadlines, and then decides what to do next from the state alone.
 //!
 //! * `event`, `options`: what goes in and what comes out.
 //! * `message`, `connection`, `phase`: the state.
@@ -49,8 +28,8 @@ mod phase;
 mod work;
 
 pub use event::{
-    Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Notice, Obstacle,
-    Settlement, SubscriptionId, ToCommand,
+    Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FinalOutcome, FromBroker, Notice,
+    Obstacle, Settlement, SubscriptionId, ToCommand,
 };
 pub use options::{RunOptions, RunWork};
 
@@ -83,8 +62,8 @@ pub struct Run {
     /// How many messages were in doubt when their connection was lost.
     in_doubt: u64,
     failures_in_a_row: u32,
-    /// The exit statuses of failed messages that were requeued and have not come again.
-    given_back: VecDeque<Status>,
+    /// Failed messages that were requeued and have not come again: their digests and exit statuses.
+    given_back: VecDeque<(u64, Status)>,
     /// Messages that were rejected lately.
     rejected: VecDeque<failed::Rejected>,
     /// The status of the first failed message that was requeued at the end.
@@ -205,7 +184,12 @@ impl Run {
             }
             Event::Broker(_, FromBroker::Delivered(id, _)) => self.act(Action::Forget(id)),
             Event::Tick | Event::Broker(..) => {}
-            Event::CommandEnded { id, status, signal } => self.on_command_ended(id, status, signal),
+            Event::CommandEnded {
+                id,
+                status,
+                signal,
+                output,
+            } => self.on_command_ended(id, status, signal, output),
             Event::CannotStart { id, status, reason } => self.on_cannot_start(id, status, reason),
             Event::Written(id) => self.on_written(id),
             Event::CannotWrite(reason) => self.on_cannot_write(&reason),

@@ -34,6 +34,10 @@ pub struct RunOptions {
     pub prefetch: u16,
     /// When messages are acknowledged.
     pub acknowledgement: Acknowledgement,
+    /// Whether what a command wrote is published when it has succeeded, before its message is acknowledged.
+    pub publishes_output: bool,
+    /// Whether it is also published when a message has failed for good.
+    pub replies: bool,
     /// What happens to failed messages.
     pub failure: FailurePolicy,
     /// When to end because no message comes.
@@ -44,6 +48,11 @@ pub struct RunOptions {
     pub reconnect: bool,
     /// Whether the broker deletes the queue with its last consumer (auto-delete).
     pub queue_ends_with_consumer: bool,
+    /// With a count and `reconnect`: after how many messages that are not certain they are made so, so that a break leaves few in
+    /// doubt.
+    pub certain_every: u64,
+    /// How many failed messages are held at most.
+    pub most_held: usize,
 }
 
 impl RunOptions {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::connection::Question;
-use super::event::{Action, DeliveryId, DeliveryInfo, Notice, Settlement, ToCommand};
+use super::event::{Action, Copy, DeliveryId, DeliveryInfo, Notice, Settlement, ToCommand};
 use super::message::{DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict};
 use super::phase::{Cause, Phase};
 use super::{CountsDeliveries, Run};
@@ -72,6 +72,7 @@ impl Run {
             delivery,
             delivery_state: DeliveryState::Unsettled,
             runs: 0,
+            output: 0,
             state,
         };
         self.in_hand.insert(id, message);
@@ -120,10 +121,11 @@ impl Run {
             < self.options.jobs()
     }
 
-    /// How many messages count towards the limit: succeeded, failed, or running.
+    /// How many messages count towards the limit: succeeded, failed, running, or succeeded with an output that is not confirmed.
     fn begun(&self) -> u64 {
         let ours = |message: &&MessageInHand| {
-            message.is_working() && message.delivery_state != DeliveryState::Lost
+            (message.is_working() || message.is_output_on_its_way())
+                && message.delivery_state != DeliveryState::Lost
         };
         let working = self.in_hand.values().filter(ours).count();
         self.succeeded + self.failed + self.connection.uncertain.successes + working as u64
@@ -133,7 +135,13 @@ impl Run {
         self.options.limit.is_none_or(|limit| self.begun() < limit)
     }
 
-    pub(super) fn on_command_ended(&mut self, id: DeliveryId, status: Status, signal: i32) {
+    pub(super) fn on_command_ended(
+        &mut self,
+        id: DeliveryId,
+        status: Status,
+        signal: i32,
+        output: usize,
+    ) {
         self.quiet_since = self.now;
         let Some(message) = self.in_hand.get_mut(&id) else {
             return;
@@ -142,6 +150,7 @@ impl Run {
             return;
         };
         message.runs += 1;
+        message.output = output;
         let (runs, delivery_state) = (message.runs, message.delivery_state);
         let (verdict, status) = job.verdict(status);
         self.act(Action::Log(id, status, signal));
@@ -170,6 +179,15 @@ impl Run {
 
     fn succeed(&mut self, id: DeliveryId) {
         self.failures_in_a_row = 0;
+        if self.options.publishes_output || self.options.replies {
+            self.copy(id, Copy::Output, None);
+        } else {
+            self.finish_succeeded(id);
+        }
+    }
+
+    /// A message that is done leaves the queue.
+    pub(super) fn finish_succeeded(&mut self, id: DeliveryId) {
         self.settle(id, Settlement::Ack);
         self.count_success(id);
     }
@@ -179,9 +197,10 @@ impl Run {
             Some(DeliveryState::Acknowledged(command)) if self.connection.is_certain(command) => {
                 self.succeeded += 1;
             }
-            Some(DeliveryState::Unsettled | DeliveryState::Acknowledged(_)) => {
-                self.connection.uncertain.successes += 1;
+            Some(DeliveryState::Acknowledged(command)) => {
+                self.connection.succeeded_earlier(command);
             }
+            Some(DeliveryState::Unsettled) => self.connection.uncertain.successes += 1,
             Some(DeliveryState::Lost) | None => {}
         }
         self.forget(id);

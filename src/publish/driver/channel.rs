@@ -62,12 +62,12 @@ pub(super) fn from_broker(answer: Answer) -> FromBroker {
 }
 
 /// What a message is recognised by when it is returned.
-pub(super) fn fingerprint(identity: u64, body: &[u8]) -> u64 {
+pub(crate) fn fingerprint(identity: u64, body: &[u8]) -> u64 {
     Digest::from(identity).and(body).number()
 }
 
 /// Why a message was returned, in words.
-fn reason(message: &Message) -> String {
+pub(crate) fn reason(message: &Message) -> String {
     let Message {
         exchange,
         routing_key,

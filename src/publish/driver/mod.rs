@@ -10,9 +10,9 @@
 //! * `channel`: the channel that messages are published on.
 //! * `queue_check`: whether a queue exists.
 
-mod channel;
+pub(crate) mod channel;
 mod opening;
-mod queue_check;
+pub(crate) mod queue_check;
 mod record_source;
 mod session;
 mod unconfirmed;

@@ -14,7 +14,7 @@ const NOT_FOUND: u16 = 404;
 
 /// Asks for the queue. The channel brings the reason if it does not exist; `None`: it exists, or the broker gave no answer. The
 /// channel may also end without an answer.
-pub(super) fn ask(connect: &ConnectOptions, queue: &str) -> Receiver<Option<String>> {
+pub(crate) fn ask(connect: &ConnectOptions, queue: &str) -> Receiver<Option<String>> {
     let (answer, answers) = bounded(1);
     let mut options = connect.clone();
     options.retry = Duration::ZERO;

@@ -114,7 +114,7 @@ impl fmt::Display for Input {
 }
 
 impl Inputs {
-    /// The inputs in order, named one by one as the list is read. A list is opened anew each time.
+    /// The inputs in order, named one by one as the list is read. A list is opened again each time.
     pub(in crate::publish) fn names(
         &self,
     ) -> Box<dyn Iterator<Item = Result<Input, ReadError>> + Send> {

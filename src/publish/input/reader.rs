@@ -38,12 +38,12 @@ pub(in crate::publish) struct Origin {
     /// How many inputs come before it.
     pub(in crate::publish) index: u64,
     /// The position where reading began.
-    pub(in crate::publish) first: Position,
+    pub(in crate::publish) first: RecordPosition,
 }
 
 /// The position of a record in its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::publish) struct Position {
+pub(in crate::publish) struct RecordPosition {
     /// Its number, from 1.
     pub(in crate::publish) record: u64,
     /// The offset of its first byte.
@@ -70,7 +70,7 @@ pub(in crate::publish) struct StartPosition {
     /// How many inputs are skipped.
     pub(in crate::publish) input: u64,
     /// Where in the next one.
-    pub(in crate::publish) position: Position,
+    pub(in crate::publish) position: RecordPosition,
     /// Of all that comes before.
     pub(in crate::publish) digest: Digest,
 }
@@ -79,13 +79,13 @@ impl StartPosition {
     /// The beginning of the first input.
     pub(in crate::publish) const BEGINNING: StartPosition = StartPosition {
         input: 0,
-        position: Position::FIRST,
+        position: RecordPosition::FIRST,
         digest: Digest::EMPTY,
     };
 }
 
-impl Position {
-    pub(in crate::publish) const FIRST: Position = Position {
+impl RecordPosition {
+    pub(in crate::publish) const FIRST: RecordPosition = RecordPosition {
         record: 1,
         offset: 0,
     };
@@ -117,7 +117,7 @@ pub(in crate::publish) fn start(
             let origin = Arc::new(Origin {
                 name: "--body".into(),
                 index: 0,
-                first: Position::FIRST,
+                first: RecordPosition::FIRST,
             });
             let bytes = Arc::new(Bytes::new(body));
             // There is room for one.
@@ -154,7 +154,7 @@ impl Reader {
             let first = if is_begun {
                 start.position
             } else {
-                Position::FIRST
+                RecordPosition::FIRST
             };
             let name = input.name();
             let origin = Arc::new(Origin { name, index, first });

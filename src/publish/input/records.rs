@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::chunks::record_length;
 use super::digest::Digest;
-use super::reader::{Bytes, Chunk, Origin, Position, StartPosition};
+use super::reader::{Bytes, Chunk, Origin, RecordPosition, StartPosition};
 use super::template::TemplateMaker;
 use crate::broker::Template;
 use crate::envelope;
@@ -27,10 +27,10 @@ pub(in crate::publish) struct Record {
 #[derive(Clone, Debug)]
 pub(in crate::publish) struct Location {
     pub(in crate::publish) origin: Arc<Origin>,
-    pub(in crate::publish) position: Position,
+    pub(in crate::publish) position: RecordPosition,
     /// The offset behind it.
     pub(in crate::publish) end: u64,
-    /// Of all up to its end, if anybody wants to know.
+    /// The digest of all input up to its end, if digests are taken.
     pub(in crate::publish) digest: Digest,
 }
 
@@ -163,7 +163,7 @@ impl RecordMaker {
             .is_some_and(|cursor| Arc::ptr_eq(&cursor.origin, origin));
         if !stays {
             self.empty_line = None;
-            if origin.first == Position::FIRST {
+            if origin.first == RecordPosition::FIRST {
                 self.digest = self.digest.and_input(&origin.name);
             }
             self.cursor = Some(Location {

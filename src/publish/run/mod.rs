@@ -17,7 +17,7 @@
 //! options allow it, and records in doubt are sent again.
 //!
 //! **A run** is publishing, or ending for a [`Cause`](phase::Cause). An ending run sends nothing more, waits for the records in flight,
-//! closes the connection, and writes the checkpoint. Each of these waits has an end: see [`Run::deadline`].
+//! asks whether a rejected message is returned, closes the connection, and writes the checkpoint. Each of these waits has an end: see [`Run::deadline`].
 //!
 //! * `event`, `options`: what goes in and what comes out.
 //! * `window`: the records and their states.

@@ -1,4 +1,4 @@
-//! The run, event by event: faults that there were, and what is told when.
+//! The core, event by event: faults that were found, and the notices.
 
 use std::num::NonZeroUsize;
 
@@ -26,7 +26,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// The connection stands.
+    /// The connection is open.
     fn connected(options: RunOptions) -> Scene {
         let mut actions = Vec::new();
         let run = Run::begin(options, &mut actions);
@@ -40,7 +40,7 @@ impl Scene {
         scene
     }
 
-    /// The same, and so many messages are on their way, told by their numbers.
+    /// The same, with so many messages in flight. Their fingerprints are their numbers.
     fn with_messages(options: RunOptions, count: u64) -> Scene {
         let mut scene = Scene::connected(options);
         for id in 1..=count {

@@ -8,10 +8,14 @@ pub(crate) mod first_process;
 mod joblog;
 mod jobs;
 mod json;
+mod output;
+mod pipeline;
 mod random_walk;
+mod reply;
 mod signals;
 mod stdin;
 mod storm;
+mod tag;
 mod time;
 
 use std::fs;

@@ -129,6 +129,15 @@ impl<'t> Command<'t> {
         self
     }
 
+    /// Standard output is a pipe that nobody reads, and that stays open.
+    pub(crate) fn stdout_unread(mut self) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        std::mem::forget(reader);
+        self.process.stdout(writer);
+        self.keeps_stdout = false;
+        self
+    }
+
     /// Standard error is a pipe that is full, and that nobody reads.
     pub(crate) fn stderr_full(mut self) -> Self {
         let (reader, mut writer) = std::io::pipe().unwrap();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use testbroker::{FLAVOURS, Flavour, Installation, QPID_RELEASE};
 
 use super::marks::Release;
-use crate::{debian, install};
+use crate::install;
 
 /// A broker by the name that marks and the closing line have for it.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl Broker {
             });
         }
         let flavour = Flavour::named(name)?;
-        Self::rabbitmq(name, &debian::rabbitmq(flavour)?)
+        Self::rabbitmq(name, &install::flavour(flavour)?)
     }
 
     /// The one that `AMQP_URL` names, or else this machine's own RabbitMQ.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::cargo;
+use crate::run::cargo;
 
 /// A test program, and the folder of its package, in which cargo would run it.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(super) struct Programs {
 }
 
 /// Builds all of them.
-pub(super) fn all(root: &Path) -> Result<Programs> {
-    let (integration, others): (Vec<_>, Vec<_>) = build(root, &["--workspace"])?
+pub(super) fn all() -> Result<Programs> {
+    let (integration, others): (Vec<_>, Vec<_>) = build(&["--workspace"])?
         .into_iter()
         .partition(|(name, _)| name == "it");
     Ok(Programs {
@@ -34,9 +34,9 @@ pub(super) fn all(root: &Path) -> Result<Programs> {
 }
 
 /// Builds the integration tests alone.
-pub(super) fn integration(root: &Path) -> Result<Program> {
+pub(super) fn integration() -> Result<Program> {
     // The whole workspace, since cargo chooses features for what is built together.
-    first(build(root, &["--workspace", "--test", "it"])?)
+    first(build(&["--workspace", "--test", "it"])?)
 }
 
 fn first(programs: Vec<(String, Program)>) -> Result<Program> {
@@ -44,8 +44,8 @@ fn first(programs: Vec<(String, Program)>) -> Result<Program> {
     Ok(program.context("cargo named no test program")?.1)
 }
 
-fn build(root: &Path, what: &[&str]) -> Result<Vec<(String, Program)>> {
-    let output = cargo(root)
+fn build(what: &[&str]) -> Result<Vec<(String, Program)>> {
+    let output = cargo()
         .args([
             "test",
             "--locked",

@@ -1,11 +1,11 @@
-//! The fields of methods and content headers (AMQP 0-9-1, section 4.2.5): walked through within their bounds, and
-//! mended where amiquip would choke. Mending changes no length, so everything stays where it is.
+//! The fields of methods and content headers (AMQP 0-9-1, section 4.2.5): their bounds are checked, and what
+//! amiquip fails on is mended. Mending changes no length, so everything stays where it is.
 
-/// How deep tables may be nested. amiquip parses by recursion, on a thread with 2 MiB of stack; what lies deeper is
-/// handed to it as bytes.
+/// How deep tables may be nested. amiquip parses by recursion, on a thread with 2 MiB of stack; deeper tables are
+/// passed to it as bytes.
 pub(super) const DEPTH_MAX: usize = 32;
 
-/// A field reaches beyond its bounds or has a type that no one knows.
+/// A field reaches beyond its bounds or has an unknown type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 

@@ -86,8 +86,8 @@ fn start(fields: &mut Fields<'_>) -> Result<ServerEvent, Malformed> {
     Ok(ServerEvent::Mechanisms(mechanisms))
 }
 
-/// A broker that proposes no heartbeats leaves them to the client. amiquip, which takes the lower of the two numbers, is
-/// told the highest there is.
+/// A broker that proposes no heartbeats leaves them to the client. amiquip uses the lower of the two numbers, so
+/// it gets the highest there is.
 fn tune(fields: &mut Fields<'_>) -> Result<ServerEvent, Malformed> {
     fields.skip(2)?; // the highest channel number
     let frame_max = fields.long()?;

@@ -1,6 +1,9 @@
-//! What the server sends, on its way to amiquip: read frame by frame and checked first. amiquip believes any size, and drops
-//! the connection over a name that is not UTF-8; so sizes are checked here and such names are mended. What comes out is what
-//! amiquip can take; what cannot be made so is a [`Violation`].
+//! What the server sends, on its way to amiquip: read frame by frame and checked first. amiquip allocates whatever size is announced, and drops
+//! the connection over a name that is not UTF-8; so sizes are checked here and such names are mended. What cannot
+//! be mended is a [`Violation`].
+//!
+//! * [`methods`]: the methods that a server may send;
+//! * [`fields`]: their fields, and those of content headers.
 
 mod fields;
 mod methods;

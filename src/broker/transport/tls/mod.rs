@@ -1,4 +1,8 @@
-//! TLS: whom to trust and who we are, made from files and flags into what a connection needs.
+//! TLS: which servers to trust and which client certificate to show, read from files.
+//!
+//! * [`trust`]: how a server's certificate is verified;
+//! * [`stream`]: the encrypted connection;
+//! * [`explain`]: errors in words.
 
 mod explain;
 mod stream;
@@ -19,13 +23,13 @@ pub(in crate::broker) use stream::TlsStream;
 /// How TLS connections are made.
 #[derive(Clone, Debug)]
 pub struct TlsOptions {
-    /// Which servers are believed to be who they say they are.
+    /// Which servers are trusted.
     pub trust: Trust,
     /// The certificate that the client shows when the server asks for one.
     pub identity: Option<Identity>,
 }
 
-/// Which servers are believed to be who they say they are.
+/// Which servers are trusted.
 #[derive(Clone, Debug)]
 pub enum Trust {
     /// Those whose certificate comes from an authority that is trusted.
@@ -64,7 +68,7 @@ pub struct TlsClient {
     has_identity: bool,
 }
 
-/// Why TLS cannot be spoken: a file that does not hold what it should.
+/// Why TLS cannot be used: a file has no usable content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TlsError(String);

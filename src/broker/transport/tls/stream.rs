@@ -15,15 +15,15 @@ use crate::broker::transport::other_protocol;
 pub(in crate::broker) struct TlsStream {
     tls: ClientConnection,
     tcp: mio::net::TcpStream,
-    /// How many bytes rustls has taken from a write that has not been reported done, because what it made of them is
-    /// not all sent. amiquip waits to write only while it knows of something to be written: told that these are
-    /// done, it would leave the tail lying here.
+    /// How many bytes rustls has taken from a write that is not reported as done, because their ciphertext is not all sent.
+    /// amiquip waits for the socket only while it has bytes left itself. If these were reported as done, the rest of the
+    /// ciphertext might never be sent.
     taken: usize,
     has_identity: bool,
 }
 
 impl TlsStream {
-    /// Agrees with the server on a connection. `host` is whom its certificate must be for; `address` is for errors.
+    /// Does the TLS handshake. `host` is whom its certificate must be for; `address` is for errors.
     pub(in crate::broker) fn over(
         mut tcp: TcpStream,
         client: &TlsClient,

@@ -1,4 +1,4 @@
-//! Which servers are believed to be who they say they are.
+//! Which servers are trusted: how a server's certificate is verified.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{SystemAuthorities, TlsError, Trust, certificates};
 
-/// The judge of servers' certificates.
+/// Verifies servers' certificates.
 pub(super) fn verifier(
     trust: &Trust,
     provider: &Arc<CryptoProvider>,
@@ -57,10 +57,10 @@ fn trust_file(
     Ok(given)
 }
 
-/// Believes authorities, and a server that shows the very certificate that was given to be trusted.
+/// Trusts the authorities, and a server whose certificate is one of those in the given file.
 ///
-/// Such self-signed certificates (`openssl req -x509`) call themselves an authority's, which no server's may be; but
-/// who was given one has been told all that there is to know.
+/// Self-signed certificates (`openssl req -x509`) are marked as an authority's, which a server's must not be. The user who
+/// gives such a certificate trusts just that server.
 #[derive(Debug)]
 struct Careful {
     authorities: Arc<WebPkiServerVerifier>,
@@ -127,7 +127,7 @@ fn is_an_authoritys(error: &rustls::Error) -> bool {
     )
 }
 
-/// Believes everyone (`--insecure`).
+/// Trusts every server (`--insecure`).
 #[derive(Debug)]
 struct Credulous(Arc<CryptoProvider>);
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::broker::Numbers;
 
-/// A record that may come back, told by this fingerprint.
+/// A record that may be returned, with this fingerprint.
 fn record(fingerprint: u64) -> RecordInfo {
     RecordInfo {
         length: 1,
@@ -15,7 +15,7 @@ fn record(fingerprint: u64) -> RecordInfo {
     }
 }
 
-/// Records 1 to `count`, told by their numbers, all on their way.
+/// Records 1 to `count`, all in flight. Their fingerprints are their numbers.
 fn window_with(count: u64) -> Window {
     let mut window = Window::new();
     for number in 1..=count {
@@ -199,7 +199,7 @@ fn any_confirmation(last: u64) -> impl Strategy<Value = Confirmation> {
 }
 
 proptest! {
-    /// Against the obvious model: a fate for each number, the first one told is the one that holds.
+    /// Compares with a simple model: one result per number, and the first one counts.
     #[test]
     fn it_knows_what_a_table_of_fates_knows(confirmations in vec(any_confirmation(30), 0..60)) {
         let mut window = window_with(30);

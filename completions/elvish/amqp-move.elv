@@ -1,0 +1,60 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[amqp-move] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'amqp-move'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'amqp-move'= {
+            cand -q 'The queue to move messages from'
+            cand --queue 'The queue to move messages from'
+            cand -e 'The exchange to move them to [default: the default exchange, where the routing key is a queue''s name]'
+            cand --exchange 'The exchange to move them to [default: the default exchange, where the routing key is a queue''s name]'
+            cand -r 'The routing key; without --exchange, the queue to move them to [default with --exchange: the message''s own]'
+            cand --routing-key 'The routing key; without --exchange, the queue to move them to [default with --exchange: the message''s own]'
+            cand -c 'Move at most N messages [default: as many as there are at the start]'
+            cand --count 'Move at most N messages [default: as many as there are at the start]'
+            cand --rate 'Move no more than N messages a second, or with /m or /h a minute or an hour, evenly spaced'
+            cand --progress 'Show progress on standard error; auto = on a terminal'
+            cand -u 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
+            cand --url 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
+            cand -s 'Broker''s host [default: localhost]'
+            cand --server 'Broker''s host [default: localhost]'
+            cand --port 'Broker''s port [default: 5672, with TLS 5671]'
+            cand --vhost 'Virtual host [default: /]'
+            cand --username 'User name [default: guest]'
+            cand --password 'Password; the process list shows it, --authfile hides it [default: guest]'
+            cand --heartbeat 'Heartbeat interval (0 = none); the broker may lower it [default: 60]'
+            cand --authfile 'File with two lines, username:NAME and password:SECRET'
+            cand --connect-timeout 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]'
+            cand --retry 'Time to keep trying while the broker is unreachable [default: 0s]'
+            cand --cacert 'CA certificates to trust besides the system''s (PEM)'
+            cand --cert 'Client certificate (PEM)'
+            cand --key 'Private key of the client certificate (PEM)'
+            cand --back 'Move each message to where it was published before amqp-consume parked it, without the headers that tell of that'
+            cand --follow 'Wait for more messages instead of ending'
+            cand --json 'Print a line of JSON for each moved message: its id, and where its copy went'
+            cand --ssl 'Use TLS, as a URL of amqps:// does'
+            cand --no-default-cert-paths 'Trust only --cacert, not the system''s certificates'
+            cand --insecure 'Do not verify the server''s certificate; anyone may read along'
+            cand -? 'Show this help and exit'
+            cand --help 'Show this help and exit'
+            cand --usage 'Show a brief list of all options and exit'
+            cand -V 'Print version'
+            cand --version 'Print version'
+        }
+    ]
+    $completions[$command]
+}
