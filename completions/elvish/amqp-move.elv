@@ -36,7 +36,7 @@ set edit:completion:arg-completer[amqp-move] = {|@words|
             cand --vhost 'Virtual host [default: /]'
             cand --username 'User name [default: guest]'
             cand --password 'Password; the process list shows it, --authfile hides it [default: guest]'
-            cand --heartbeat 'Heartbeat interval (0 = none); the broker may lower it [default: 60]'
+            cand --heartbeat 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]'
             cand --authfile 'File with two lines, username:NAME and password:SECRET'
             cand --connect-timeout 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]'
             cand --retry 'Time to keep trying while the broker is unreachable [default: 0s]'

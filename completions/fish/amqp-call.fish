@@ -5,7 +5,8 @@ complete -c amqp-call -l timeout -d 'How long the reply may take; after that the
 complete -c amqp-call -s C -l content-type -d 'MIME type of the body' -r
 complete -c amqp-call -s E -l content-encoding -d 'MIME content encoding of the body' -r
 complete -c amqp-call -s H -l header -d 'Header; repeatable' -r
-complete -c amqp-call -l priority -d 'Priority, 0 to 255, for queues with x-max-priority' -r
+complete -c amqp-call -l typed-header -d 'A header whose value is an integer, true or false where it reads as such, as in x-delay=5000; may be given several times' -r
+complete -c amqp-call -l priority -d 'The priority, 0 to 255, for queues made with x-max-priority' -r
 complete -c amqp-call -l expiration -d 'Time to live in a queue, in milliseconds' -r
 complete -c amqp-call -l correlation-id -d 'Correlation id of a request and its reply' -r
 complete -c amqp-call -l message-id -d 'Message id' -r
@@ -19,7 +20,7 @@ complete -c amqp-call -l port -d 'Broker\'s port [default: 5672, with TLS 5671]'
 complete -c amqp-call -l vhost -d 'Virtual host [default: /]' -r
 complete -c amqp-call -l username -d 'User name [default: guest]' -r
 complete -c amqp-call -l password -d 'Password; the process list shows it, --authfile hides it [default: guest]' -r
-complete -c amqp-call -l heartbeat -d 'Heartbeat interval (0 = none); the broker may lower it [default: 60]' -r
+complete -c amqp-call -l heartbeat -d 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]' -r
 complete -c amqp-call -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
 complete -c amqp-call -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
 complete -c amqp-call -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r

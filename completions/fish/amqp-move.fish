@@ -12,7 +12,7 @@ complete -c amqp-move -l port -d 'Broker\'s port [default: 5672, with TLS 5671]'
 complete -c amqp-move -l vhost -d 'Virtual host [default: /]' -r
 complete -c amqp-move -l username -d 'User name [default: guest]' -r
 complete -c amqp-move -l password -d 'Password; the process list shows it, --authfile hides it [default: guest]' -r
-complete -c amqp-move -l heartbeat -d 'Heartbeat interval (0 = none); the broker may lower it [default: 60]' -r
+complete -c amqp-move -l heartbeat -d 'Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the broker proposes holds [default: 60]' -r
 complete -c amqp-move -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
 complete -c amqp-move -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
 complete -c amqp-move -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r
