@@ -213,8 +213,12 @@ impl Run {
                 message.delivery_state = DeliveryState::Lost;
             }
             (DeliveryState::Unsettled, state) => {
-                if matches!(state, MessageState::Copying(Copy::Output, _)) {
-                    self.say(Notice::OutputMayRepeat);
+                match state {
+                    MessageState::Copying(Copy::Output, _) => self.say(Notice::OutputMayRepeat),
+                    MessageState::Copying(Copy::Attempt(_) | Copy::Renew(_), _) => {
+                        self.unanswered_copies.insert(id);
+                    }
+                    _ => {}
                 }
                 self.forget(id);
             }
