@@ -228,7 +228,13 @@ impl Run {
                 let patience = if self.is_something_held() { COMING_BACK } else { STUCK };
                 self.emptiness.until.get_or_insert(self.now + patience);
             }
-            // Others have taken what the lost connection may have held.
+            // A broker that has not noticed the loss still holds what it delivered, and acknowledgements may be lost.
+            (true, 0, 0) if self.more_may_be_held => self.end(Cause::Failed(format!(
+                "the connection was lost, and it is not certain that the queue is empty: {} copies may have their message there \
+                 still; run the command again",
+                self.certainty.in_doubt()
+            ))),
+            // Others have taken what the lost connection held.
             (true, 0, 0) => self.end(Cause::Complete),
             (true, 0, ready) => self.end(Cause::Failed(format!(
                 "basic.consume: the queue has {ready} messages and delivers none: another consumer may be its single \
