@@ -127,7 +127,11 @@ impl Window {
         };
         let mut changed = 0;
         for tag in tags.start..tags.end.min(self.next_to_publish) {
-            changed += u64::from(self.settle(tag, state));
+            let is_changed = self.settle(tag, state);
+            if !is_changed && state == State::Refused {
+                self.move_return(tag);
+            }
+            changed += u64::from(is_changed);
         }
         while self
             .entry(self.first_unconfirmed)
@@ -160,6 +164,19 @@ impl Window {
                     self.settle(tag, State::Refused);
                 }
             }
+        }
+    }
+
+    /// A copy that was thought to have come back was rejected: it was another one, with the same content, that came back.
+    fn move_return(&mut self, rejected: Tag) {
+        let Some(fingerprint) = self.entry(rejected).map(|entry| entry.fingerprint) else {
+            return;
+        };
+        let other = (self.first..)
+            .zip(&self.entries)
+            .find(|(_, entry)| entry.fingerprint == fingerprint && entry.state == State::Open);
+        if let Some((tag, _)) = other {
+            self.settle(tag, State::Refused);
         }
     }
 
