@@ -104,6 +104,9 @@ fn the_reply_is_written_and_its_status_is_the_exit_status() {
         .stdout("NONE")
         .succeeds();
     test.run("amqp-call -r {queue} -b 7").stdout("7").exits(7);
+    test.run("amqp-call -r {queue} -b none --timeout 9223372036854775807")
+        .stdout("NONE")
+        .succeeds();
     test.run("amqp-call -r {queue} -b 256")
         .stdout("256")
         .stderr("the reply's x-exit-status is no exit status from 0 to 255\n")
