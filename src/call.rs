@@ -3,7 +3,6 @@
 //! The reply comes by RabbitMQ's direct reply-to: over the connection that the request was sent on, without a queue. What is
 //! not over when the time is up comes to nothing: the request expires in its queue, and a later reply finds nobody.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -33,6 +32,9 @@ pub struct CallOptions {
     pub format: Format,
 }
 
+/// The longest expiration that RabbitMQ takes: 49 days (<https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers>).
+const LONGEST_TIMEOUT: Duration = Duration::from_millis(u32::MAX as u64);
+
 const REJECTED: &str = "basic.publish: the broker rejected the request: the queue is full, or the broker is in trouble";
 
 /// How a call ended.
@@ -47,9 +49,10 @@ enum Ended {
 pub fn call(connect: &ConnectOptions, options: CallOptions) -> anyhow::Result<Option<Status>> {
     stdout::ensure_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
-    let request = prepare(options.request, options.timeout);
+    let timeout = options.timeout.min(LONGEST_TIMEOUT);
+    let request = prepare(options.request, timeout);
     let session = Session::open(connect)?;
-    let deadline = Instant::now() + options.timeout;
+    let deadline = Instant::now() + timeout;
     // A broker that answers nothing must not be waited for longer than the reply.
     session.cutter().cut_at(deadline);
     let ended = ask(&session, &request, deadline).unwrap_or_else(Ended::Failed);
@@ -81,8 +84,7 @@ fn prepare(mut request: Message, timeout: Duration) -> Message {
 
 /// A name that no other request has.
 fn random_id() -> String {
-    let [first, second] = [(); 2].map(|()| RandomState::new().hash_one(Instant::now()));
-    format!("{first:016x}{second:016x}")
+    format!("{:032x}", fastrand::u128(..))
 }
 
 /// What can come.

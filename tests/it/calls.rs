@@ -1,5 +1,6 @@
 //! amqp-call: a request, its reply, and the exit status.
 
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,9 @@ fn the_reply_is_written_and_its_status_is_the_exit_status() {
         .stdout("NONE")
         .succeeds();
     test.run("amqp-call -r {queue} -b 7").stdout("7").exits(7);
+    test.run("amqp-call -r {queue} -b none --timeout 9223372036854775807")
+        .stdout("NONE")
+        .succeeds();
     test.run("amqp-call -r {queue} -b 256")
         .stdout("256")
         .stderr("the reply's x-exit-status is no exit status from 0 to 255\n")
@@ -198,13 +202,15 @@ fn a_reply_that_does_not_come_in_time_is_124_and_the_request_is_gone() {
         .exits(124);
     assert!(began.elapsed() >= Duration::from_millis(500));
     queue.holds(0);
-    let _slow = Worker::start(&test, "queue", |channel, request| {
-        thread::sleep(Duration::from_secs(2));
+    let (call, end_of_call) = mpsc::channel::<()>();
+    let _slow = Worker::start(&test, "queue", move |channel, request| {
+        let _ = end_of_call.recv();
         reply(channel, request, b"late", None, None);
     });
     test.run("amqp-call -r {queue} -b a --timeout 300ms")
         .stderr("no reply within 300ms\n")
         .exits(124);
+    drop(call);
 }
 
 /// Its connection ends with the request unacknowledged, again and again.

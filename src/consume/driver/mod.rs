@@ -283,8 +283,11 @@ impl Driver {
     fn reported(&mut self, report: Report) -> Option<Event> {
         match report {
             Report::Published { id, result } => {
-                let delivery = self.deliveries.get_mut(&id)?;
-                let all = delivery.result.answered(result)?;
+                // The core waits also for a copy whose delivery was lost: a single message.
+                let all = match self.deliveries.get_mut(&id) {
+                    Some(delivery) => delivery.result.answered(result)?,
+                    None => result.map_err(|refusal| refusal.reason),
+                };
                 Some(Event::Copied(id, all))
             }
             Report::Learned(counts) => Some(Event::CountsDeliveries(counts)),

@@ -130,14 +130,11 @@ struct UnderWay {
     /// Not sent.
     waiting: VecDeque<Copy>,
     /// Sent and not confirmed.
-    unconfirmed: Unconfirmed<Sent>,
+    unconfirmed: Unconfirmed<Copy>,
+    /// Came back, and their confirms have not come.
+    returned: Vec<Message>,
     /// Whether the broker has confirmed something.
     is_proven: bool,
-}
-
-struct Sent {
-    copy: Copy,
-    is_returned: bool,
 }
 
 impl RepublisherThread {
@@ -241,7 +238,7 @@ impl RepublisherThread {
                 self.publish(copy, publisher, under_way)?;
             }
             match answers.try_next() {
-                Ok(Some(Answer::Returned(returned))) => under_way.note_returned(&returned),
+                Ok(Some(Answer::Returned(returned))) => under_way.note_returned(*returned),
                 Ok(Some(Answer::Confirmed(confirmation))) => {
                     self.hear(&confirmation, publisher, under_way);
                 }
@@ -282,11 +279,7 @@ impl RepublisherThread {
         };
         match publisher.publish_as(&template, &message.body) {
             Ok(_) => {
-                let sent = Sent {
-                    copy,
-                    is_returned: false,
-                };
-                under_way.unconfirmed.add(sent);
+                under_way.unconfirmed.add(copy);
                 Ok(())
             }
             Err(error) => {
@@ -313,10 +306,11 @@ impl RepublisherThread {
             let _ = publisher.wait_for_returns();
         }
         for returned in publisher.returned() {
-            under_way.note_returned(&returned);
+            under_way.note_returned(returned);
         }
-        for sent in under_way.unconfirmed.answered(numbers) {
-            self.report(sent.end(is_taken));
+        for copy in under_way.unconfirmed.answered(numbers) {
+            let is_returned = under_way.take_returned(&copy, is_taken);
+            self.report(copy.answered(is_taken, is_returned));
         }
     }
 
@@ -345,44 +339,55 @@ fn wait(answers: &Answers, tasks: Option<&Receiver<Task>>) {
 impl UnderWay {
     fn into_copies(mut self) -> Vec<Copy> {
         let sent = self.unconfirmed.answered(Numbers::UpTo(u64::MAX));
-        let sent = sent.into_iter().map(|sent| sent.copy);
-        sent.chain(self.waiting).collect()
+        sent.into_iter().chain(self.waiting).collect()
     }
 
-    /// Of messages that are alike it does not matter which was returned.
-    fn note_returned(&mut self, returned: &Returned) {
-        let sent = self
-            .unconfirmed
-            .iter_mut()
-            .find(|sent| !sent.is_returned && sent.copy.is_like(&returned.message));
-        if let Some(sent) = sent {
-            sent.is_returned = true;
+    fn note_returned(&mut self, returned: Returned) {
+        let mut unconfirmed = self.unconfirmed.iter();
+        if unconfirmed.any(|copy| copy.is_like(&returned.message)) {
+            self.returned.push(returned.message);
         }
+    }
+
+    /// Whether the copy, which is answered now, has come back. The confirm of a returned message follows its return: of copies
+    /// with the same content, the next one that is confirmed is taken for it. A rejected one is, if there is no other.
+    fn take_returned(&mut self, copy: &Copy, is_taken: bool) -> bool {
+        let index = self
+            .returned
+            .iter()
+            .position(|returned| copy.is_like(returned));
+        let Some(index) = index else {
+            return false;
+        };
+        let returned = &self.returned[index];
+        if !is_taken && self.unconfirmed.iter().any(|other| other.is_like(returned)) {
+            return false;
+        }
+        self.returned.swap_remove(index);
+        true
     }
 }
 
-impl Sent {
+impl Copy {
     /// What the broker's answer means.
-    fn end(self, is_taken: bool) -> Report {
-        let message = &self.copy.publication.message;
+    fn answered(self, is_taken: bool, is_returned: bool) -> Report {
+        let message = &self.publication.message;
         let (exchange, key) = (&message.exchange, &message.routing_key);
-        if is_taken && !self.is_returned {
-            return self.copy.done();
+        if is_taken && !is_returned {
+            return self.done();
         }
-        if self.is_returned && self.copy.publication.recipient == Recipient::Caller {
-            return self.copy.caller_is_gone();
+        if is_returned && self.publication.recipient == Recipient::Caller {
+            return self.caller_is_gone();
         }
-        let reason = match (exchange.is_empty(), self.is_returned) {
+        let reason = match (exchange.is_empty(), is_returned) {
             (true, true) => format!("no queue '{key}'"),
             (true, false) => format!("queue '{key}' does not take it"),
             (false, true) => format!("exchange '{exchange}' has no queue for key '{key}'"),
             (false, false) => format!("a queue of exchange '{exchange}' does not take it"),
         };
-        self.copy.refused(&reason)
+        self.refused(&reason)
     }
-}
 
-impl Copy {
     fn is_like(&self, message: &Message) -> bool {
         let ours = &self.publication.message;
         let id = |message: &Message| {
@@ -421,5 +426,51 @@ impl Copy {
             "the reply has nobody to go to: no queue '{caller}'"
         ));
         self.done()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy(id: u64) -> Copy {
+        Copy {
+            id,
+            publication: Publication {
+                message: Box::default(),
+                recipient: Recipient::Copied,
+            },
+        }
+    }
+
+    #[test]
+    fn of_copies_alike_as_many_are_refused_as_come_back() {
+        // The first of three is rejected, and another one comes back: whichever confirm comes first.
+        for rejected_first in [true, false] {
+            let mut under_way = UnderWay::default();
+            (1..=3).for_each(|id| under_way.unconfirmed.add(copy(id)));
+            under_way.returned.push(Message::default());
+            let mut answer = |number, is_taken| {
+                let copies = under_way.unconfirmed.answered(Numbers::One(number));
+                under_way.take_returned(&copies[0], is_taken)
+            };
+            if rejected_first {
+                assert!(!answer(1, false));
+                assert!(answer(2, true));
+                assert!(!answer(3, true));
+            } else {
+                assert!(answer(2, true));
+                assert!(!answer(1, false));
+                assert!(!answer(3, true));
+            }
+            assert!(under_way.returned.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_rejected_copy_that_comes_back_is_told_as_returned() {
+        let mut under_way = UnderWay::default();
+        under_way.returned.push(Message::default());
+        assert!(under_way.take_returned(&copy(1), false));
     }
 }

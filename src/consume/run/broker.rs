@@ -213,8 +213,12 @@ impl Run {
                 message.delivery_state = DeliveryState::Lost;
             }
             (DeliveryState::Unsettled, state) => {
-                if matches!(state, MessageState::Copying(Copy::Output, _)) {
-                    self.say(Notice::OutputMayRepeat);
+                match state {
+                    MessageState::Copying(Copy::Output, _) => self.say(Notice::OutputMayRepeat),
+                    MessageState::Copying(Copy::Attempt(_) | Copy::Renew(_), _) => {
+                        self.unanswered_copies.insert(id);
+                    }
+                    _ => {}
                 }
                 self.forget(id);
             }
@@ -347,18 +351,20 @@ impl Run {
 
     /// Whether a new subscription is needed: for fresh credit, to make settlements certain, or to see whether the queue is empty.
     fn wants_renewal(&mut self) -> bool {
-        if self.is_starved() {
-            if !self.connection.prefetch_of_channel {
-                return true;
+        let may_be_empty = self.drains() && self.is_idle();
+        if self.connection.prefetch_of_channel {
+            // Without credit, a queue that delivers nothing proves nothing.
+            if self.is_starved() || may_be_empty {
+                self.raise_prefetch();
             }
-            self.raise_prefetch();
+        } else if self.is_starved() {
+            return true;
         }
         let is_long = self.options.limit.is_some()
             && self.options.reconnect
             && !self.options.queue_ends_with_consumer;
         let must_become_certain =
             is_long && self.connection.uncertain.messages() >= self.options.certain_every;
-        let may_be_empty = self.drains() && self.is_idle();
         must_become_certain || may_be_empty
     }
 

@@ -75,6 +75,7 @@ impl Run {
             MessageState::Refused(..) => false,
         };
         let is_busy = !self.waiting.is_empty()
+            || !self.unanswered_copies.is_empty()
             || self
                 .in_hand
                 .values()

@@ -276,6 +276,9 @@ impl Run {
         let Some(MessageState::Copying(copy, copy_state)) =
             self.in_hand.get(&id).map(|message| &message.state)
         else {
+            if self.unanswered_copies.remove(&id) {
+                self.quiet_since = self.now;
+            }
             return;
         };
         let (copy, copy_state) = (*copy, *copy_state);

@@ -35,7 +35,7 @@ pub use options::{RunOptions, RunWork};
 
 use std::time::Duration;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::status::Status;
 use connection::Connection;
@@ -64,6 +64,8 @@ pub struct Run {
     failures_in_a_row: u32,
     /// Failed messages that were requeued and have not come again: their digests and exit statuses.
     given_back: VecDeque<(u64, Status)>,
+    /// Copies to the queue that were not confirmed when their delivery was lost. They may arrive yet.
+    unanswered_copies: BTreeSet<DeliveryId>,
     /// Messages that were rejected lately.
     rejected: VecDeque<failed::Rejected>,
     /// The status of the first failed message that was requeued at the end.
@@ -107,6 +109,7 @@ impl Run {
             in_doubt: 0,
             failures_in_a_row: 0,
             given_back: VecDeque::new(),
+            unanswered_copies: BTreeSet::new(),
             rejected: VecDeque::new(),
             unfinished: None,
             renewed_any: false,

@@ -192,7 +192,8 @@ impl Run {
         self.link.state = LinkState::Gone;
         self.link.is_paused = false;
         self.missing += self.window.len() as u64;
-        self.more_may_be_held |= !self.subscriptions.is_none();
+        // An acknowledgement that is not certain may not have reached the queue.
+        self.more_may_be_held |= !self.subscriptions.is_none() || self.certainty.uncertain() > 0;
         self.window = Window::new();
         self.subscriptions.lose_connection();
         self.emptiness = Emptiness::default();

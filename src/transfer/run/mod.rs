@@ -72,7 +72,7 @@ pub struct Run {
     remaining: Option<u64>,
     /// How many messages a lost connection held that were not acknowledged and have not come back.
     missing: u64,
-    /// Whether it may have held more, which had not arrived.
+    /// Whether it may have held more: messages that had not arrived, or whose acknowledgement is not certain.
     more_may_be_held: bool,
     emptiness: Emptiness,
     /// When the next copy may be published.

@@ -58,9 +58,13 @@ enum State {
 /// What is known of the queue's being empty.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Emptiness {
-    /// The queue has said that it has nothing to deliver, and is asked for its count.
+    /// The queue is asked how many messages are ready.
     is_counting: bool,
-    /// It has said so, and yet has or owes messages: it has until then to deliver one.
+    /// It has said, while subscribed to, that none is.
+    counts_none: bool,
+    /// It has said, while subscribed to, that some are, and has delivered none since.
+    withholds: bool,
+    /// It has or owes messages, and has until then to deliver one.
     until: Option<Time>,
 }
 
@@ -141,7 +145,11 @@ impl Run {
             [] => self.subscribe(actions),
             [only] if only.state == State::Subscribed => {
                 let is_at_end = is_quiet && self.seems_empty();
-                if is_at_end && only.brought == 0 {
+                let is_counted = self.emptiness.counts_none || self.emptiness.withholds;
+                if is_at_end && !is_counted {
+                    // A queue that ends with its last consumer must not be left too early.
+                    self.count(actions);
+                } else if is_at_end && only.brought == 0 {
                     self.cancel_subscribed(actions, 0);
                 } else if is_at_end || self.is_to_be_replaced(only) {
                     self.subscribe(actions);
@@ -208,16 +216,41 @@ impl Run {
         let cancelled = active.remove(position);
         let is_last = active.is_empty();
         if is_last && cancelled.brought == 0 && self.window.is_empty() && self.wants_more() {
-            self.emptiness.is_counting = true;
+            self.count(actions);
+        }
+    }
+
+    fn count(&mut self, actions: &mut Vec<Action>) {
+        if !std::mem::replace(&mut self.emptiness.is_counting, true) {
             actions.push(Action::Count);
         }
     }
 
-    /// The queue delivers nothing, and says that it has so many messages.
+    /// The queue says that so many messages are ready.
     pub(super) fn on_ready(&mut self, ready: u32) {
         if !std::mem::take(&mut self.emptiness.is_counting) || self.phase != Phase::Moving {
             return;
         }
+        if self.subscriptions.is_none() {
+            self.on_ready_after_cancel(ready);
+        } else if self.window.is_empty() {
+            self.on_ready_while_subscribed(ready);
+        }
+    }
+
+    /// The queue delivers nothing to the subscription.
+    fn on_ready_while_subscribed(&mut self, ready: u32) {
+        self.emptiness.counts_none = ready == 0;
+        self.emptiness.withholds = ready > 0;
+        if ready > 0 {
+            self.emptiness.until = Some(self.now + STUCK);
+        }
+    }
+
+    /// The queue has delivered nothing to a whole subscription.
+    fn on_ready_after_cancel(&mut self, ready: u32) {
+        let withholds = std::mem::take(&mut self.emptiness.withholds);
+        self.emptiness.counts_none = false;
         if ready == 0 && !self.is_something_held() {
             self.end(Cause::Complete);
             return;
@@ -228,12 +261,20 @@ impl Run {
                 let patience = if self.is_something_held() { COMING_BACK } else { STUCK };
                 self.emptiness.until.get_or_insert(self.now + patience);
             }
-            // Others have taken what the lost connection may have held.
+            // A broker that has not noticed the loss still holds what it delivered, and acknowledgements may be lost.
+            (true, 0, 0) if self.more_may_be_held => self.end(Cause::Failed(format!(
+                "the connection was lost, and it is not certain that the queue is empty: {} copies may have their message there \
+                 still; run the command again",
+                self.certainty.in_doubt()
+            ))),
+            // Others have taken what the lost connection held.
             (true, 0, 0) => self.end(Cause::Complete),
-            (true, 0, ready) => self.end(Cause::Failed(format!(
+            (true, 0, ready) if withholds => self.end(Cause::Failed(format!(
                 "basic.consume: the queue has {ready} messages and delivers none: another consumer may be its single \
                  active one, or it is a stream, which nothing can be moved from"
             ))),
+            // They came after the cancel.
+            (true, 0, _) => self.emptiness = Emptiness::default(),
             (true, missing, _) => self.end(Cause::Failed(format!(
                 "the connection that was lost held {missing} messages, and they have not come back; run the command again"
             ))),
@@ -255,5 +296,7 @@ impl Run {
 
     pub(super) fn something_is_delivered(&mut self) {
         self.emptiness.until = None;
+        self.emptiness.counts_none = false;
+        self.emptiness.withholds = false;
     }
 }

@@ -183,6 +183,8 @@ fn a_queue_is_empty_when_a_subscription_that_brought_nothing_is_cancelled() {
     let mut scene = Scene::with_messages(options(), 3, 1);
     assert_eq!(scene.hear(ack(1)), [Action::Ack(1)]);
     // Others have taken the rest. This subscription has brought something: another one is needed.
+    assert_eq!(scene.tell(Event::Quiet), [Action::Count]);
+    scene.hear(FromBroker::Ready(0));
     assert_eq!(scene.tell(Event::Quiet), [Action::Subscribe(2, 2)]);
     assert_eq!(scene.hear(FromBroker::Subscribed(2)), [Action::Cancel(1)]);
     scene.hear(FromBroker::Cancelled(1));
@@ -194,18 +196,34 @@ fn a_queue_is_empty_when_a_subscription_that_brought_nothing_is_cancelled() {
 }
 
 #[test]
+fn copies_with_the_same_content_of_which_one_is_rejected_and_one_comes_back_are_both_refused() {
+    let mut scene = Scene::with_messages(options(), 2, 0);
+    for tag in 1..=2 {
+        scene.hear(FromBroker::Delivered(Delivery {
+            fingerprint: 7,
+            ..delivery(1, tag)
+        }));
+    }
+    scene.hear(FromBroker::Cancelled(1));
+    scene.hear(returned(7));
+    scene.hear(nack(1));
+    scene.hear(ack(2));
+    assert_eq!(scene.run.tally().moved, 0);
+    scene.hear(FromBroker::Closed);
+    assert_eq!(scene.run.tally().moved, 0);
+}
+
+#[test]
 fn a_queue_that_has_messages_and_delivers_none_is_told() {
     let mut scene = Scene::connected(options(), 3);
     scene.hear(FromBroker::Subscribed(1));
-    assert_eq!(scene.tell(Event::Quiet), [Action::Cancel(1)]);
-    assert_eq!(scene.hear(FromBroker::Cancelled(1)), [Action::Count]);
-    assert_eq!(scene.hear(FromBroker::Ready(3)), [Action::Subscribe(2, 3)]);
-    scene.hear(FromBroker::Subscribed(2));
+    assert_eq!(scene.tell(Event::Quiet), [Action::Count]);
+    assert!(scene.hear(FromBroker::Ready(3)).is_empty());
     assert!(scene.tell(Event::Quiet).is_empty());
     assert_eq!(scene.run.deadline(), Some(Time::from_secs(5)));
     scene.wait(5);
-    assert_eq!(scene.tell(Event::Quiet), [Action::Cancel(2)]);
-    scene.hear(FromBroker::Cancelled(2));
+    assert_eq!(scene.tell(Event::Quiet), [Action::Cancel(1)]);
+    assert_eq!(scene.hear(FromBroker::Cancelled(1)), [Action::Count]);
     assert_eq!(scene.hear(FromBroker::Ready(3)), [Action::Close]);
     scene.hear(FromBroker::Closed);
     assert!(matches!(scene.run.ended(), Some(Ended::Failed(_))));

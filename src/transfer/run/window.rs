@@ -1,6 +1,6 @@
 //! The messages in hand: delivered on this connection and not answered for, in the order of their tags.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::event::{Delivery, Subscription, Tag};
 use crate::broker::{Confirmation, Numbers};
@@ -17,6 +17,8 @@ pub(super) struct Window {
     first_unconfirmed: Tag,
     /// How many copies are on their way.
     open: usize,
+    /// How many copies have come back that are not confirmed yet, by their content.
+    returned: BTreeMap<u64, u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,7 @@ impl Window {
             next_to_publish: 1,
             first_unconfirmed: 1,
             open: 0,
+            returned: BTreeMap::new(),
         }
     }
 
@@ -127,7 +130,9 @@ impl Window {
         };
         let mut changed = 0;
         for tag in tags.start..tags.end.min(self.next_to_publish) {
-            changed += u64::from(self.settle(tag, state));
+            let is_returned = state == State::Confirmed && self.is_returned(tag);
+            let state = if is_returned { State::Refused } else { state };
+            changed += u64::from(self.settle(tag, state) && !is_returned);
         }
         while self
             .entry(self.first_unconfirmed)
@@ -141,25 +146,35 @@ impl Window {
         }
     }
 
-    /// Notes that a copy has come back. Where it cannot be told which, none that is on its way counts any more.
+    /// Notes that a copy has come back. Its confirm follows: of copies with the same content, the next one that is confirmed
+    /// is taken for it. Where no copy is like it, none that is on its way counts any more.
     pub(super) fn take_back(&mut self, fingerprint: u64) {
-        let alike = |state| {
-            (self.first..)
-                .zip(&self.entries)
-                .find(|(_, entry)| entry.fingerprint == fingerprint && entry.state == state)
-                .map(|(tag, _)| tag)
+        let has = |state| {
+            let is_like = |entry: &Entry| entry.fingerprint == fingerprint && entry.state == state;
+            self.entries.iter().any(is_like)
         };
-        match (alike(State::Open), alike(State::Refused)) {
-            (Some(tag), _) => {
+        if has(State::Open) {
+            *self.returned.entry(fingerprint).or_default() += 1;
+        } else if !has(State::Refused) {
+            // A refused one was rejected before it came back.
+            for tag in self.first..self.next_to_publish {
                 self.settle(tag, State::Refused);
             }
-            // The broker rejected it and gives it back only now.
-            (None, Some(_)) => {}
-            (None, None) => {
-                for tag in self.first..self.next_to_publish {
-                    self.settle(tag, State::Refused);
-                }
+        }
+    }
+
+    /// Whether the copy, which is on its way and confirmed now, has come back before.
+    fn is_returned(&mut self, tag: Tag) -> bool {
+        let open = self.entry(tag).filter(|entry| entry.state == State::Open);
+        let Some(fingerprint) = open.map(|entry| entry.fingerprint) else {
+            return false;
+        };
+        match self.returned.get_mut(&fingerprint) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                true
             }
+            _ => false,
         }
     }
 
