@@ -1,12 +1,15 @@
 //! Command lines become validated options, and results become exit statuses. This is the only module that names clap, prints errors,
 //! and decides what a usage error is.
 //!
-//! * `consume`, `publish`, `get`, `declare_queue`, `delete_queue`, `transfer` (amqp-move), `call`: one tool each.
-//! * `connection`, `url`, `tls`, `authfile`: the options that all tools share: which broker, and as which user.
+//! * `consume`, `publish`, `get`, `declare_queue`, `delete_queue`, `declare_exchange`, `delete_exchange`, `transfer` (amqp-move),
+//!   `call`: one tool each.
+//! * `connection`, `url`, `tls`, `authfile`, `environment`: the options that all tools share: which broker, and as which user.
 //! * `output`: amqp-consume's options for what commands write.
 //! * `failure`: amqp-consume's options for failed messages.
 //! * `properties`: amqp-publish's options for a message's properties.
-//! * `duration`, `rate`: durations and rates.
+//! * `bindings`: the options for bindings, of queues and of exchanges.
+//! * `typed`, `duration`, `rate`: values with a type, durations and rates.
+//! * `scan`, `way_out`: what a refused command line holds, and the hint that its error gets.
 //! * `usage`: parsing as lenient as popt's, usage errors, and `--usage`.
 
 // Public for the fuzzer alone, as is `url`.

@@ -1,9 +1,10 @@
 //! What people trip over, and the way out: the words that an error adds.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use clap::{Arg, Command};
@@ -112,6 +113,9 @@ pub(super) fn for_failed_start(status: Status, program: &OsStr) -> Option<String
         Status::NOT_FOUND if has_blanks(program) && !Path::new(program).exists() => Some(format!(
             "'{name}' is one word; COMMAND's arguments are words of their own, and a line of shell needs sh -c '{name}'"
         )),
+        Status::NOT_EXECUTABLE if is_file_without_permission(program) => Some(format!(
+            "{name} is a file without the permission to execute it; chmod +x {name} gives it"
+        )),
         Status::NOT_FOUND | Status::NOT_EXECUTABLE => {
             let first_line = first_line(program)?;
             match first_line.strip_suffix(b"\r") {
@@ -132,10 +136,14 @@ fn has_blanks(program: &OsStr) -> bool {
     program.as_bytes().contains(&b' ')
 }
 
-/// Of a file that is named by its path.
+fn is_file_without_permission(program: &OsStr) -> bool {
+    fs::metadata(program).is_ok_and(|file| file.is_file() && file.mode() & 0o111 == 0)
+}
+
+/// Of a file that is named by its path. Opening a FIFO would wait for its writer.
 fn first_line(program: &OsStr) -> Option<Vec<u8>> {
     const LONGEST: u64 = 256;
-    if !program.as_bytes().contains(&b'/') {
+    if !program.as_bytes().contains(&b'/') || !Path::new(program).is_file() {
         return None;
     }
     let mut line = Vec::new();

@@ -31,8 +31,16 @@ fn a_failed_command_is_a_failed_run_and_its_message_goes_back() {
             127,
             "missing-everywhere: No such file or directory\n",
         ),
-        ("./file", 126, "./file: Permission denied\n"),
-        ("./empty", 126, "./empty: Exec format error\n"),
+        (
+            "./file",
+            126,
+            "./file: Permission denied\n./file is a file without the permission to execute it; chmod +x ./file gives it\n",
+        ),
+        (
+            "./empty",
+            126,
+            "./empty: Exec format error\n./empty does not begin with a line such as #!/bin/sh\n",
+        ),
         (".", 126, ".: Permission denied\n"),
     ] {
         let test = Test::new();
