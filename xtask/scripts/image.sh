@@ -65,7 +65,7 @@ build() {
             { cat "$log" >&2 && return 1; }
     done
     rm -r "$folder"
-    docker build --quiet --label amqp-tools-image --tag job-wq-1 k8s/worker >/dev/null
+    docker build --quiet --label amqp-tools-image --tag job-wq-1:v1 k8s/worker >/dev/null
     docker image prune --force --filter label=amqp-tools-image >/dev/null
 }
 

@@ -1,9 +1,12 @@
-"""manifests.py FILE...: validates manifests against the Kubernetes API's schemas, and against each other."""
+"""manifests.py FILE...: validates manifests against the Kubernetes API's schemas, against each other, and against the "restricted"
+Pod Security Standard (https://kubernetes.io/docs/concepts/security/pod-security-standards/)."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 
 import yaml
 
@@ -42,6 +45,63 @@ def check_references(documents):
             sys.exit(f"there is no ConfigMap {volume['name']}")
 
 
+def check_keda(documents):
+    """KEDA's operator runs in a namespace of its own and must find the broker from there."""
+    secrets = {one["metadata"]["name"]: one for one in documents if one["kind"] == "Secret"}
+    for target in (one for entries in all_under(documents, "secretTargetRef") for one in entries):
+        host = urllib.parse.urlsplit(secrets[target["name"]]["stringData"][target["key"]]).hostname
+        if target["parameter"] == "host" and not re.fullmatch(r"[^.]+\.[^.]+\.svc(\..+)?", host):
+            sys.exit(f"{host} is a name that only pods of the same namespace can resolve")
+
+
+def pods(document):
+    """The specs of the pods that a manifest makes."""
+    if document["kind"] == "Pod":
+        yield document["spec"]
+    yield from (template["spec"] for template in all_under(document, "template") if "spec" in template)
+
+
+# What a volume may be by the "restricted" standard.
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+
+
+def violations(pod):
+    """What the "restricted" standard forbids, of what a manifest of ours could have."""
+    context = pod.get("securityContext", {})
+    yield from (name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name))
+    for volume in pod.get("volumes", []):
+        yield from (f"volumes: {kind}" for kind in volume.keys() - {"name"} - VOLUMES)
+    for container in pod.get("initContainers", []) + pod["containers"]:
+        own = container.get("securityContext", {})
+        both = {**context, **own}
+        capabilities = own.get("capabilities", {})
+        rules = {
+            "runAsNonRoot: true": both.get("runAsNonRoot") is True,
+            "runAsUser other than 0": both.get("runAsUser") != 0,
+            "seccompProfile": both.get("seccompProfile", {}).get("type") in ("RuntimeDefault", "Localhost"),
+            "allowPrivilegeEscalation: false": own.get("allowPrivilegeEscalation") is False,
+            "privileged: false": not own.get("privileged"),
+            "capabilities: drop: [ALL]": "ALL" in capabilities.get("drop", []),
+            "no added capabilities": set(capabilities.get("add", [])) <= {"NET_BIND_SERVICE"},
+            "no hostPort": not any("hostPort" in port for port in container.get("ports", [])),
+        }
+        yield from (f"{container['name']}: {rule}" for rule, holds in rules.items() if not holds)
+
+
+def check_pods(document):
+    """A pod is one that a "restricted" namespace admits, and takes images that were loaded into the node."""
+    name = document["metadata"]["name"]
+    for pod in pods(document):
+        for violation in violations(pod):
+            sys.exit(f'{name} is not "restricted": {violation}')
+        for container in pod.get("initContainers", []) + pod["containers"]:
+            image, policy = container["image"], container.get("imagePullPolicy")
+            if ":" not in image or image.endswith(":latest"):
+                sys.exit(f"{name}: {image} has no tag, so that nodes pull it always")
+            if image.startswith(("amqp-tools:", "job-wq-1:")) and policy != "IfNotPresent":
+                sys.exit(f"{name}: {image} is loaded, not pulled: imagePullPolicy: IfNotPresent")
+
+
 files = sys.argv[1:]
 documents = [one for file in files for one in yaml.safe_load_all(open(file)) if one]
 for file in files:
@@ -56,4 +116,7 @@ for scaled in documents:
             file.flush()
             validate(file.name, [])
 check_references(documents)
+check_keda(documents)
+for document in documents:
+    check_pods(document)
 print(f"{len(documents)} manifests are valid")

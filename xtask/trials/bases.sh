@@ -36,7 +36,8 @@ rabbitmq() {
     docker build --quiet --tag rabbitmq:4 - >&2 <<'EOF'
 FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends rabbitmq-server \
-    && rm -rf /var/lib/apt/lists/* /var/lib/rabbitmq/mnesia /var/log/rabbitmq/* && mkdir -p /etc/rabbitmq/conf.d
+    && rm -rf /var/lib/apt/lists/* /var/lib/rabbitmq/mnesia /var/log/rabbitmq/* && mkdir -p /etc/rabbitmq/conf.d \
+    && usermod --uid 999 rabbitmq && groupmod --gid 999 rabbitmq && chown -R 999:999 /var/lib/rabbitmq /var/log/rabbitmq
 ENV PATH=/usr/lib/rabbitmq/bin:$PATH HOME=/var/lib/rabbitmq RABBITMQ_LOGS=-
 VOLUME /var/lib/rabbitmq
 USER rabbitmq

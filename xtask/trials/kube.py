@@ -93,6 +93,8 @@ def create(spec, container, options):
     words = ["create", "--label", LABEL, "--network", NETWORK, *NAMES]
     words += [f"--env={name}={value}" for name, value in {**SERVICE, **values}.items()]
     security = container.get("securityContext", {})
+    pod = spec.get("securityContext", {})
+    words += [f"--user={pod['runAsUser']}:{pod['runAsGroup']}"] if "runAsUser" in pod else []
     words += ["--read-only"] if security.get("readOnlyRootFilesystem") else []
     words += ["--security-opt=no-new-privileges"] if security.get("allowPrivilegeEscalation") is False else []
     words += ["--cap-drop=" + name for name in security.get("capabilities", {}).get("drop", [])]
