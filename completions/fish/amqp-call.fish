@@ -33,6 +33,6 @@ complete -c amqp-call -s p -l persistent -d 'Make messages persistent: in durabl
 complete -c amqp-call -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-call -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
 complete -c amqp-call -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'
-complete -c amqp-call -s ? -l help -d 'Show this help and exit'
+complete -c amqp-call -s '?' -l help -d 'Show this help and exit'
 complete -c amqp-call -l usage -d 'Show a brief list of all options and exit'
 complete -c amqp-call -s V -l version -d 'Print version'

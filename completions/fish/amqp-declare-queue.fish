@@ -26,6 +26,6 @@ complete -c amqp-declare-queue -l json -d 'Print {"queue":NAME,"messages":N,"con
 complete -c amqp-declare-queue -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-declare-queue -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
 complete -c amqp-declare-queue -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'
-complete -c amqp-declare-queue -s ? -l help -d 'Show this help and exit'
+complete -c amqp-declare-queue -s '?' -l help -d 'Show this help and exit'
 complete -c amqp-declare-queue -l usage -d 'Show a brief list of all options and exit'
 complete -c amqp-declare-queue -s V -l version -d 'Print version'

@@ -16,6 +16,6 @@ complete -c amqp-delete-exchange -l if-unused -d 'Refuse to delete an exchange t
 complete -c amqp-delete-exchange -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-delete-exchange -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
 complete -c amqp-delete-exchange -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'
-complete -c amqp-delete-exchange -s ? -l help -d 'Show this help and exit'
+complete -c amqp-delete-exchange -s '?' -l help -d 'Show this help and exit'
 complete -c amqp-delete-exchange -l usage -d 'Show a brief list of all options and exit'
 complete -c amqp-delete-exchange -s V -l version -d 'Print version'

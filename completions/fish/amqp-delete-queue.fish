@@ -19,6 +19,6 @@ complete -c amqp-delete-queue -l json -d 'Print {"queue":NAME,"messages":N} for 
 complete -c amqp-delete-queue -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-delete-queue -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
 complete -c amqp-delete-queue -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'
-complete -c amqp-delete-queue -s ? -l help -d 'Show this help and exit'
+complete -c amqp-delete-queue -s '?' -l help -d 'Show this help and exit'
 complete -c amqp-delete-queue -l usage -d 'Show a brief list of all options and exit'
 complete -c amqp-delete-queue -s V -l version -d 'Print version'

@@ -18,6 +18,6 @@ complete -c amqp-get -l json -d 'Write each message as a line of JSON, as amqp-p
 complete -c amqp-get -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-get -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
 complete -c amqp-get -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'
-complete -c amqp-get -s ? -l help -d 'Show this help and exit'
+complete -c amqp-get -s '?' -l help -d 'Show this help and exit'
 complete -c amqp-get -l usage -d 'Show a brief list of all options and exit'
 complete -c amqp-get -s V -l version -d 'Print version'

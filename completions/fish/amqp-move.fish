@@ -25,6 +25,6 @@ complete -c amqp-move -l json -d 'Print a line of JSON for each moved message: i
 complete -c amqp-move -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-move -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
 complete -c amqp-move -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'
-complete -c amqp-move -s ? -l help -d 'Show this help and exit'
+complete -c amqp-move -s '?' -l help -d 'Show this help and exit'
 complete -c amqp-move -l usage -d 'Show a brief list of all options and exit'
 complete -c amqp-move -s V -l version -d 'Print version'

@@ -49,6 +49,6 @@ complete -c amqp-publish -l json -d 'Print one JSON object about the run at its 
 complete -c amqp-publish -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-publish -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
 complete -c amqp-publish -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'
-complete -c amqp-publish -s ? -l help -d 'Show this help and exit'
+complete -c amqp-publish -s '?' -l help -d 'Show this help and exit'
 complete -c amqp-publish -l usage -d 'Show a brief list of all options and exit'
 complete -c amqp-publish -s V -l version -d 'Print version'

@@ -6,6 +6,7 @@
 
 mod calls;
 mod cluster;
+mod completions;
 mod connect;
 mod consume;
 mod envelope;

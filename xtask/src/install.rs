@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -11,6 +11,9 @@ use testbroker::{Flavour, Installation, QPID_RELEASE, cache_folder};
 
 use crate::root;
 use crate::run::{output, script, works};
+
+/// What Debian's package of that name has instead of a program.
+const BASH_COMPLETION: &str = "/usr/share/bash-completion/bash_completion";
 
 /// Maven's plugin that copies a file out of a repository.
 const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy";
@@ -37,6 +40,16 @@ pub(crate) fn flavour(flavour: &Flavour) -> Result<Installation> {
 /// Debian's amqp-tools, which ours are compared with.
 pub(crate) fn reference_tools() -> Result<()> {
     program("/usr/bin/amqp-consume", "amqp-tools")
+}
+
+/// The shells that completions are tried in. The tests skip those that are missing.
+pub(crate) fn shells() {
+    for package in ["bash", "bash-completion", "fish", "zsh"] {
+        let is_there = package == "bash-completion" && Path::new(BASH_COMPLETION).exists();
+        if !is_there && let Err(error) = script("install.sh", [package]) {
+            println!("skipped: completions with {package}: {error}");
+        }
+    }
 }
 
 /// A program, from the package that has it.

@@ -70,6 +70,7 @@ impl Options {
 fn everything(root: &Path) -> Result<()> {
     install::rabbitmq()?;
     install::reference_tools()?;
+    install::shells();
     let Programs {
         integration,
         others,
