@@ -24,9 +24,11 @@ complete -c amqp-call -l heartbeat -d 'Seconds between heartbeats; a broker that
 complete -c amqp-call -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
 complete -c amqp-call -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
 complete -c amqp-call -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r
+complete -c amqp-call -l connection-name -d 'Name that the broker lists the connection by [default: PROGRAM@HOST:PID]' -r
 complete -c amqp-call -l cacert -d 'CA certificates to trust besides the system\'s (PEM)' -r -F
 complete -c amqp-call -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-call -l key -d 'Private key of the client certificate (PEM)' -r -F
+complete -c amqp-call -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
 complete -c amqp-call -s t -l reply-to -d 'Queue for replies' -r
 complete -c amqp-call -l json -d 'Print the reply with its properties as a line of JSON; the exit status stays the reply\'s'
 complete -c amqp-call -s p -l persistent -d 'Make messages persistent: in durable queues they survive a restart of the broker'

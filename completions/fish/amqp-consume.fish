@@ -36,9 +36,11 @@ complete -c amqp-consume -n $before_command -l heartbeat -d 'Seconds between hea
 complete -c amqp-consume -n $before_command -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
 complete -c amqp-consume -n $before_command -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
 complete -c amqp-consume -n $before_command -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r
+complete -c amqp-consume -n $before_command -l connection-name -d 'Name that the broker lists the connection by [default: PROGRAM@HOST:PID]' -r
 complete -c amqp-consume -n $before_command -l cacert -d 'CA certificates to trust besides the system\'s (PEM)' -r -F
 complete -c amqp-consume -n $before_command -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-consume -n $before_command -l key -d 'Private key of the client certificate (PEM)' -r -F
+complete -c amqp-consume -n $before_command -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
 complete -c amqp-consume -n $before_command -s d -l declare -d 'Declare the queue; the broker deletes it with its last consumer'
 complete -c amqp-consume -n $before_command -s x -l exclusive -d 'Declare the queue for this connection only'
 complete -c amqp-consume -n $before_command -s A -l no-ack -d 'Acknowledge each message before its command runs; a failure loses it'
@@ -62,7 +64,7 @@ function __fish_amqp_consume_command
                 set -q words[1]; or return 1
                 string escape -- $words
                 return 0
-            case -q --queue -e --exchange -r --routing-key -c --count -p --prefetch-count -j --jobs --stdin --joblog --timeout --idle-timeout --idle-status --grace --retries --retry-delay --on-failure --on-exit --max-attempts --park --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --cacert --cert --key
+            case -q --queue -e --exchange -r --routing-key -c --count -p --prefetch-count -j --jobs --stdin --joblog --timeout --idle-timeout --idle-status --grace --retries --retry-delay --on-failure --on-exit --max-attempts --park --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
                 set -q words[1]; and set -e words[1]
             case '--*'
             case '-*'

@@ -9,9 +9,11 @@ complete -c amqp-delete-exchange -l heartbeat -d 'Seconds between heartbeats; a 
 complete -c amqp-delete-exchange -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
 complete -c amqp-delete-exchange -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
 complete -c amqp-delete-exchange -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r
+complete -c amqp-delete-exchange -l connection-name -d 'Name that the broker lists the connection by [default: PROGRAM@HOST:PID]' -r
 complete -c amqp-delete-exchange -l cacert -d 'CA certificates to trust besides the system\'s (PEM)' -r -F
 complete -c amqp-delete-exchange -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-delete-exchange -l key -d 'Private key of the client certificate (PEM)' -r -F
+complete -c amqp-delete-exchange -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
 complete -c amqp-delete-exchange -l if-unused -d 'Refuse to delete an exchange that queues or exchanges are bound to'
 complete -c amqp-delete-exchange -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-delete-exchange -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'

@@ -74,7 +74,7 @@ impl Tool for Call {
     }
 
     fn run(self) -> anyhow::Result<Status> {
-        let connect = self.connection.clone().options()?;
+        let connect = self.connection.clone().options("amqp-call")?;
         let options = self.options()?;
         let timeout = options.timeout;
         let Some(status) = call::call(&connect, options)? else {

@@ -8,11 +8,14 @@ use clap::Args;
 
 use super::duration::parse_duration;
 use super::tls::TlsArgs;
-use super::url::{self, BrokerUrl};
+use super::url::{self, BrokerUrl, TlsParameters};
 use super::{UsageError, authfile, environment};
 use crate::broker::{
     Authentication, ConnectOptions, Credentials, Endpoint, TlsClient, TlsError, Transport,
 };
+
+/// More does not fit into the first frames, whose size is not agreed on yet.
+const LONGEST_CONNECTION_NAME: usize = 1024;
 
 const HEADING: &str = "Connection options";
 const TCP_PORT: u16 = 5672;
@@ -65,14 +68,19 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = HEADING)]
     retry: Option<Duration>,
 
+    /// Name that the broker lists the connection by [default: PROGRAM@HOST:PID]
+    #[arg(long, value_name = "NAME", help_heading = HEADING)]
+    connection_name: Option<String>,
+
     #[command(flatten)]
     tls: TlsArgs,
 }
 
 impl ConnectionArgs {
-    /// What to connect to, from the flags, `AMQP_URL` and the defaults.
-    pub(super) fn options(mut self) -> anyhow::Result<ConnectOptions> {
+    /// What `program` is to connect to, from the flags, `AMQP_URL` and the defaults.
+    pub(super) fn options(mut self, program: &str) -> anyhow::Result<ConnectOptions> {
         self.complete_from_environment()?;
+        self.name_connection(program)?;
         if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
             return Err(
                 UsageError("the connect timeout must be longer than nothing".to_owned()).into(),
@@ -86,7 +94,8 @@ impl ConnectionArgs {
         let tls = self.tls(&given)?;
         let mut endpoints = given
             .into_iter()
-            .map(|url| self.endpoint(url, from_file.as_ref(), tls.as_ref()));
+            .zip(tls)
+            .map(|(url, tls)| self.endpoint(url, from_file.as_ref(), tls));
         let Some(first) = endpoints.next() else {
             return Err(UsageError("no URL given".to_owned()).into());
         };
@@ -107,6 +116,21 @@ impl ConnectionArgs {
         }
         if self.retry.is_none() {
             self.retry = environment::value(environment::RETRY, parse_duration)?;
+        }
+        Ok(())
+    }
+
+    /// Has the connection a name by which a person finds the process.
+    fn name_connection(&mut self, program: &str) -> Result<(), UsageError> {
+        let name = self.connection_name.get_or_insert_with(|| {
+            let host = rustix::system::uname();
+            let host = host.nodename().to_string_lossy();
+            format!("{program}@{host}:{}", std::process::id())
+        });
+        if name.len() > LONGEST_CONNECTION_NAME {
+            return Err(UsageError(format!(
+                "--connection-name is longer than {LONGEST_CONNECTION_NAME} bytes"
+            )));
         }
         Ok(())
     }
@@ -185,17 +209,15 @@ impl ConnectionArgs {
         &self,
         url: BrokerUrl,
         from_file: Option<&Credentials>,
-        tls: Option<&TlsClient>,
+        tls: Option<TlsClient>,
     ) -> Endpoint {
-        let transport = match tls {
-            Some(client) if self.wants_tls(&url) => Transport::Tls(client.clone()),
-            _ => Transport::Tcp,
-        };
+        let transport = tls.map_or(Transport::Tcp, Transport::Tls);
         let default_port = match transport {
             Transport::Tcp => TCP_PORT,
             Transport::Tls(_) => TLS_PORT,
         };
-        let may_be_external = self.tls.has_identity() && matches!(transport, Transport::Tls(_));
+        let has_identity = self.tls.has_identity(&url.tls_parameters);
+        let may_be_external = has_identity && matches!(transport, Transport::Tls(_));
         let authentication = match url.credentials.or_else(|| from_file.cloned()) {
             _ if url.external => Authentication::External,
             Some(credentials) => Authentication::Plain(credentials),
@@ -213,6 +235,9 @@ impl ConnectionArgs {
                 .connect_timeout
                 .or(url.connect_timeout)
                 .unwrap_or(CONNECT_TIMEOUT),
+            connection_name: self.connection_name.clone().unwrap_or_default(),
+            channel_max: url.channel_max,
+            frame_max: url.frame_max,
         }
     }
 
@@ -251,21 +276,46 @@ impl ConnectionArgs {
         self.tls.ssl || url.tls
     }
 
-    /// The TLS settings, if a connection uses TLS.
-    fn tls(&self, urls: &[BrokerUrl]) -> Result<Option<TlsClient>, TlsError> {
-        if urls.iter().any(|url| self.wants_tls(url)) {
-            return self.tls.client().map(Some);
+    /// For each URL, its TLS settings, if it is to be connected to with TLS.
+    fn tls(&self, urls: &[BrokerUrl]) -> Result<Vec<Option<TlsClient>>, TlsError> {
+        if !urls.iter().any(|url| self.wants_tls(url)) {
+            self.tls
+                .warn_if_idle(urls.iter().map(|url| &url.tls_parameters));
         }
-        self.tls.warn_if_idle();
-        Ok(None)
+        // Nodes of one cluster mostly have the same.
+        let mut made: Vec<(&TlsParameters, TlsClient)> = Vec::new();
+        let mut clients = Vec::new();
+        for url in urls {
+            let parameters = &url.tls_parameters;
+            clients.push(
+                match made.iter().find(|(made_of, _)| *made_of == parameters) {
+                    _ if !self.wants_tls(url) => None,
+                    Some((_, client)) => Some(client.clone()),
+                    None => {
+                        let client = self.tls.client(parameters)?;
+                        made.push((parameters, client.clone()));
+                        Some(client)
+                    }
+                },
+            );
+        }
+        Ok(clients)
     }
 }
 
 fn parse_urls(texts: &[String]) -> Result<Vec<BrokerUrl>, UsageError> {
-    texts
-        .iter()
-        .map(|text| url::parse(text).map_err(|error| UsageError(error.to_string())))
-        .collect()
+    texts.iter().map(|text| parse_url(text)).collect()
+}
+
+/// Parameters that are not known are no error: other clients may know them.
+fn parse_url(text: &str) -> Result<BrokerUrl, UsageError> {
+    let url = url::parse(text).map_err(|error| UsageError(error.to_string()))?;
+    for name in &url.unknown {
+        super::complain(&format!(
+            "warning: the URL's parameter '{name}' is not known here, and counts for nothing"
+        ));
+    }
+    Ok(url)
 }
 
 fn urls_from_environment() -> Result<Option<Vec<String>>, UsageError> {

@@ -143,7 +143,7 @@ impl Tool for Consume {
     fn run(self) -> anyhow::Result<Status> {
         let command = self.command.clone();
         let (options, connection) = self.options()?;
-        let result = consume::consume(&connection.options()?, options);
+        let result = consume::consume(&connection.options("amqp-consume")?, options);
         let hint = match (&result, command.split_first()) {
             (Ok(status), Some((program, _))) => way_out::for_failed_start(*status, program),
             (Err(error), Some((_, arguments))) => {

@@ -97,6 +97,6 @@ impl Tool for DeclareExchange {
             bindings: self.bindings.bindings()?,
             format: Format::of(self.json),
         };
-        exchanges::declare(&self.connection.options()?, &options)
+        exchanges::declare(&self.connection.options("amqp-declare-exchange")?, &options)
     }
 }

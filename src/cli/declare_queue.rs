@@ -89,7 +89,7 @@ impl Tool for DeclareQueue {
             bindings: self.bindings.bindings()?,
             format: Format::of(self.json),
         };
-        queues::declare(&self.connection.options()?, &options)
+        queues::declare(&self.connection.options("amqp-declare-queue")?, &options)
     }
 }
 

@@ -49,6 +49,6 @@ impl Tool for DeleteExchange {
             names: distinct_full_names("exchange", self.exchange, self.exchanges)?,
             if_unused: self.if_unused,
         };
-        exchanges::delete(&self.connection.options()?, &options)
+        exchanges::delete(&self.connection.options("amqp-delete-exchange")?, &options)
     }
 }

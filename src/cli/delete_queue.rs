@@ -74,6 +74,6 @@ impl Tool for DeleteQueue {
             action,
             format: Format::of(self.json),
         };
-        queues::delete(&self.connection.options()?, &options)
+        queues::delete(&self.connection.options("amqp-delete-queue")?, &options)
     }
 }

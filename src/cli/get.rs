@@ -62,6 +62,6 @@ impl Tool for Get {
             format: Format::of(self.json),
             requeue: self.requeue,
         };
-        get::get(&self.connection.options()?, &options)
+        get::get(&self.connection.options("amqp-get")?, &options)
     }
 }

@@ -155,7 +155,7 @@ impl Tool for Publish {
     }
 
     fn run(self) -> anyhow::Result<Status> {
-        let connect = self.connection.clone().options()?;
+        let connect = self.connection.clone().options("amqp-publish")?;
         let json = self.json;
         let taken_for_file = self.operand_taken_for_file();
         let options = self.options()?;

@@ -76,7 +76,7 @@ impl Tool for Move {
     }
 
     fn run(self) -> anyhow::Result<Status> {
-        let connect = self.connection.clone().options()?;
+        let connect = self.connection.clone().options("amqp-move")?;
         let options = self.options()?;
         let outcome = transfer::transfer(&connect, &options);
         explain(&outcome);

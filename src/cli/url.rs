@@ -1,6 +1,7 @@
 //! AMQP URLs: `amqp[s]://user:password@host:port/vhost?heartbeat=N`, as `RabbitMQ` documents them
 //! (<https://www.rabbitmq.com/docs/uri-spec>), with amqp-tools' defaults for what is left out.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -26,7 +27,58 @@ pub struct BrokerUrl {
     pub connect_timeout: Option<Duration>,
     /// `auth_mechanism=external`
     pub external: bool,
+    /// `channel_max`; 0 is no limit.
+    pub channel_max: u16,
+    /// `frame_max`, in bytes; 0 is no limit.
+    pub frame_max: u32,
+    /// What counts for TLS alone.
+    pub tls_parameters: TlsParameters,
+    /// Names of parameters that have no meaning here.
+    pub unknown: Vec<String>,
 }
+
+/// The parameters for TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsParameters {
+    /// `cacertfile`
+    pub cacert: Option<PathBuf>,
+    /// `certfile`
+    pub cert: Option<PathBuf>,
+    /// `keyfile`
+    pub key: Option<PathBuf>,
+    /// `verify=verify_none`
+    pub verifies_nothing: bool,
+    /// `server_name_indication`
+    pub server_name: Option<ServerNameIndication>,
+}
+
+/// The name that the server is told, and that its certificate is checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerNameIndication {
+    /// `disable`: the server is told none.
+    Disabled,
+    /// This one.
+    Name(String),
+}
+
+impl TlsParameters {
+    /// The name of a parameter that is given, if one is.
+    #[must_use]
+    pub fn first_given(&self) -> Option<&'static str> {
+        [
+            ("cacertfile", self.cacert.is_some()),
+            ("certfile", self.cert.is_some()),
+            ("keyfile", self.key.is_some()),
+            ("verify", self.verifies_nothing),
+            ("server_name_indication", self.server_name.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, is_given)| is_given.then_some(name))
+    }
+}
+
+/// The smallest limit for frames that AMQP 0-9-1 knows (`frame-min-size`).
+const FRAME_MIN: u32 = 4096;
 
 /// Why a text is no AMQP URL. Its words name the part that is wrong and never quote the credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -180,13 +232,53 @@ fn set_parameter(url: &mut BrokerUrl, parameter: &str) -> Result<(), UrlError> {
         "auth_mechanism" if value.eq_ignore_ascii_case("external") => url.external = true,
         "auth_mechanism" if value.eq_ignore_ascii_case("plain") => url.external = false,
         "auth_mechanism" => return Err(wrong("auth_mechanism is 'plain' or 'external'")),
+        "channel_max" => {
+            url.channel_max = value
+                .parse()
+                .map_err(|_| wrong("channel_max is a number of channels, 0 to 65535"))?;
+        }
+        "frame_max" => {
+            let size = value.parse().ok();
+            url.frame_max = size
+                .filter(|size| *size == 0 || *size >= FRAME_MIN)
+                .ok_or_else(|| wrong("frame_max is a number of bytes, 0 or at least 4096"))?;
+        }
+        _ => set_tls_parameter(url, name, value)?,
+    }
+    Ok(())
+}
+
+fn set_tls_parameter(url: &mut BrokerUrl, name: &str, value: &str) -> Result<(), UrlError> {
+    let tls = &mut url.tls_parameters;
+    let file = || decode(value, name).map(|file| Some(file).filter(|file| !file.is_empty()));
+    match name {
+        "cacertfile" => tls.cacert = file()?.map(PathBuf::from),
+        "certfile" => tls.cert = file()?.map(PathBuf::from),
+        "keyfile" => tls.key = file()?.map(PathBuf::from),
+        "verify" => match value {
+            "verify_peer" => tls.verifies_nothing = false,
+            "verify_none" => tls.verifies_nothing = true,
+            _ => return Err(wrong("verify is 'verify_peer' or 'verify_none'")),
+        },
+        "server_name_indication" => {
+            tls.server_name = match decode(value, name)?.as_str() {
+                "" => return Err(wrong("server_name_indication is a name or 'disable'")),
+                "disable" => Some(ServerNameIndication::Disabled),
+                name => Some(ServerNameIndication::Name(name.to_owned())),
+            };
+        }
         _ if name
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte == b'_') =>
         {
-            return Err(wrong(&format!("unknown parameter '{name}'")));
+            url.unknown.push(name.to_owned());
         }
-        _ => return Err(wrong("unknown parameter")),
+        // Not quoted: it may be a password.
+        _ => {
+            return Err(wrong(
+                "unknown parameter (write a '?' in a password as %3F)",
+            ));
+        }
     }
     Ok(())
 }
@@ -239,7 +331,7 @@ mod tests {
                 credentials: Some(named("ann", "p@ss:w")),
                 heartbeat: Some(5),
                 connect_timeout: Some(Duration::from_millis(1500)),
-                external: false,
+                ..BrokerUrl::default()
             }
         );
     }
@@ -280,6 +372,37 @@ mod tests {
     }
 
     #[test]
+    fn rabbitmqs_parameters_are_understood_and_others_are_kept_for_a_warning() {
+        let url = parse(
+            "amqps://h?cacertfile=%2Fa%20b&certfile=c&keyfile=k&verify=verify_none\
+             &server_name_indication=rabbit&channel_max=7&frame_max=8192&depth=3&x",
+        )
+        .unwrap();
+        let expected = BrokerUrl {
+            tls: true,
+            host: Some("h".to_owned()),
+            channel_max: 7,
+            frame_max: 8192,
+            tls_parameters: TlsParameters {
+                cacert: Some("/a b".into()),
+                cert: Some("c".into()),
+                key: Some("k".into()),
+                verifies_nothing: true,
+                server_name: Some(ServerNameIndication::Name("rabbit".to_owned())),
+            },
+            unknown: vec!["depth".to_owned(), "x".to_owned()],
+            ..BrokerUrl::default()
+        };
+        assert_eq!(url, expected);
+        let url = parse("amqps://h?verify=verify_peer&server_name_indication=disable").unwrap();
+        assert!(!url.tls_parameters.verifies_nothing);
+        assert_eq!(
+            url.tls_parameters.server_name,
+            Some(ServerNameIndication::Disabled)
+        );
+    }
+
+    #[test]
     fn a_list_is_split_where_a_url_begins() {
         for (list, urls) in [
             ("amqp://a", vec!["amqp://a"]),
@@ -313,7 +436,12 @@ mod tests {
             ("amqp://u:secret%ff@h", "password"),
             ("amqp://u:secret@h?heartbeat=x", "heartbeat"),
             ("amqp://u:secret@h?heartbeat=70000", "heartbeat"),
-            ("amqp://u:secret@h?verify=none", "verify"),
+            ("amqp://u:secret@h?verify=none", "verify_none"),
+            ("amqp://u:secret@h?channel_max=70000", "channel_max"),
+            ("amqp://u:secret@h?frame_max=4095", "frame_max"),
+            ("amqp://u:secret@h?frame_max=", "frame_max"),
+            ("amqp://u:secret@h?cacertfile=%ff", "cacertfile"),
+            ("amqp://u:secret@h?server_name_indication=", "disable"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -89,6 +89,9 @@ fn through(proxy: &Proxy) -> ConnectOptions {
         authentication: Authentication::Plain(Credentials::default()),
         heartbeat: 60,
         connect_timeout: Duration::from_secs(10),
+        connection_name: String::new(),
+        channel_max: 0,
+        frame_max: 0,
     };
     ConnectOptions::new(endpoint, Vec::new())
 }

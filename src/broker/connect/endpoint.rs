@@ -27,6 +27,12 @@ pub struct Endpoint {
     pub heartbeat: u16,
     /// How long name resolution, TCP, TLS and AMQP together may take.
     pub connect_timeout: Duration,
+    /// What the broker lists the connection as; it has no name if this is empty.
+    pub connection_name: String,
+    /// The most channels to ask for; 0: as many as the broker allows.
+    pub channel_max: u16,
+    /// The largest frame to ask for, in bytes; 0: the largest that there is here.
+    pub frame_max: u32,
 }
 
 /// What AMQP is spoken over.
@@ -124,6 +130,9 @@ pub(in crate::broker) mod tests {
             authentication: Authentication::Plain(Credentials::default()),
             heartbeat: 60,
             connect_timeout: Duration::from_secs(10),
+            connection_name: String::new(),
+            channel_max: 0,
+            frame_max: 0,
         }
     }
 

@@ -7,7 +7,6 @@ use super::endpoint::Endpoint;
 use super::first_call::FirstCall;
 use crate::broker::error::{Error, LOGGING_IN, Result, describe};
 use crate::broker::transport::connection_events::{ConnectionEvents, Disconnect};
-use crate::broker::transport::incoming::FRAME_MAX;
 use crate::broker::transport::stream::BrokerStream;
 
 /// How many frames may wait for amiquip's I/O thread; 256 instead of 16 publishes about a tenth faster.
@@ -35,8 +34,11 @@ pub(in crate::broker) fn log_in(
     let options = ConnectionOptions::default()
         .auth(login)
         .virtual_host(&endpoint.vhost)
-        .frame_max(FRAME_MAX)
-        .heartbeat(heartbeat);
+        .channel_max(endpoint.channel_max)
+        .frame_max(events.limit_frames(endpoint.frame_max))
+        .heartbeat(heartbeat)
+        // Our client properties take the name from there.
+        .information(Some(endpoint.connection_name.clone()));
     let tuning = ConnectionTuning::default()
         .mem_channel_bound(FRAMES_IN_MEMORY)
         .buffered_writes_high_water(UNSENT_MAX)

@@ -29,6 +29,8 @@ struct Events {
     mechanisms: String,
     /// 0: any.
     frame_max: u32,
+    /// What we ask for; 0: any.
+    own_frame_max: u32,
     /// connection.close: the reply code, the broker's words, and the class of the method that it objects to.
     close: Option<(u16, String, u16)>,
     disconnect: Option<Disconnect>,
@@ -111,12 +113,16 @@ impl ConnectionEvents {
             .any(|offered| offered == mechanism)
     }
 
+    /// Asks for frames of at most that size (0: any) and says what that means here.
+    pub(in crate::broker) fn limit_frames(&self, size: u32) -> u32 {
+        self.events().own_frame_max = size;
+        at_most(FRAME_MAX, size)
+    }
+
     /// The largest frame that both sides take, in bytes.
     pub(in crate::broker) fn frame_max(&self) -> u32 {
-        match self.events().frame_max {
-            0 => FRAME_MAX,
-            brokers => brokers.min(FRAME_MAX),
-        }
+        let events = self.events();
+        at_most(at_most(FRAME_MAX, events.own_frame_max), events.frame_max)
     }
 
     /// The broker's reason, if it closed the connection while `context` was done.
@@ -169,4 +175,9 @@ impl ConnectionEvents {
     fn events(&self) -> MutexGuard<'_, Events> {
         self.0.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The smaller of the two, where 0 limits nothing.
+fn at_most(size: u32, limit: u32) -> u32 {
+    if limit == 0 { size } else { size.min(limit) }
 }

@@ -4,4 +4,5 @@ mod credentials;
 mod environment;
 mod latin;
 mod nodes;
+mod parameters;
 mod retry;

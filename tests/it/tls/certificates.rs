@@ -1,9 +1,12 @@
 //! Certificates of the tests' own making.
 
+use base64::Engine as _;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 
 /// Who vouches for others.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -76,6 +79,69 @@ pub(crate) fn self_signed(names: &[&str]) -> Issued {
     Issued {
         certificate: parameters.self_signed(&key).unwrap().pem(),
         key: key.serialize_pem(),
+    }
+}
+
+/// A certificate of X.509 version 1, as `openssl x509 -req` of old made them: of version 3, without the version and what
+/// else only version 3 has. Its signature is that of the other.
+pub(crate) fn first_version() -> Issued {
+    let issued = self_signed(&["localhost"]);
+    let der = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
+    let [certificate] = elements(&der)[..] else {
+        panic!("a certificate is one element");
+    };
+    let [contents, algorithm, signature] = elements(certificate.1)[..] else {
+        panic!("a certificate has three parts");
+    };
+    let kept = elements(contents.1)
+        .into_iter()
+        .filter(|(tag, _)| ![VERSION, EXTENSIONS].contains(tag));
+    let contents: Vec<u8> = kept.flat_map(|(tag, value)| element(tag, value)).collect();
+    let parts = [
+        element(SEQUENCE, &contents),
+        element(algorithm.0, algorithm.1),
+        element(signature.0, signature.1),
+    ];
+    let der = element(SEQUENCE, &parts.concat());
+    let text = base64::prelude::BASE64_STANDARD.encode(der);
+    Issued {
+        certificate: format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"),
+        key: issued.key,
+    }
+}
+
+const SEQUENCE: u8 = 0x30;
+const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+
+/// The elements of DER, each with its tag.
+fn elements(mut der: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut elements = Vec::new();
+    while let [tag, first, rest @ ..] = der {
+        let (length, rest) = match usize::from(*first) {
+            short @ ..0x80 => (short, rest),
+            long => {
+                let (bytes, rest) = rest.split_at(long - 0x80);
+                let length = bytes
+                    .iter()
+                    .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+                (length, rest)
+            }
+        };
+        let (value, rest) = rest.split_at(length);
+        elements.push((*tag, value));
+        der = rest;
+    }
+    elements
+}
+
+/// An element of at most 64 KiB.
+fn element(tag: u8, value: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(value.len()).unwrap().to_be_bytes();
+    match value.len() {
+        ..0x80 => [&[tag, low], value].concat(),
+        0x80..0x100 => [&[tag, 0x81, low], value].concat(),
+        _ => [&[tag, 0x82, high, low], value].concat(),
     }
 }
 

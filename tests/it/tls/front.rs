@@ -7,6 +7,7 @@ use std::thread;
 
 use rustls::crypto::ring;
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -18,7 +19,13 @@ pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
 
 /// Listens on a port of its own for as long as the test run lasts.
-pub(crate) struct Front(SocketAddr);
+pub(crate) struct Front {
+    address: SocketAddr,
+    names: Names,
+}
+
+/// The names by which clients have asked for the server (SNI).
+type Names = Arc<Mutex<Vec<Option<String>>>>;
 
 impl Front {
     /// Shows that certificate.
@@ -37,7 +44,12 @@ impl Front {
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.0.port()
+        self.address.port()
+    }
+
+    /// The name by which the last client asked for the server.
+    pub(crate) fn last_name(&self) -> Option<String> {
+        self.names.lock().unwrap().last().unwrap().clone()
     }
 
     fn start(
@@ -50,14 +62,17 @@ impl Front {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let broker = broker.to_owned();
+        let names = Names::default();
+        let asked = Arc::clone(&names);
         thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
                 let (config, broker) = (Arc::clone(&config), broker.clone());
+                let asked = Arc::clone(&asked);
                 // A client that will not go on is the client's affair; the test looks at that.
-                thread::spawn(move || serve(client, config, &broker).ok());
+                thread::spawn(move || serve(client, config, &broker, &asked).ok());
             }
         });
-        Self(address)
+        Self { address, names }
     }
 }
 
@@ -84,17 +99,25 @@ fn config(
     };
     let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes());
     let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
-    builder
-        .with_single_cert(chain.collect::<Result<_, _>>().unwrap(), key)
-        .unwrap()
+    let key = ring::sign::any_supported_type(&key).unwrap();
+    // Unlike with_single_cert, this takes a certificate that rustls itself cannot read.
+    let certified = CertifiedKey::new(chain.collect::<Result<_, _>>().unwrap(), key);
+    builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
 }
 
 /// One connection. Each direction has a thread that waits for its own side alone.
-fn serve(mut client: TcpStream, config: Arc<ServerConfig>, broker: &str) -> io::Result<()> {
+fn serve(
+    mut client: TcpStream,
+    config: Arc<ServerConfig>,
+    broker: &str,
+    names: &Names,
+) -> io::Result<()> {
     let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
     while tls.is_handshaking() {
         tls.complete_io(&mut client)?;
     }
+    let name = tls.server_name().map(str::to_owned);
+    names.lock().unwrap().push(name);
     let mut broker = TcpStream::connect(broker)?;
     let tls = Arc::new(Mutex::new(tls));
     let back = {

@@ -1,6 +1,6 @@
 //! Whom the tools believe, and what they say of those that they don't.
 
-use super::certificates::{Authority, Issued, Validity, self_signed};
+use super::certificates::{Authority, Issued, Validity, first_version, self_signed};
 use super::front::{Front, VERSIONS};
 use crate::support::{Command, Test};
 
@@ -168,6 +168,96 @@ fn insecure_trusts_anyone_and_warns() {
 }
 
 #[test]
+fn a_certificate_of_version_1_is_refused_in_words_and_insecure_takes_it() {
+    let scene = Scene::new();
+    let issued = first_version();
+    scene.test.file("server.pem", &issued.certificate);
+    let front = scene.front(&issued);
+    for flags in ["", "--cacert server.pem"] {
+        scene
+            .declare_by(&front, flags)
+            .stderr_contains("the server's certificate is of X.509 version 1, ")
+            .stderr_contains("(--insecure takes any)\n")
+            .exits(1);
+    }
+    scene
+        .declare_by(&front, "--insecure")
+        .stdout("{queue}\n")
+        .stderr_line("warning: --insecure: ")
+        .succeeds();
+}
+
+#[test]
+fn the_servers_name_may_be_another_than_the_hosts() {
+    let scene = Scene::new();
+    let front = scene.front(&scene.authority.server(&["rabbit.example"], Validity::Now));
+    scene
+        .declare_by(&front, "--cacert ca.pem --server-name rabbit.example")
+        .stdout("{queue}\n")
+        .succeeds();
+    assert_eq!(front.last_name().as_deref(), Some("rabbit.example"));
+    scene
+        .declare_by(&front, "--cacert ca.pem --server-name other.example")
+        .stderr_line("the server's certificate is not for other.example: it is for rabbit.example")
+        .exits(1);
+    scene
+        .test
+        .run(&format!("{DECLARE} --server-name rabbit.example"))
+        .stdout("{queue}\n")
+        .stderr_line("warning: --server-name has no effect without --ssl or amqps://")
+        .succeeds();
+}
+
+#[test]
+fn a_url_may_hold_what_tls_needs() {
+    let scene = Scene::new();
+    scene
+        .test
+        .file("other.pem", Authority::new("another").pem());
+    let front = scene.front(
+        &scene
+            .authority
+            .server(&["localhost", "r.example"], Validity::Now),
+    );
+    let declare = |parameters: &str, flags: &str| {
+        let url = format!("amqps://localhost:{}?{parameters}", front.port());
+        scene.test.run(&format!("{DECLARE} -u '{url}' {flags}"))
+    };
+    declare("cacertfile=ca.pem", "")
+        .stdout("{queue}\n")
+        .succeeds();
+    assert_eq!(front.last_name().as_deref(), Some("localhost"));
+    declare("cacertfile={folder}%2Fca.pem&verify=verify_peer", "")
+        .stdout("{queue}\n")
+        .succeeds();
+    declare("cacertfile=other.pem", "--cacert ca.pem")
+        .stdout("{queue}\n")
+        .succeeds();
+    declare("cacertfile=other.pem", "")
+        .env("AMQP_CACERT", "ca.pem")
+        .stderr_line("not trusted here")
+        .exits(1);
+    declare("cacertfile=ca.pem&server_name_indication=r.example", "")
+        .stdout("{queue}\n")
+        .succeeds();
+    assert_eq!(front.last_name().as_deref(), Some("r.example"));
+    declare("cacertfile=ca.pem&server_name_indication=disable", "")
+        .stdout("{queue}\n")
+        .succeeds();
+    assert_eq!(front.last_name(), None);
+    declare("verify=verify_none", "")
+        .stdout("{queue}\n")
+        .stderr_line("warning: verify=verify_none: the server's certificate is not verified")
+        .succeeds();
+    scene
+        .test
+        .run(&format!("{DECLARE} -u '{{url}}?certfile=cert.pem'"))
+        .stdout("{queue}\n")
+        .stderr_line("warning: certfile has no effect without --ssl or amqps://")
+        .succeeds();
+}
+
+#[test]
 fn a_server_that_wants_a_client_certificate_is_understood() {
     let scene = Scene::new();
     let issued = scene.authority.server(&["localhost"], Validity::Now);
@@ -191,6 +281,13 @@ fn a_server_that_wants_a_client_certificate_is_understood() {
         // The broker behind the front does not offer EXTERNAL, so guest logs in as with amqp-tools.
         scene
             .declare_by(&front, "--cacert ca.pem --cert ours.pem")
+            .stdout("{queue}\n")
+            .succeeds();
+        let url = format!("amqps://localhost:{}", front.port());
+        let parameters = "cacertfile=ca.pem&certfile=ours.pem&keyfile=ours.pem";
+        scene
+            .test
+            .run(&format!("{DECLARE} -u '{url}?{parameters}'"))
             .stdout("{queue}\n")
             .succeeds();
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::basic::AMQPProperties;
 use amq_protocol::protocol::{AMQPClass, basic, channel, connection, queue};
+use amq_protocol::types::AMQPValue;
 use amqp_tools::broker::frame;
 use rustix::net::sockopt::{set_socket_linger, set_tcp_cork};
 
@@ -46,6 +47,11 @@ pub(crate) struct Scripted<'c> {
     manner: Manner,
     /// The heartbeat interval that the client chose (connection.tune-ok).
     pub(crate) heartbeat: u16,
+    /// The largest frame and the number of channels that it chose.
+    pub(crate) frame_max: u32,
+    pub(crate) channel_max: u16,
+    /// What the client calls the connection (connection.start-ok).
+    pub(crate) connection_name: Option<String>,
 }
 
 impl<'c> Scripted<'c> {
@@ -71,9 +77,20 @@ impl<'c> Scripted<'c> {
             client,
             manner,
             heartbeat: 0,
+            frame_max: 0,
+            channel_max: 0,
+            connection_name: None,
         };
         broker.say(&[start()])?;
-        broker.hear()?; // connection.start-ok
+        if let AMQPFrame::Method(
+            _,
+            AMQPClass::Connection(connection::AMQPMethod::StartOk(start_ok)),
+        ) = broker.hear()?
+            && let Some(AMQPValue::LongString(name)) =
+                start_ok.client_properties.get("connection_name")
+        {
+            broker.connection_name = Some(name.clone());
+        }
         broker.say(&[tune(proposed)])?;
         if let AMQPFrame::Method(
             _,
@@ -81,6 +98,8 @@ impl<'c> Scripted<'c> {
         ) = broker.hear()?
         {
             broker.heartbeat = tune_ok.heartbeat;
+            broker.frame_max = tune_ok.frame_max;
+            broker.channel_max = tune_ok.channel_max;
         }
         broker.hear()?; // connection.open
         broker.say(&[connection_open_ok()])?;

@@ -1,8 +1,8 @@
 //! The edits of amiquip's first frames: what amiquip has no setting for, and what saves round trips.
 //!
 //! * The protocol header may be sent before amiquip is ready.
-//! * connection.start-ok gets client properties of our own: amqp-tools rather than amiquip, and the capability to be told why
-//!   a login is refused (<https://www.rabbitmq.com/docs/auth-notification>).
+//! * connection.start-ok gets client properties of our own: amqp-tools rather than amiquip, the connection's name, and the
+//!   capability to be told why a login is refused (<https://www.rabbitmq.com/docs/auth-notification>).
 //! * Our one channel is opened together with the connection, and the first call on it may be sent then too. A broker reads
 //!   frames in order, so it sees no difference. Its answers are held back until amiquip asks, and what amiquip then sends is
 //!   dropped.
@@ -108,12 +108,13 @@ fn with_our_properties(start_ok: &[u8]) -> Option<Vec<u8>> {
     else {
         return None;
     };
-    arguments.client_properties = client_properties();
+    arguments.client_properties = client_properties(&arguments.client_properties);
     let method = AMQPClass::Connection(AMQPMethod::StartOk(arguments));
     frame::encode_class(channel, &method, start_ok.len() + PROPERTIES_MAX)
 }
 
-fn client_properties() -> FieldTable {
+/// Our own, and the connection's name, which amiquip has as its `information`.
+fn client_properties(amiquips: &FieldTable) -> FieldTable {
     let capabilities = [
         "authentication_failure_close",
         "connection.blocked",
@@ -121,7 +122,7 @@ fn client_properties() -> FieldTable {
     ]
     .map(|capability| (capability.to_owned(), AMQPValue::Boolean(true)));
     let text = |text: &str| AMQPValue::LongString(text.to_owned());
-    [
+    let mut properties: FieldTable = [
         ("product", text("amqp-tools")),
         ("version", text(env!("CARGO_PKG_VERSION"))),
         ("platform", text(std::env::consts::OS)),
@@ -132,5 +133,11 @@ fn client_properties() -> FieldTable {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into_iter()
-    .collect()
+    .collect();
+    if let Some(AMQPValue::LongString(name)) = amiquips.get("information")
+        && !name.is_empty()
+    {
+        properties.insert("connection_name".to_owned(), text(name));
+    }
+    properties
 }

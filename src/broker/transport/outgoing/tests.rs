@@ -290,7 +290,10 @@ fn sent_behind_opening(first_call: Option<&[u8]>, batches: &[&[u8]]) -> Vec<u8> 
 
 #[test]
 fn the_client_properties_are_ours_and_the_rest_is_amiquips() {
-    let theirs = std::iter::once(("product".to_owned(), AMQPValue::Void)).collect();
+    let name = AMQPValue::LongString("amqp-get@host:1".to_owned());
+    let theirs = [("product", AMQPValue::Void), ("information", name.clone())];
+    let theirs = theirs.map(|(key, value)| (key.to_owned(), value));
+    let theirs = theirs.into_iter().collect();
     let greeting = frame::PROTOCOL_HEADER;
     let start = encoded(0, &start_ok(theirs));
     let all = [&greeting, start.as_slice(), start.as_slice()].concat();
@@ -313,6 +316,8 @@ fn the_client_properties_are_ours_and_the_rest_is_amiquips() {
         ok.client_properties.get("product"),
         Some(&AMQPValue::LongString("amqp-tools".to_owned()))
     );
+    assert_eq!(ok.client_properties.get("connection_name"), Some(&name));
+    assert_eq!(ok.client_properties.get("information"), None);
     let ours = ok.client_properties.clone();
     let ok = AMQPClass::Connection(connection::AMQPMethod::StartOk(ok));
     assert_eq!(ok, start_ok(ours));

@@ -1,6 +1,6 @@
 //! What went wrong with TLS, for a person: which side's certificate, and why.
 
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, OtherError};
 use time::OffsetDateTime;
 
 /// Why no connection can be had, in words that follow the server's address.
@@ -49,6 +49,11 @@ fn certificate(error: &CertificateError) -> String {
             };
             format!("the server's certificate is not for {}: it {names}", expected.to_str())
         }
+        CertificateError::Other(other) if is_first_version(other) => {
+            "the server's certificate is of X.509 version 1, which is refused since it cannot name a host; \
+             the server needs one of version 3, with a subjectAltName (--insecure takes any)"
+                .to_owned()
+        }
         other => match other.to_string().as_str() {
             "Other(OtherError(CaUsedAsEndEntity))" => {
                 "the server shows an authority's certificate; if it is its own, give it with --cacert"
@@ -57,6 +62,11 @@ fn certificate(error: &CertificateError) -> String {
             text => format!("the server's certificate is not valid: {text}"),
         },
     }
+}
+
+/// Whether a certificate was refused because it is of X.509 version 1. rustls has no word of its own for that.
+pub(super) fn is_first_version(error: &OtherError) -> bool {
+    error.0.to_string() == "UnsupportedCertVersion"
 }
 
 /// What the server ended the handshake with (RFC 8446, section 6.2).

@@ -27,6 +27,10 @@ pub struct TlsOptions {
     pub trust: Trust,
     /// The certificate that the client shows when the server asks for one.
     pub identity: Option<Identity>,
+    /// Whom the server's certificate must be for, if not for the host that is connected to.
+    pub server_name: Option<String>,
+    /// Whether that name is told to the server (SNI).
+    pub tells_name: bool,
 }
 
 /// Which servers are trusted.
@@ -66,6 +70,7 @@ pub struct Identity {
 pub struct TlsClient {
     config: Arc<ClientConfig>,
     has_identity: bool,
+    server_name: Option<String>,
 }
 
 /// Why TLS cannot be used: a file has no usable content.
@@ -102,9 +107,11 @@ impl TlsClient {
         };
         // A connection lasts as long as the tool.
         config.resumption = Resumption::disabled();
+        config.enable_sni = options.tells_name;
         Ok(TlsClient {
             config: Arc::new(config),
             has_identity: options.identity.is_some(),
+            server_name: options.server_name.clone(),
         })
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::broker) struct TlsStream {
 }
 
 impl TlsStream {
-    /// Does the TLS handshake. `host` is whom its certificate must be for; `address` is for errors.
+    /// Does the TLS handshake. `host` is whom its certificate must be for, if the client has no other name for the server; `address` is for errors.
     pub(in crate::broker) fn over(
         mut tcp: TcpStream,
         client: &TlsClient,
@@ -42,6 +42,7 @@ impl TlsStream {
             },
             None => Error::unreachable(address, &error),
         };
+        let host = client.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| unsuitable("no certificate can be for such a name".to_owned()))?;
         let mut tls = ClientConnection::new(Arc::clone(&client.config), name)

@@ -11,7 +11,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{SystemAuthorities, TlsError, Trust, certificates};
+use super::{SystemAuthorities, TlsError, Trust, certificates, explain};
 
 /// Verifies servers' certificates.
 pub(super) fn verifier(
@@ -127,6 +127,21 @@ fn is_an_authoritys(error: &rustls::Error) -> bool {
     )
 }
 
+/// The key in a certificate of X.509 version 1 cannot be read, and it need not be: whoever may show any certificate has the
+/// key of one.
+fn as_credulous(
+    verdict: Result<HandshakeSignatureValid, rustls::Error>,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    match verdict {
+        Err(rustls::Error::InvalidCertificate(CertificateError::Other(error)))
+            if explain::is_first_version(&error) =>
+        {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+        verdict => verdict,
+    }
+}
+
 /// Trusts every server (`--insecure`).
 #[derive(Debug)]
 struct Credulous(Arc<CryptoProvider>);
@@ -150,7 +165,12 @@ impl ServerCertVerifier for Credulous {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
+        as_credulous(verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            algorithms,
+        ))
     }
 
     fn verify_tls13_signature(
@@ -160,7 +180,12 @@ impl ServerCertVerifier for Credulous {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        as_credulous(verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            algorithms,
+        ))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
