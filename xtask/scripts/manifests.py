@@ -2,7 +2,9 @@
 Pod Security Standard (https://kubernetes.io/docs/concepts/security/pod-security-standards/)."""
 
 import json
+import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,6 +45,52 @@ def check_references(documents):
     for volume in all_under(documents, "configMap"):
         if ("ConfigMap", volume["name"]) not in named:
             sys.exit(f"there is no ConfigMap {volume['name']}")
+
+
+def check_targets(documents):
+    """What a custom resource or a probe points to is there: the schemas of these kinds are not at hand."""
+    named = {(one["kind"], one["metadata"]["name"]): one for one in documents}
+    for scaled in (one for one in documents if one["kind"] == "ScaledObject"):
+        target = scaled["spec"]["scaleTargetRef"]
+        if (target.get("kind", "Deployment"), target["name"]) not in named:
+            sys.exit(f"there is nothing of that name to scale: {target}")
+    for reference in all_under(documents, "authenticationRef"):
+        if ("TriggerAuthentication", reference["name"]) not in named:
+            sys.exit(f"there is no TriggerAuthentication {reference['name']}")
+    for monitor in (one for one in documents if one["kind"] == "PodMonitor"):
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        templates = [template for template in all_under(documents, "template") if "metadata" in template]
+        chosen = [one["spec"] for one in templates if wanted <= one["metadata"].get("labels", {}).items()]
+        for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+            if not any(endpoint["port"] in port_names(pod) for pod in chosen):
+                sys.exit(f"no pod that the PodMonitor chooses has the port {endpoint['port']}")
+    for pod in (pod for document in documents for pod in pods(document)):
+        for probe in all_under(pod, "httpGet"):
+            if probe["port"] not in port_names(pod):
+                sys.exit(f"no container has the port of the probe {probe}")
+
+
+def port_names(pod):
+    return {port.get("name") for container in pod["containers"] for port in container.get("ports", [])}
+
+
+def check_grace(documents):
+    """A worker ends its tasks (SIGTERM, 5 seconds, SIGKILL) before the kubelet ends the worker."""
+    for pod in (pod for document in documents for pod in pods(document)):
+        for container in pod["containers"]:
+            for argument in container.get("args", []):
+                if match := re.fullmatch(r"--grace=(\d+)s", argument):
+                    if int(match[1]) + 5 >= pod.get("terminationGracePeriodSeconds", 30):
+                        sys.exit(f"{argument} is too long for terminationGracePeriodSeconds")
+
+
+def check_kustomization(folder, kustomization):
+    """Its resources are files, and kubectl can put them together, where there is one."""
+    for resource in kustomization["resources"]:
+        if not (folder / resource).is_file():
+            sys.exit(f"there is no {resource}")
+    if shutil.which("kubectl"):
+        subprocess.run(["kubectl", "kustomize", folder], check=True, stdout=subprocess.DEVNULL)
 
 
 def check_keda(documents):
@@ -105,6 +153,11 @@ def check_pods(document):
 files = sys.argv[1:]
 documents = [one for file in files for one in yaml.safe_load_all(open(file)) if one]
 for file in files:
+    if pathlib.Path(file).name == "kustomization.yaml":
+        check_kustomization(pathlib.Path(file).parent, yaml.safe_load(open(file)))
+documents = [one for one in documents if one["kind"] != "Kustomization"]
+files = [file for file in files if pathlib.Path(file).name != "kustomization.yaml"]
+for file in files:
     for version in VERSIONS:
         validate(file, version)
 for scaled in documents:
@@ -117,6 +170,8 @@ for scaled in documents:
             validate(file.name, [])
 check_references(documents)
 check_keda(documents)
+check_targets(documents)
+check_grace(documents)
 for document in documents:
     check_pods(document)
 print(f"{len(documents)} manifests are valid")
