@@ -30,6 +30,8 @@ pub(super) enum Pending {
     /// A message is delayed no longer.
     DelayEnds(usize),
     RivalWorks,
+    /// The other worker, which was stuck, ends.
+    RivalLeaves,
 }
 
 /// By time, and in the order in which it was added.

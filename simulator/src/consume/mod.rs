@@ -36,6 +36,10 @@ const HEARTBEATS: Duration = Duration::from_secs(120);
 /// A run that only waits gets a signal after so long.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// How long another worker has the role of the single active consumer and does nothing, when nothing else is in the way. The run
+/// gives back what it holds before.
+const STUCK_RIVAL_STAYS: Duration = Duration::from_secs(300);
+
 /// How long a run may take after its commands are told to end: SIGKILL, patience twice, the close.
 const END_AFTER_SIGNAL: Duration = Duration::from_secs(21);
 
@@ -355,7 +359,12 @@ impl<'world> Simulation<'world> {
 
     fn heal(&mut self) {
         self.is_stuck = false;
-        self.broker.rival_leaves();
+        if self.broker.is_rival_active && self.scenario.broker.rival_is_stuck {
+            let then = self.now + STUCK_RIVAL_STAYS;
+            self.calendar.add(then, Pending::RivalLeaves);
+        } else {
+            self.broker.rival_leaves();
+        }
         let never_end: Vec<DeliveryId> = self
             .commands
             .iter()
@@ -415,6 +424,7 @@ impl<'world> Simulation<'world> {
             self.calendar.add(then, Pending::Leader(number));
         }
         let rival = self.broker.is_rival_active && self.broker.ready() > 0;
+        let rival = rival && !self.scenario.broker.rival_is_stuck;
         if rival && !self.is_calm() && !self.calendar.has(&Pending::RivalWorks) {
             let then = self.now + Duration::from_secs(1) + delay(self.choices, 6);
             self.calendar.add(then, Pending::RivalWorks);
@@ -464,6 +474,11 @@ impl<'world> Simulation<'world> {
             Pending::DelayEnds(message) => {
                 self.broker.delay_ends(message);
                 Ok(())
+            }
+            Pending::RivalLeaves => {
+                let judged = self.judge_held_beside_rival();
+                self.broker.rival_leaves();
+                judged
             }
             Pending::RivalWorks => {
                 if !self.is_calm() {

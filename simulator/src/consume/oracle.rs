@@ -1,5 +1,6 @@
 //! What must hold, as seen from outside of the core: by what was delivered, run, copied and settled in the model.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub(super) const MARKS: &[&str] = &[
     "a reply precedes the end of a message",
     "a signal while connecting",
     "an output is refused",
+    "another worker has the role and is stuck",
     "an output is taken at another attempt",
     "an output is there twice",
     "an output is there when its acknowledgement is lost",
@@ -105,6 +107,8 @@ pub(super) struct Oracle {
     pub(super) unanswered_copies: Vec<DeliveryId>,
     pub(super) is_counting_unanswered: bool,
     pub(super) last_signal: Option<Duration>,
+    /// How many messages were said to be lost, since they were acknowledged on arrival.
+    losses_told: u64,
     ended_commands: u64,
     logged: u64,
     /// Commands that succeeded while their delivery was theirs.
@@ -805,7 +809,10 @@ impl Simulation<'_> {
             Notice::RejectedCameBack => "a rejected message came back",
             Notice::GivingBackHeld => "held messages go back since the queue delivers none",
             Notice::NotSeenAgain(_) => "idle with messages not seen again",
-            Notice::LostUnacknowledged => "gone by an acknowledgement on arrival",
+            Notice::LostUnacknowledged => {
+                self.oracle.losses_told += 1;
+                "gone by an acknowledgement on arrival"
+            }
             Notice::ParkedOnArrival(_) => "parked on arrival",
             Notice::Renewing(..) => "renewed on arrival",
             Notice::TooManyFailed => "too many have failed",
@@ -858,6 +865,14 @@ impl Simulation<'_> {
             ));
         }
         self.judge_drops()?;
+        let lost = self.lost_on_arrival();
+        let told = self.oracle.losses_told + self.oracle.doubts;
+        if told < lost {
+            return Err(Failure::of(
+                "a message that is lost by its acknowledgement on arrival is told, or is in doubt",
+                format!("{told} of {lost}"),
+            ));
+        }
         if self.oracle.doubts < self.broker.lost_settlements {
             return Err(Failure::of(
                 "what is in doubt is told",
@@ -870,6 +885,30 @@ impl Simulation<'_> {
             self.reached.mark("an output is there twice");
         }
         self.judge_status(ended.unwrap_or(Status::FAILURE))
+    }
+
+    /// Another worker has had the role of the single active consumer for long: a message that failed must not be held here.
+    pub(super) fn judge_held_beside_rival(&mut self) -> Result<(), Failure> {
+        let is_listening = self.wire == Wire::Open && !self.is_stuck && self.run.ended().is_none();
+        if !is_listening || !self.broker.is_rival_active || self.broker.ready() == 0 {
+            return Ok(());
+        }
+        self.reached
+            .mark("another worker has the role and is stuck");
+        let is_held = |record: &Record| {
+            record.runs > 0
+                && !record.is_running
+                && !record.is_copying
+                && !record.is_settled
+                && !record.is_forgotten
+        };
+        match self.oracle.records.iter().position(is_held) {
+            None => Ok(()),
+            Some(index) => Err(Failure::of(
+                "a failed message goes back where another worker has the role",
+                format!("{}", index + 1),
+            )),
+        }
     }
 
     /// A run that knows the queue's delivery limit lets the broker drop nothing.
@@ -970,6 +1009,28 @@ impl Simulation<'_> {
         };
         let done = self.oracle.records.iter().enumerate().filter(is_done);
         done.count() as u64
+    }
+
+    /// How many messages are gone by their acknowledgement on arrival though their commands neither succeeded nor failed for good.
+    fn lost_on_arrival(&self) -> u64 {
+        let RunWork::Command { retries, .. } = self.scenario.options.work else {
+            return 0;
+        };
+        let is_over =
+            |record: &Record| record.last == Some(Status::SUCCESS) || record.runs > retries;
+        let mut lost = BTreeSet::new();
+        for id in 1..=self.oracle.records.len() as DeliveryId {
+            let message = self.broker.message_of(id);
+            if self.broker.messages[message].gone == Some(Why::OnArrival) {
+                lost.insert(message);
+            }
+        }
+        for (index, record) in self.oracle.records.iter().enumerate() {
+            if is_over(record) {
+                lost.remove(&self.broker.message_of(index as DeliveryId + 1));
+            }
+        }
+        lost.len() as u64
     }
 
     fn was_disturbed(&self) -> bool {

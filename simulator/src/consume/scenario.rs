@@ -44,6 +44,8 @@ pub(super) struct BrokerKind {
     pub(super) dead_letters_home: bool,
     /// There is another worker, and the queue has a single active consumer.
     pub(super) has_rival: bool,
+    /// The other worker holds as many messages as it may, and handles none of them.
+    pub(super) rival_is_stuck: bool,
     /// Whether it can be found out whether deliveries are counted.
     pub(super) tells_counting: bool,
     /// How slowly the leader of a quorum queue takes commands: an index into the delays.
@@ -316,6 +318,7 @@ impl BrokerKind {
             prefetch_of_channel: !is_rabbitmq && !is_quorum,
             dead_letters_home: choices.chance(25),
             has_rival: !options.queue_ends_with_consumer && choices.chance(16),
+            rival_is_stuck: choices.below(2) == 1,
             tells_counting: !choices.chance(25),
             leader_lag: if is_quorum { choices.below(6) } else { 0 },
             delayed_retry: (may_delay && choices.chance(25)).then(|| choices.one_of(&delays)),

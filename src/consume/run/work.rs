@@ -166,7 +166,12 @@ impl Run {
                 Some(pause) if self.phase.lies_in_the_work() => {
                     self.put(id, MessageState::Resting(self.now.saturating_add(pause)));
                 }
-                _ => self.on_failed(id, status),
+                retry => {
+                    if retry.is_some() {
+                        self.tell_if_lost(id); // the run ends before the retries are used up
+                    }
+                    self.on_failed(id, status);
+                }
             },
         }
     }
@@ -208,14 +213,19 @@ impl Run {
 
     /// Requeues a message whose command did not come to its own end.
     pub(super) fn give_up(&mut self, id: DeliveryId) {
+        self.tell_if_lost(id);
+        self.settle(id, Settlement::Return);
+        self.forget(id);
+    }
+
+    /// Says that a message is lost which was acknowledged on arrival and will not be worked on again.
+    fn tell_if_lost(&mut self, id: DeliveryId) {
         let is_gone = |message: &MessageInHand| {
             matches!(message.delivery_state, DeliveryState::Acknowledged(_))
         };
         if self.in_hand.get(&id).is_some_and(is_gone) {
             self.say(Notice::LostUnacknowledged);
         }
-        self.settle(id, Settlement::Return);
-        self.forget(id);
     }
 
     /// Ends the run: every other message would fail in the same way.
