@@ -113,7 +113,11 @@ impl Scenario {
         } else {
             choices.index(7)
         };
-        let disturbances = disturbances(choices, broker.has_rival, is_large);
+        let disturbances = disturbances(
+            choices,
+            broker.has_rival && !broker.rival_is_stuck,
+            is_large,
+        );
         let last = choices.one_of(&[Last::Healed, Last::Healed, Last::Silent, Last::Gone]);
         Scenario {
             options,
@@ -263,7 +267,11 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
     }
 }
 
-fn disturbances(choices: &mut Choices, has_rival: bool, is_large: bool) -> Vec<(u64, Disturbance)> {
+fn disturbances(
+    choices: &mut Choices,
+    rival_leaves: bool,
+    is_large: bool,
+) -> Vec<(u64, Disturbance)> {
     let kinds = [
         Disturbance::Publish,
         Disturbance::Signal(15),
@@ -291,7 +299,7 @@ fn disturbances(choices: &mut Choices, has_rival: bool, is_large: bool) -> Vec<(
             all.push((choices.below(latest), kind));
         }
     }
-    if has_rival {
+    if rival_leaves {
         all.push((choices.below(80), Disturbance::RivalLeaves));
     }
     all.sort_by_key(|(after, _)| *after);
