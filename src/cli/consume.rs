@@ -13,6 +13,7 @@ use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
 use super::output::OutputArgs;
+use super::several::SeveralArgs;
 use super::{Tool, UsageError, complain, way_out};
 use crate::broker::Binding;
 use crate::consume::{
@@ -77,7 +78,7 @@ pub struct Consume {
     #[arg(short, long, value_name = "N", help_heading = WORK)]
     count: Option<i64>,
 
-    /// Prefetch limit (0 = 65535) [default: --jobs; with --json 100]
+    /// Prefetch limit (0 = 65535) [default: --jobs; with --json 100]; with --coprocess, how many messages a child may have unanswered [default: 1]
     #[arg(short, long, value_name = "N", help_heading = WORK)]
     prefetch_count: Option<i64>,
 
@@ -112,6 +113,9 @@ pub struct Consume {
     /// Time that running commands have after SIGTERM or SIGINT [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = TIME)]
     grace: Option<Duration>,
+
+    #[command(flatten)]
+    several: SeveralArgs,
 
     #[command(flatten)]
     failure: FailureArgs,
@@ -258,6 +262,8 @@ impl Consume {
             timeout: self.timeout,
             retries,
             retry_delay,
+            form: self.several.form(self.unanswered()),
+            framing: self.several.framing(),
         })))
     }
 
@@ -267,18 +273,26 @@ impl Consume {
     }
 
     /// The prefetch limit. The default is the number of jobs, so that no worker holds messages that an idle one could handle, and never
-    /// more than the count. As in amqp-tools, 0 and numbers that do not fit mean no limit; that is 65535 here.
+    /// more than the count.
     fn prefetch(&self, limit: Option<u64>) -> NonZeroU16 {
+        let jobs = u16::try_from(self.jobs.get()).unwrap_or(u16::MAX);
         let asked = match self.prefetch_count {
-            Some(count @ 1..) => u16::try_from(count).unwrap_or(u16::MAX),
-            Some(_) => u16::MAX,
+            _ if self.several.prefetch_is_for_each_job() => {
+                jobs.saturating_mul(self.unanswered().get())
+            }
+            Some(count) => prefetch_count(count).get(),
             None if self.json => PRINT_AHEAD,
-            None => u16::try_from(self.jobs.get()).unwrap_or(u16::MAX),
+            None => jobs,
         };
         let useful = limit.map_or(asked, |limit| {
             u16::try_from(limit).map_or(asked, |limit| asked.min(limit))
         });
         NonZeroU16::new(useful).unwrap_or(NonZeroU16::MIN)
+    }
+
+    /// How many messages a child may have unanswered.
+    fn unanswered(&self) -> NonZeroU16 {
+        self.prefetch_count.map_or(NonZeroU16::MIN, prefetch_count)
     }
 
     fn acknowledgement(&self) -> Result<Acknowledgement, UsageError> {
@@ -289,6 +303,12 @@ impl Consume {
             (true, Some(flag)) => Err(exclusive(flag, "--no-ack")),
         }
     }
+}
+
+/// As in amqp-tools, 0 and numbers that do not fit mean no limit; that is 65535 here.
+fn prefetch_count(count: i64) -> NonZeroU16 {
+    let count = u16::try_from(count).ok();
+    count.and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MAX)
 }
 
 fn exclusive(one: &str, other: &str) -> UsageError {

@@ -6,6 +6,7 @@
 //! * `connection`, `url`, `tls`, `authfile`, `environment`: the options that all tools share: which broker, and as which user.
 //! * `output`: amqp-consume's options for what commands write.
 //! * `failure`: amqp-consume's options for failed messages.
+//! * `several`: amqp-consume's options for commands that get several messages.
 //! * `properties`: amqp-publish's options for a message's properties.
 //! * `bindings`: the options for bindings, of queues and of exchanges.
 //! * `typed`, `duration`, `rate`: values with a type, durations and rates.
@@ -32,6 +33,7 @@ mod properties;
 mod publish;
 mod rate;
 mod scan;
+mod several;
 mod tls;
 mod transfer;
 mod typed;

@@ -17,8 +17,9 @@
 //! |---|---|---|
 //! | waiting | the broker delivers it | a job is free: Working; the run ends: requeued, untried |
 //! | Working | its command is started, or its line written | success: acknowledged, or Copying if its output is published; failure: Resting, or by the policy; told to end with the run: requeued |
+//! | With a child | a child has it that gets several messages | the child answers, or ends while it works on it: as from Working; the child ends before: Postponed |
 //! | Resting | its command failed and has `--retries` left | when it is due: Working; the run ends: requeued |
-//! | Postponed | it was rejected, and comes back at once | when it is due and a job is free: Working; the run ends: requeued |
+//! | Postponed | it was rejected, and comes back at once; or the child that had it ended and had not begun it | when it is due and a job is free: Working; the run ends: requeued |
 //! | Undecided | it failed, and the policy depends on whether the queue counts deliveries | when that is known: by the policy |
 //! | Held | it failed and is to be tried again | after its pause, or at the end with `-c`: requeued, or Copying if attempts are counted in a header |
 //! | Copying | a copy is on its way to the queue's tail or the parking queue, or the command's output to its queue or caller | confirmed: acknowledged; refused: Refused |
@@ -32,6 +33,11 @@
 //! it counts as not done. A lost connection also takes away all messages that are not settled, since the broker delivers them
 //! again; a command that runs goes on, and its result is dropped.
 //!
+//! **A child** of `--coprocess` runs in the place of a job. It gets messages while it takes some, and works on the oldest that it has not
+//! answered. It is told to end when it does not answer as it should, when its message takes too long, or with the run; then
+//! nothing that it says counts, unless only the run ends. When it has ended, another one follows after a pause. A child outlives
+//! its connection: what it answers about lost deliveries is dropped.
+//!
 //! **A run** is in one phase:
 //!
 //! | phase | what it does | how it gets there |
@@ -41,7 +47,7 @@
 //! | Stopping | has told the commands to end | `--grace` is over, the second signal, a lost connection without `--retry` |
 //!
 //! It goes from Draining back to Consuming in one case: the work was done, and a connection that was lost at the end left some
-//! of it in doubt (`--retry`). The run has ended when there is no connection and no command runs.
+//! of it in doubt (`--retry`). The run has ended when there is no connection and no command or child runs.
 //!
 //! **A connection** is being made, open, closing, or gone; with `--retry` another one follows. On an open one there is one
 //! subscription at a time; the core cancels it and subscribes anew for fresh credit, to make settlements certain, and to learn
@@ -53,14 +59,18 @@
 //! * `run`: the core: the state of each message, of the connection and of the run.
 //! * `driver`: the loop, and the threads that wait for the broker, for standard output and for confirms.
 //! * `process`: commands as processes.
+//! * `framing`: how messages follow one another on one standard input.
+//! * `answer`: what a child says about a message.
 //! * `output`: collects what commands write, and passes it on to the tool's own streams.
 //! * `publication`: the messages that a command's output becomes.
 //! * `republish`: what a republished copy of a failed message looks like.
 //! * `signals`: signals to the tool.
 //! * `joblog`: the log of commands.
 
+mod answer;
 mod driver;
 mod failure;
+mod framing;
 mod joblog;
 mod options;
 mod output;
@@ -71,7 +81,10 @@ pub mod run;
 mod signals;
 
 pub use failure::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
-pub use options::{Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work};
+pub use options::{
+    Acknowledgement, CommandWork, ConsumeOptions, Coprocess, Form, Framing, Idle, SourceQueue,
+    Stdin, Work,
+};
 pub use publication::{OutputTarget, Publishing};
 
 use anyhow::Context;

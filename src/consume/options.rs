@@ -1,7 +1,7 @@
 //! The options of amqp-consume, validated.
 
 use std::ffi::OsString;
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,6 +87,41 @@ pub struct CommandWork {
     pub retries: u32,
     /// The pause before the first of these, doubled before each further one.
     pub retry_delay: Duration,
+    /// How messages are given to commands.
+    pub form: Form,
+    /// How they follow one another where a command gets several.
+    pub framing: Framing,
+}
+
+/// How messages are given to commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Each message has a command of its own.
+    #[default]
+    Single,
+    /// A command gets message after message, and answers each.
+    Coprocess(Coprocess),
+}
+
+/// The limits of a command that answers message after message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coprocess {
+    /// How many messages it may have that it has not answered.
+    pub unanswered: NonZeroU16,
+    /// After how many messages another one is started in its place.
+    pub recycle: Option<NonZeroU64>,
+}
+
+/// How messages follow one another on one standard input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// Envelopes, a line each.
+    #[default]
+    Json,
+    /// Bodies, a newline after each that does not end in one.
+    Lines,
+    /// Bodies, a NUL after each.
+    Null,
 }
 
 /// The kind of a command's standard input, which holds the body.

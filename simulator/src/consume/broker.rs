@@ -40,6 +40,7 @@ pub(super) struct Message {
     redelivered: bool,
     dead_lettered: bool,
     can_be_copied: bool,
+    pub(super) is_unfit: bool,
     pub(super) gone: Option<Why>,
 }
 
@@ -147,7 +148,7 @@ impl Broker {
         }
     }
 
-    pub(super) fn publish(&mut self, can_be_copied: bool) {
+    pub(super) fn publish(&mut self, can_be_copied: bool, is_unfit: bool) {
         let original = self.messages.len();
         self.put(Message {
             original,
@@ -156,6 +157,7 @@ impl Broker {
             redelivered: false,
             dead_lettered: false,
             can_be_copied,
+            is_unfit,
             gone: None,
         });
     }
@@ -585,6 +587,7 @@ fn info(message: &Message, is_quorum: bool) -> DeliveryInfo {
         size: 10,
         obstacle: (!message.can_be_copied).then_some(Obstacle::NotAsItIs),
         digest: message.original as u64,
+        is_unfit: message.is_unfit,
         ..DeliveryInfo::default()
     }
 }

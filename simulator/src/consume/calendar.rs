@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use std::collections::BTreeMap;
 
-use amqp_tools::consume::run::{ConnectionId, Copy, DeliveryId};
+use amqp_tools::consume::run::{ChildNumber, ConnectionId, Copy, DeliveryId};
 
 /// Something that comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub(super) enum Pending {
     CloseLimit(ConnectionId),
     /// A command ends, if this is still the plan.
     CommandEnds(DeliveryId, u64),
+    /// A child does what it does next.
+    ChildActs(ChildNumber),
+    /// A child ends, if this is still the plan.
+    ChildEnds(ChildNumber, u64),
     /// Lines are written.
     Write,
     /// A copy is in its queue.

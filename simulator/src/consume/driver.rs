@@ -59,7 +59,11 @@ impl Simulation<'_> {
             Action::Unsubscribe(subscription) => self.ask_broker(Sent::Cancel(subscription)),
             Action::Prefetch(prefetch) => self.write_to_broker(Sent::Prefetch(prefetch)),
             Action::CountReady => self.ask_broker(Sent::Count),
-            Action::Settle(..) | Action::Log(..) | Action::Forget(_) | Action::Say(_) => {}
+            Action::Settle(..)
+            | Action::Begin(_)
+            | Action::Log(..)
+            | Action::Forget(_)
+            | Action::Say(_) => {}
             Action::Close => {
                 self.wire = Wire::Closing;
                 self.ask_broker(Sent::Close);
@@ -73,6 +77,10 @@ impl Simulation<'_> {
             }
             Action::Start { id, .. } => self.start(id, answers),
             Action::Signal(id, signal) => self.signal_command(id, signal),
+            Action::StartChild(child) => self.start_child(child, answers),
+            Action::Feed(child, id) => self.feed_child(child, id),
+            Action::CloseInput(child) => self.close_input(child),
+            Action::SignalChild(child, signal) => self.signal_child(child, signal),
             Action::StopWriting => {
                 self.is_writer_broken = true;
                 // Some may be written already.

@@ -5,6 +5,7 @@
 
 mod broker;
 mod calendar;
+mod children;
 mod driver;
 mod oracle;
 mod scenario;
@@ -12,7 +13,7 @@ mod scenario;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use amqp_tools::consume::run::{ConnectionId, DeliveryId, Event, FromBroker, Run};
+use amqp_tools::consume::run::{ChildNumber, ConnectionId, DeliveryId, Event, FromBroker, Run};
 use amqp_tools::reason::ConnectionFailure;
 use amqp_tools::status::Status;
 
@@ -21,6 +22,7 @@ use crate::reached::Reached;
 use crate::world::{Failure, Stats, Transcript, World};
 use broker::{Broker, Processed};
 use calendar::{Calendar, Pending};
+use children::Child;
 use oracle::Oracle;
 use scenario::{Disturbance, Last, Scenario, delay};
 
@@ -110,6 +112,7 @@ struct Simulation<'world> {
     /// The broker processes nothing more on the present connection.
     is_stuck: bool,
     commands: BTreeMap<DeliveryId, Command>,
+    children: BTreeMap<ChildNumber, Child>,
     plans: u64,
     /// Lines to be written.
     lines: VecDeque<DeliveryId>,
@@ -130,7 +133,10 @@ impl<'world> Simulation<'world> {
     ) -> Simulation<'world> {
         let mut broker = Broker::new(scenario.broker, scenario.options.queue_ends_with_consumer);
         for _ in 0..scenario.messages {
-            broker.publish(!choices.chance(4));
+            // One that comes back each time would do so for ever.
+            let may_be_unfit = scenario.coprocess().is_some() && !scenario.broker.dead_letters_home;
+            let is_unfit = may_be_unfit && choices.chance(scenario.trouble.is_unfit);
+            broker.publish(!choices.chance(4), is_unfit);
         }
         let (run, actions) = Run::begin(scenario.options.clone());
         let mut world = Simulation {
@@ -149,6 +155,7 @@ impl<'world> Simulation<'world> {
             connection: 0,
             is_stuck: false,
             commands: BTreeMap::new(),
+            children: BTreeMap::new(),
             plans: 0,
             lines: VecDeque::new(),
             is_writer_broken: false,
@@ -298,7 +305,7 @@ impl<'world> Simulation<'world> {
         match disturbance {
             Disturbance::Publish => {
                 let can_be_copied = !self.choices.chance(4);
-                self.broker.publish(can_be_copied);
+                self.broker.publish(can_be_copied, false);
             }
             Disturbance::Signal(signal) => return self.signal(signal),
             Disturbance::Break => self.break_connection(),
@@ -325,7 +332,9 @@ impl<'world> Simulation<'world> {
         self.mark_signal();
         let bound = match (self.signals, self.scenario.options.grace) {
             (1, Some(grace)) => Some(grace + END_AFTER_SIGNAL),
-            (1, None) if self.commands.is_empty() => Some(END_AFTER_SIGNAL),
+            (1, None) if self.commands.is_empty() && self.children.is_empty() => {
+                Some(END_AFTER_SIGNAL)
+            }
             (1, None) => None,
             _ => Some(END_AFTER_SIGNAL),
         };
@@ -374,6 +383,7 @@ impl<'world> Simulation<'world> {
         for id in never_end {
             self.plan_end(id, Duration::from_secs(1), Some((Status::SUCCESS, 0)));
         }
+        self.heal_children();
         if !self.lines.is_empty() {
             self.calendar.add(self.now, Pending::Write);
         }
@@ -459,6 +469,8 @@ impl<'world> Simulation<'world> {
             | Pending::Leader(_)
             | Pending::CloseLimit(_) => Ok(()),
             Pending::CommandEnds(id, plan) => self.command_ends(id, plan),
+            Pending::ChildActs(child) => self.child_acts(child),
+            Pending::ChildEnds(child, plan) => self.child_ends(child, plan),
             Pending::Write => self.write(),
             Pending::CopyArrives(id, copy) => {
                 let message = self.broker.message_of(id);

@@ -1,13 +1,12 @@
 //! What must hold, as seen from outside of the core: by what was delivered, run, copied and settled in the model.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amqp_tools::consume::run::{
-    Action, ConnectionId, Copy, DeliveryId, Event, FinalOutcome, FromBroker, Notice, RunWork,
-    Settlement, SubscriptionId, ToCommand,
+    Action, ChildNumber, ConnectionId, Copy, DeliveryId, Event, FinalOutcome, FromBroker, Notice,
+    RunWork, Settlement, SubscriptionId, ToCommand,
 };
 use amqp_tools::consume::{Acknowledgement, DeliveryLimit, FailureAction as Policy};
 use amqp_tools::status::Status;
@@ -20,6 +19,14 @@ use crate::world::Failure;
 
 /// The situations that the runs must come to.
 pub(super) const MARKS: &[&str] = &[
+    "a child answers nonsense",
+    "a child answers several at once",
+    "a child answers too often",
+    "a child closes its answers",
+    "a child ends with messages in its pipe",
+    "a child had nothing to answer when it ended",
+    "a child has messages out of their order",
+    "a child works too long",
     "a close is not answered",
     "a connection is half open",
     "a queue delays a message",
@@ -31,6 +38,7 @@ pub(super) const MARKS: &[&str] = &[
     "a caller is gone",
     "a copy is refused",
     "a delivery comes between basic.cancel and its answer",
+    "a message does not fit",
     "a line cannot be written",
     "a line is written whose delivery is lost",
     "a part is processed before a break",
@@ -52,6 +60,7 @@ pub(super) const MARKS: &[&str] = &[
     "in doubt and not done",
     "many are acknowledged at once",
     "many are given back at once",
+    "messages are with a child when their connection is lost",
     "patience is lost",
     "proof by another basic.cancel",
     "signals end it",
@@ -76,7 +85,7 @@ pub(super) struct Record {
     /// delivered before.
     failures_before: u64,
     may_have_failed: bool,
-    is_running: bool,
+    pub(super) is_running: bool,
     /// How often its command ended.
     runs: u32,
     last: Option<Status>,
@@ -109,7 +118,11 @@ pub(super) struct Oracle {
     pub(super) last_signal: Option<Duration>,
     /// How many messages were said to be lost, since they were acknowledged on arrival.
     losses_told: u64,
-    ended_commands: u64,
+    /// Since when children work on what they work on.
+    pub(super) working_since: BTreeMap<ChildNumber, Duration>,
+    /// Children that worked too long: nothing that they say counts.
+    pub(super) given_up: BTreeSet<ChildNumber>,
+    pub(super) ended_commands: u64,
     logged: u64,
     /// Commands that succeeded while their delivery was theirs.
     successes: u64,
@@ -135,11 +148,11 @@ pub(super) struct Oracle {
     was_prefetch_one: bool,
     /// How often deliveries came back by no decision of the tool.
     breaks: u64,
-    has_trouble: bool,
+    pub(super) has_trouble: bool,
 }
 
 impl Oracle {
-    fn record(&mut self, id: DeliveryId) -> Option<&mut Record> {
+    pub(super) fn record(&mut self, id: DeliveryId) -> Option<&mut Record> {
         let index = usize::try_from(id).ok()?.checked_sub(1)?;
         self.records.get_mut(index)
     }
@@ -157,6 +170,7 @@ impl Simulation<'_> {
                     record.is_running = false;
                 }
             }
+            Event::ChildCannotStart { child, .. } => self.note_child_cannot_start(*child),
             Event::Written(last) => self.note_written(*last),
             Event::CannotWrite(_) => self.oracle.has_trouble = true,
             Event::Copied(id, result) => {
@@ -173,6 +187,9 @@ impl Simulation<'_> {
             Event::Tick
             | Event::Signal(_)
             | Event::CommandEnded { .. }
+            | Event::Answered(..)
+            | Event::AnswersClosed(_)
+            | Event::ChildEnded { .. }
             | Event::CountsDeliveries(_) => {}
         }
     }
@@ -315,7 +332,7 @@ impl Simulation<'_> {
     }
 
     /// Whether the delivery's connection is gone, as far as the driver knows.
-    fn is_lost(&mut self, id: DeliveryId) -> bool {
+    pub(super) fn is_lost(&mut self, id: DeliveryId) -> bool {
         let (connection, wire) = (self.connection, self.wire);
         self.oracle
             .record(id)
@@ -408,10 +425,20 @@ impl Simulation<'_> {
             }
             Action::Signal(id, signal) => self.judge_signal(*id, *signal)?,
             Action::Copy(id, copy) => self.judge_copy(*id, *copy)?,
-            Action::Log(..) => self.oracle.logged += 1,
+            Action::Log(id, status, _) => {
+                self.oracle.logged += 1;
+                self.note_unfit(*id, *status);
+            }
+            Action::StartChild(_) => self.judge_child_start()?,
+            Action::Feed(child, id) => self.judge_feed(*child, *id)?,
+            Action::Begin(id) => self.note_begin(*id),
+            Action::SignalChild(child, signal) => self.judge_child_signal(*child, *signal)?,
             Action::Forget(id) => self.judge_forget(*id)?,
             Action::Say(notice) => self.note_notice(notice)?,
-            Action::Close | Action::StopWriting | Action::AskWhetherDeliveriesAreCounted => {}
+            Action::Close
+            | Action::CloseInput(_)
+            | Action::StopWriting
+            | Action::AskWhetherDeliveriesAreCounted => {}
         }
         Ok(None)
     }
@@ -477,7 +504,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn judge_start(&mut self, id: DeliveryId) -> Result<(), Failure> {
+    pub(super) fn judge_start(&mut self, id: DeliveryId) -> Result<(), Failure> {
         let jobs = self.scenario.jobs();
         let is_command = self.scenario.options.work != RunWork::Print;
         if self.signals > 0 {
@@ -770,6 +797,9 @@ impl Simulation<'_> {
                     refused("a rejection has its reason")
                 }
             }
+            Settlement::Requeue if record.runs == 0 && record.copy.is_none() => {
+                refused("a message is given back as failed if it was tried")
+            }
             Settlement::Requeue | Settlement::Return | Settlement::ReturnUpTo => {
                 let is_done = record.is_written
                     || (record.last == Some(Status::SUCCESS) && !record.was_told_to_end);
@@ -815,6 +845,9 @@ impl Simulation<'_> {
             }
             Notice::ParkedOnArrival(_) => "parked on arrival",
             Notice::Renewing(..) => "renewed on arrival",
+            Notice::AnswersDropped(_) => "messages are with a child when their connection is lost",
+            Notice::ChildEnded(..) => "a child had nothing to answer when it ended",
+            Notice::DoesNotFit => "a message does not fit",
             Notice::TooManyFailed => "too many have failed",
             Notice::CopyRefused(_) | Notice::OutputRefused(_) => {
                 self.oracle.unsaid = self.oracle.unsaid.saturating_sub(1);
@@ -828,7 +861,8 @@ impl Simulation<'_> {
 
     /// What must hold after each event.
     pub(super) fn judge_state(&mut self) -> Result<(), Failure> {
-        if self.run.ended().is_some() && !self.commands.is_empty() {
+        let any_runs = !self.commands.is_empty() || !self.children.is_empty();
+        if self.run.ended().is_some() && any_runs {
             return Err(Failure::of("it ends when its commands have", ""));
         }
         if self.oracle.unsaid > 0 {
@@ -1044,6 +1078,8 @@ fn named(action: &Action) -> Option<DeliveryId> {
     match action {
         Action::Settle(id, _)
         | Action::Start { id, .. }
+        | Action::Feed(_, id)
+        | Action::Begin(id)
         | Action::Signal(id, _)
         | Action::Copy(id, _)
         | Action::Log(id, ..)

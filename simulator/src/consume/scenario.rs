@@ -1,11 +1,12 @@
 //! What a run is given: the options, the broker's kind, the messages, and the trouble that may come.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::time::Duration;
 
 use amqp_tools::consume::run::{RunOptions, RunWork};
 use amqp_tools::consume::{
-    Acknowledgement, AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Idle, Rule,
+    Acknowledgement, AttemptLimit, Coprocess, DeliveryLimit, FailureAction, FailurePolicy, Form,
+    Idle, Rule,
 };
 use amqp_tools::status::Status;
 
@@ -66,6 +67,12 @@ pub(super) struct Trouble {
     pub(super) command_never_ends: u64,
     pub(super) ignores_term: u64,
     pub(super) cannot_start: u64,
+    pub(super) is_unfit: u64,
+    pub(super) child_ends: u64,
+    pub(super) answers_nonsense: u64,
+    pub(super) answers_too_often: u64,
+    pub(super) closes_answers: u64,
+    pub(super) ignores_end_of_input: u64,
     pub(super) cannot_write: u64,
     pub(super) copy_fails: u64,
     pub(super) copy_never_answered: u64,
@@ -163,6 +170,23 @@ impl Scenario {
         }
     }
 
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        match self.options.work {
+            RunWork::Command { timeout, .. } => timeout,
+            RunWork::Print => None,
+        }
+    }
+
+    pub(super) fn coprocess(&self) -> Option<Coprocess> {
+        match self.options.work {
+            RunWork::Command {
+                form: Form::Coprocess(coprocess),
+                ..
+            } => Some(coprocess),
+            _ => None,
+        }
+    }
+
     pub(super) fn jobs(&self) -> usize {
         match self.options.work {
             RunWork::Command { jobs, .. } => jobs,
@@ -187,6 +211,7 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
             timeout: choices.one_of(&[None, None, Some(3 * second)]),
             retries: choices.one_of(&[0, 0, 0, 1, 2]),
             retry_delay: choices.one_of(&[second, Duration::ZERO]),
+            form: form(choices, is_large),
         }
     };
     let limit = match choices.below(3) {
@@ -231,6 +256,18 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
         certain_every: choices.one_of(&[1000, 1, 3, 10]),
         most_held: choices.one_of(&[1000, 1000, 2, 5]),
     }
+}
+
+fn form(choices: &mut Choices, is_large: bool) -> Form {
+    if !choices.chance(40) {
+        return Form::Single;
+    }
+    let unanswered = if is_large { 20 } else { 1 + choices.below(3) };
+    let unanswered = u16::try_from(unanswered).unwrap_or(1);
+    Form::Coprocess(Coprocess {
+        unanswered: NonZeroU16::new(unanswered).unwrap_or(NonZeroU16::MIN),
+        recycle: NonZeroU64::new(choices.one_of(&[0, 0, 1, 3])),
+    })
 }
 
 fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
@@ -349,6 +386,12 @@ impl Trouble {
             command_never_ends: likely(20),
             ignores_term: likely(50),
             cannot_start: likely(10),
+            is_unfit: likely(20),
+            child_ends: likely(15),
+            answers_nonsense: likely(10),
+            answers_too_often: likely(10),
+            closes_answers: likely(10),
+            ignores_end_of_input: likely(20),
             cannot_write: likely(10),
             copy_fails: likely(40),
             copy_never_answered: likely(20),

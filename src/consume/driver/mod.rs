@@ -6,12 +6,14 @@
 //! * `connection`: the thread that uses the connection to the broker.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
 //! * `callers`: whether the callers that replies go to are still there.
+//! * `coprocess`: children that get message after message.
 //! * `result`: what a command wrote, until all of it is published.
 //! * `printer`: the thread that writes lines to standard output.
 //! * `notice`: what the person at the terminal is told, in words.
 
 mod callers;
 mod connection;
+mod coprocess;
 mod notice;
 mod printer;
 mod republisher;
@@ -28,8 +30,9 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGCHLD;
 
+use super::framing;
 use super::joblog::{CommandStart, Joblog};
-use super::options::{CommandWork, ConsumeOptions, SourceQueue, Work};
+use super::options::{CommandWork, ConsumeOptions, Form, Framing, SourceQueue, Work};
 use super::output::{Collectors, Pipes, Wanted};
 use super::process::children::{ChildOutput, Children, EndedChild};
 use super::process::command::Launcher;
@@ -49,6 +52,7 @@ use crate::status::Status;
 use crate::system::stderr::say;
 use crate::system::waker::Waker;
 use connection::{ConnectionHandle, Request};
+use coprocess::Conversations;
 use printer::Printer;
 use republisher::{Report, Republisher};
 use result::CommandResult;
@@ -84,6 +88,7 @@ pub(super) struct Driver {
     deliveries: BTreeMap<DeliveryId, OpenDelivery>,
     latest: DeliveryId,
     children: Children,
+    conversations: Conversations,
     commands_started: u64,
     /// Absent until there is a command to start.
     launcher: Option<Launcher>,
@@ -140,6 +145,7 @@ impl Driver {
             deliveries: BTreeMap::new(),
             latest: 0,
             children: Children::default(),
+            conversations: Conversations::default(),
             commands_started: 0,
             launcher: None,
             collectors,
@@ -214,6 +220,7 @@ impl Driver {
                     timeout: work.timeout,
                     retries: work.retries,
                     retry_delay: work.retry_delay,
+                    form: work.form,
                 },
             },
             limit: options.limit,
@@ -241,6 +248,7 @@ impl Driver {
             if left.is_some_and(|left| left.is_zero()) {
                 return Event::Tick;
             }
+            self.conversations.flush();
             self.wait(left);
         }
     }
@@ -263,7 +271,11 @@ impl Driver {
             return Some(ended);
         }
         if let Some(ended) = self.next_complete() {
-            return Some(self.command_ended(ended));
+            self.on_ended(ended);
+            return self.pending.pop_front();
+        }
+        if let Some(answered) = self.next_answers() {
+            return Some(answered);
         }
         if let Some(result) = self.printer.next_result() {
             return Some(match result {
@@ -296,8 +308,7 @@ impl Driver {
 
     fn reap(&mut self) {
         for ended in self.children.reap() {
-            let event = self.command_ended(ended);
-            self.pending.push_back(event);
+            self.on_ended(ended);
         }
     }
 
@@ -310,6 +321,14 @@ impl Driver {
                 return ended;
             }
         }
+    }
+
+    fn on_ended(&mut self, ended: EndedChild) {
+        if self.is_with_coprocesses() {
+            return self.child_ended(&ended);
+        }
+        let event = self.command_ended(ended);
+        self.pending.push_back(event);
     }
 
     /// A command that wrote too much has failed.
@@ -340,9 +359,15 @@ impl Driver {
 
     fn next_from_broker(&mut self) -> Option<Event> {
         let connection = self.connection.as_mut()?;
+        let framing = framing(&self.options.work);
         let event = connection.next(|delivery, subscription, frame_max| {
             self.latest += 1;
-            let info = info(&delivery, subscription, frame_max);
+            let is_unfit =
+                framing.is_some_and(|framing| framing::is_unfit(framing, &delivery.message.body));
+            let info = DeliveryInfo {
+                is_unfit,
+                ..info(&delivery, subscription, frame_max)
+            };
             self.deliveries
                 .insert(self.latest, OpenDelivery::new(delivery));
             (self.latest, info)
@@ -354,16 +379,28 @@ impl Driver {
     }
 
     /// Waits for a signal, the waker or the deadline. The caller then looks at everything.
-    fn wait(&self, left: Option<Duration>) {
-        let mut files = [
+    fn wait(&mut self, left: Option<Duration>) {
+        let own = [
             PollFd::new(&self.signals, PollFlags::IN),
             PollFd::new(&self.waker, PollFlags::IN),
         ];
+        let mut files: Vec<PollFd> = own
+            .into_iter()
+            .chain(self.conversations.awaited())
+            .collect();
         let left = left.map(timespec);
         // A signal that is not blocked makes it fail; there is nothing to clear then.
-        if poll(&mut files, left.as_ref()).is_ok() && !files[1].revents().is_empty() {
+        if poll(&mut files, left.as_ref()).is_err() {
+            return;
+        }
+        let have_come: Vec<bool> = files
+            .iter()
+            .map(|file| !file.revents().is_empty())
+            .collect();
+        if have_come[1] {
             self.waker.clear();
         }
+        self.conversations.note(have_come.into_iter().skip(2));
     }
 
     /// Carries out all actions. What fails becomes an event.
@@ -389,6 +426,11 @@ impl Driver {
             }
             Action::Start { id, attempt } => self.start(id, attempt),
             Action::Signal(id, signal) => self.children.signal(id, signal),
+            Action::StartChild(child) => self.start_child(child),
+            Action::Feed(child, id) => self.feed(child, id),
+            Action::Begin(id) => self.begin(id),
+            Action::CloseInput(child) => self.conversations.close_input(child),
+            Action::SignalChild(child, signal) => self.children.signal(child, signal),
             Action::StopWriting => self.printer.stop(),
             Action::Copy(id, copy) => self.copy(id, copy),
             Action::AskWhetherDeliveriesAreCounted => {
@@ -583,12 +625,23 @@ impl OpenDelivery {
     }
 }
 
-/// What of commands' streams is taken.
+/// What of commands' streams is taken. The output of a coprocess is in its answers.
 fn wanted(options: &ConsumeOptions) -> Wanted {
+    let answers =
+        matches!(&options.work, Work::Command(work) if matches!(work.form, Form::Coprocess(_)));
+    let publishing = options.publishing.as_ref().filter(|_| !answers);
     Wanted {
-        output: options.publishing.as_ref().map(|one| one.limit),
+        output: publishing.map(|one| one.limit),
         tags: options.tags,
         error: options.failure.parking_queue().is_some(),
+    }
+}
+
+/// How messages are framed, where a command gets several.
+fn framing(work: &Work) -> Option<Framing> {
+    match work {
+        Work::Command(work) if work.form != Form::Single => Some(work.framing),
+        Work::Command(_) | Work::Print => None,
     }
 }
 
@@ -614,17 +667,22 @@ fn info(delivery: &Delivery, subscription: SubscriptionId, frame_max: usize) -> 
         size: message.body.len(),
         obstacle: republish::obstacle(message, frame_max),
         digest: hasher.finish(),
+        is_unfit: false,
     }
 }
 
 fn cannot_start(id: DeliveryId, work: &CommandWork, (status, error): (Status, io::Error)) -> Event {
+    let reason = cannot_start_reason(work, status, &error);
+    Event::CannotStart { id, status, reason }
+}
+
+fn cannot_start_reason(work: &CommandWork, status: Status, error: &io::Error) -> String {
     let what = if status == Status::FAILURE {
         "starting a command".into()
     } else {
         work.program.to_string_lossy()
     };
-    let reason = format!("{what}: {}", reason(&error));
-    Event::CannotStart { id, status, reason }
+    format!("{what}: {}", reason(error))
 }
 
 /// A duration as the system takes it, a century at most.

@@ -10,7 +10,7 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
         Notice::InDoubt(count) => format!(
             "the acknowledgement of {} may not have reached the queue; not counted as done, the broker may deliver {} again",
             messages(*count),
-            if *count == 1 { "it" } else { "them" },
+            it_or_them(*count),
         ),
         Notice::ResultDropped(status) => format!(
             "a command ended with status {} after its message was lost with the connection; the result is dropped, \
@@ -20,6 +20,29 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
         Notice::WrittenTwice => {
             "a message was written after it was lost with the connection: the broker delivers it again".to_owned()
         }
+        Notice::AnswersDropped(count) => format!(
+            "{} with a child {} lost with the connection; what it answers about {} is dropped, the broker delivers {} again",
+            messages(*count),
+            if *count == 1 { "was" } else { "were" },
+            it_or_them(*count),
+            it_or_them(*count),
+        ),
+        Notice::ChildEnded(child, status) => format!(
+            "child {child} ended with status {} and had nothing to answer",
+            status.code()
+        ),
+        Notice::BadAnswer(child, line) => format!(
+            "child {child} answered {line}, which is neither an exit status (0 to 255) nor JSON with one; it is told to end"
+        ),
+        Notice::NothingToAnswer(child) => {
+            format!("child {child} answered and had nothing to answer; it is told to end")
+        }
+        Notice::CannotAnswer(child) => {
+            format!("child {child} closed file descriptor 3 and cannot answer; it is told to end")
+        }
+        Notice::DoesNotFit => format!(
+            "a message of queue '{queue}' does not fit the framing; no command gets it, it has failed with status 65"
+        ),
         Notice::CopyRefused(reason) => format!(
             "basic.publish: {reason}; the failed message of queue '{queue}' is held and tried again, and goes back to the queue \
              at the end"
@@ -70,6 +93,10 @@ fn renewing(count: u64, is_first: bool) -> String {
         words += ". This way it never comes to a dead-letter exchange; --delivery-limit 0 leaves all of it to the broker";
     }
     words
+}
+
+fn it_or_them(count: u64) -> &'static str {
+    if count == 1 { "it" } else { "them" }
 }
 
 fn messages(count: u64) -> String {

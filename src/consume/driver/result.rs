@@ -28,6 +28,14 @@ impl CommandResult {
         }
     }
 
+    /// What a child that goes on running says in its answer.
+    pub(super) fn answered_with(output: Vec<u8>) -> CommandResult {
+        CommandResult {
+            output,
+            ..CommandResult::default()
+        }
+    }
+
     /// How many bytes are kept.
     pub(super) fn size(&self) -> usize {
         self.output.len()

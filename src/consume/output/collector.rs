@@ -49,6 +49,8 @@ pub(in crate::consume) struct Collectors {
 pub(in crate::consume) struct Pipes {
     pub(in crate::consume) stdout: Option<PipeWriter>,
     pub(in crate::consume) stderr: Option<PipeWriter>,
+    /// For what a child says about its messages. No collector reads it.
+    pub(in crate::consume) answers: Option<PipeWriter>,
 }
 
 /// The thread that reads what a command writes, as seen from outside. Dropped, it waits for nobody any more, and reports.

@@ -6,7 +6,7 @@
 use std::env;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
@@ -55,6 +55,7 @@ impl Launcher {
     ///
     /// On a terminal, the command is in the background: it may write, but the kernel would stop it if it read from the terminal.
     /// Its standard input is the message. Its standard output and error are the pipes, if there are any, and else the tool's own.
+    /// Descriptor 3 is the pipe for answers, if there is one.
     /// The process id is that of its process group too. The feeder must live as long as the command. An error comes with the exit
     /// status for it.
     pub(in crate::consume) fn start(
@@ -65,6 +66,17 @@ impl Launcher {
     ) -> Result<(Pid, Option<Feeder>), (Status, io::Error)> {
         let (stdin, feeder) =
             stdin::readable(body, self.stdin).map_err(|error| (Status::FAILURE, error))?;
+        let pid = self.start_with(variables, &stdin, pipes)?;
+        Ok((pid, feeder))
+    }
+
+    /// The same with this standard input.
+    pub(in crate::consume) fn start_with(
+        &self,
+        variables: &[(&'static str, Option<OsString>)],
+        stdin: &impl AsFd,
+        pipes: &Pipes,
+    ) -> Result<Pid, (Status, io::Error)> {
         let own: Vec<CString> = variables
             .iter()
             .filter_map(|(name, value)| definition(OsStr::new(name), value.as_ref()?))
@@ -75,16 +87,15 @@ impl Launcher {
             .chain(&own)
             .map(AsRef::as_ref)
             .collect();
-        let pid = self
-            .spawn(&environment, &stdin, pipes)
-            .map_err(|error| (status_of(&error), error))?;
-        Ok((pid, feeder))
+        self.spawn(&environment, stdin, pipes)
+            .map_err(|error| (status_of(&error), error))
     }
 
-    fn spawn(&self, environment: &[&CStr], stdin: &impl AsRawFd, pipes: &Pipes) -> io::Result<Pid> {
+    fn spawn(&self, environment: &[&CStr], stdin: &impl AsFd, pipes: &Pipes) -> io::Result<Pid> {
         let mut files = PosixSpawnFileActions::init()?;
-        files.add_dup2(stdin.as_raw_fd(), 0)?;
-        for (pipe, number) in [(&pipes.stdout, 1), (&pipes.stderr, 2)] {
+        files.add_dup2(stdin.as_fd().as_raw_fd(), 0)?;
+        // In this order: one of the pipes may be number 3 here.
+        for (pipe, number) in [(&pipes.stdout, 1), (&pipes.stderr, 2), (&pipes.answers, 3)] {
             if let Some(pipe) = pipe {
                 files.add_dup2(pipe.as_raw_fd(), number)?;
             }

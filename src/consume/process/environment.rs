@@ -57,6 +57,11 @@ pub(in crate::consume) fn variables(
     .collect()
 }
 
+/// The variables for a command that gets several messages, which come from `queue`: nothing about a single one.
+pub(in crate::consume) fn of_queue(queue: &str) -> Vec<(&'static str, Option<OsString>)> {
+    vec![("AMQP_QUEUE", presentable("AMQP_QUEUE", queue.to_owned()))]
+}
+
 /// The names of all variables.
 pub(in crate::consume) fn names() -> Vec<&'static str> {
     let variables = variables(&Message::default(), "", false, 0, 0).into_iter();

@@ -176,6 +176,7 @@ impl Run {
 
     /// Gives up the connection and its deliveries.
     pub(super) fn leave_connection(&mut self) {
+        let lost_before = self.lost_with_children();
         self.connection.state = ConnectionState::Gone;
         self.connection.subscriptions.clear();
         self.connection.question = None;
@@ -187,6 +188,10 @@ impl Run {
         let ids: Vec<DeliveryId> = self.in_hand.keys().copied().collect();
         for id in ids {
             self.lose_delivery(id);
+        }
+        let dropped = self.lost_with_children() - lost_before;
+        if dropped > 0 {
+            self.say(Notice::AnswersDropped(dropped));
         }
     }
 
@@ -201,7 +206,7 @@ impl Run {
             }
             (DeliveryState::Acknowledged(_), state) => {
                 // The broker may deliver the message again.
-                let is_working = matches!(state, MessageState::Working(_));
+                let is_working = matches!(state, MessageState::Working(_) | MessageState::With(_));
                 message.delivery_state = DeliveryState::Lost;
                 self.in_doubt += 1;
                 self.say(Notice::InDoubt(1));
@@ -209,7 +214,7 @@ impl Run {
                     self.forget(id);
                 }
             }
-            (DeliveryState::Unsettled, MessageState::Working(_)) => {
+            (DeliveryState::Unsettled, MessageState::Working(_) | MessageState::With(_)) => {
                 message.delivery_state = DeliveryState::Lost;
             }
             (DeliveryState::Unsettled, state) => {
@@ -430,36 +435,37 @@ impl Run {
         }
     }
 
-    /// Acknowledges these messages, with `multiple` if no older one is unsettled. Messages that were acknowledged on arrival are left
-    /// out.
+    /// Acknowledges these messages: with `multiple` those that are older than any other unsettled one. Messages that were acknowledged
+    /// on arrival are left out.
     pub(super) fn acknowledge_up_to(&mut self, ids: &[DeliveryId]) {
         let is_unsettled = |id: &&DeliveryId| {
             self.in_hand
                 .get(id)
                 .is_some_and(MessageInHand::is_unsettled)
         };
-        let ids: Vec<DeliveryId> = ids.iter().filter(is_unsettled).copied().collect();
-        let Some(&last) = ids.last() else {
-            return;
+        let mut ids: Vec<DeliveryId> = ids.iter().filter(is_unsettled).copied().collect();
+        ids.sort_unstable();
+        let is_other = |(id, message): &(&DeliveryId, &MessageInHand)| {
+            message.is_unsettled() && ids.binary_search(id).is_err()
         };
-        let older = self
-            .in_hand
-            .range(..=last)
-            .filter(|(id, message)| message.is_unsettled() && !ids.contains(id))
-            .count();
-        if older > 0 || self.waiting.range(..=last).next().is_some() {
-            for id in ids {
-                self.settle(id, Settlement::Ack);
+        let others = self.in_hand.iter().find(is_other).map(|(id, _)| *id);
+        let waiting = self.waiting.first_key_value().map(|(id, _)| *id);
+        let oldest_other = others.into_iter().chain(waiting).min();
+        let oldest_other = oldest_other.unwrap_or(DeliveryId::MAX);
+        let (together, alone) = ids.split_at(ids.partition_point(|id| *id < oldest_other));
+        match together {
+            [] => {}
+            [one] => self.settle(*one, Settlement::Ack),
+            [.., last] => {
+                let deliveries = together.iter().filter_map(|id| self.in_hand.get(id));
+                let spanned = spanned(deliveries.map(|message| &message.delivery));
+                self.connection.send(spanned);
+                self.act(Action::Settle(*last, Settlement::AckUpTo));
             }
-            return;
         }
-        let acknowledged = self
-            .in_hand
-            .range(..=last)
-            .filter(|(_, message)| message.is_unsettled())
-            .map(|(_, message)| &message.delivery);
-        self.connection.send(spanned(acknowledged));
-        self.act(Action::Settle(last, Settlement::AckUpTo));
+        for id in alone {
+            self.settle(*id, Settlement::Ack);
+        }
     }
 
     /// Whether the run ends when the queue is empty (`--idle-timeout 0s`).

@@ -64,6 +64,7 @@ impl Run {
         let idle = self.options.idle?;
         let will_be_done = |state: &MessageState| match state {
             MessageState::Working(_)
+            | MessageState::With(_)
             | MessageState::Resting(_)
             | MessageState::Postponed(_)
             | MessageState::Undecided(_)
@@ -145,6 +146,7 @@ impl Run {
 
     pub(super) fn enforce_deadlines(&mut self) {
         self.enforce_job_deadlines();
+        self.enforce_deadlines_of_children();
         if self.grace_ends.is_some_and(|end| end <= self.now) {
             self.grace_ends = None;
             self.stop_commands();
@@ -190,6 +192,7 @@ impl Run {
 
     /// Takes no more messages, requeues those that no command runs for, and closes the connection when all are settled.
     pub(super) fn wind_up(&mut self) {
+        self.close_inputs();
         for id in
             self.all(|state| matches!(state, MessageState::Resting(_) | MessageState::Postponed(_)))
         {

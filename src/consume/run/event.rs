@@ -14,6 +14,9 @@ pub type ConnectionId = u32;
 /// The number of a subscription, never used twice in a run.
 pub type SubscriptionId = u32;
 
+/// The number of a child that gets several messages, from 1, never used twice in a run.
+pub type ChildNumber = u64;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -43,6 +46,28 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A child answered so many of its messages, in their order.
+    Answered(ChildNumber, Vec<Answer>),
+    /// A child closed the descriptor for its answers. Its end follows, or not.
+    AnswersClosed(ChildNumber),
+    /// A child ended. All its answers have come before.
+    ChildEnded {
+        /// The child.
+        child: ChildNumber,
+        /// Its exit status as the shell says it, 128 + n for signal n.
+        status: Status,
+        /// The signal that ended it, or 0.
+        signal: i32,
+    },
+    /// A child could not be started.
+    ChildCannotStart {
+        /// The child.
+        child: ChildNumber,
+        /// 127, 126, or the status of a failure of the machine.
+        status: Status,
+        /// Why.
+        reason: String,
+    },
     /// The lines of this delivery and of all earlier deliveries are written.
     Written(DeliveryId),
     /// Standard output cannot be written.
@@ -51,6 +76,15 @@ pub enum Event {
     Copied(DeliveryId, Result<(), String>),
     /// Whether the queue counts deliveries; `None`: the broker does not say.
     CountsDeliveries(Option<bool>),
+}
+
+/// A line of a child on the descriptor for its answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The exit status for a message, and how many bytes of output the driver keeps.
+    Status(Status, usize),
+    /// It is no answer, and this is what it is.
+    Nonsense(String),
 }
 
 /// What comes over the connection.
@@ -98,6 +132,8 @@ pub struct DeliveryInfo {
     pub obstacle: Option<Obstacle>,
     /// A digest that tells messages apart.
     pub digest: u64,
+    /// The message cannot be framed as is asked for. No command is given it.
+    pub is_unfit: bool,
 }
 
 /// Why a message cannot be copied.
@@ -138,6 +174,16 @@ pub enum Action {
     },
     /// Send a signal to a command's process group.
     Signal(DeliveryId, ToCommand),
+    /// Start a child that gets several messages. Answered by `ChildEnded` or `ChildCannotStart`.
+    StartChild(ChildNumber),
+    /// Give a message to a child, after those that it has. Answered by `Answered`, or not.
+    Feed(ChildNumber, DeliveryId),
+    /// A child works on this message from now on, or it is decided without one: for the job log.
+    Begin(DeliveryId),
+    /// Close a child's standard input, after what it was given.
+    CloseInput(ChildNumber),
+    /// Send a signal to a child's process group.
+    SignalChild(ChildNumber, ToCommand),
     /// Write no more lines.
     StopWriting,
     /// Publish a copy of the message, or the output of its command, confirmed, on a connection of its own. Answered by `Copied`.
@@ -227,6 +273,18 @@ pub enum Notice {
     ResultDropped(Status),
     /// A line was written after the connection of its message was lost.
     WrittenTwice,
+    /// So many messages were lost with the connection while a child had them. Its answers to them are dropped.
+    AnswersDropped(u64),
+    /// A child ended with this status and had nothing to answer.
+    ChildEnded(ChildNumber, Status),
+    /// A child's answer is nonsense. The child is told to end.
+    BadAnswer(ChildNumber, String),
+    /// A child answered, and had nothing to answer. It is told to end.
+    NothingToAnswer(ChildNumber),
+    /// A child closed the descriptor for its answers, and goes on running. It is told to end.
+    CannotAnswer(ChildNumber),
+    /// A message cannot be framed as is asked for. It has failed.
+    DoesNotFit,
     /// The program of the command line cannot be started.
     CannotStart(String),
     /// A copy was refused; the message is held.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::{Copy, DeliveryInfo};
+use super::event::{ChildNumber, Copy, DeliveryInfo};
 use crate::status::Status;
 
 /// How long a command has from SIGTERM to SIGKILL.
@@ -36,6 +36,8 @@ pub(super) enum DeliveryState {
 pub(super) enum MessageState {
     /// Its command runs, or its line is being written.
     Working(Job),
+    /// A child has it that gets several messages.
+    With(ChildNumber),
     /// Its command failed and runs again at this time. It keeps its job.
     Resting(Duration),
     /// It was rejected and came back at once. It is begun at this time at the earliest.
@@ -80,6 +82,8 @@ pub(super) enum StopReason {
     TimedOut,
     /// The tool ends.
     Interrupted,
+    /// It was to answer, and does not as it should.
+    Broken,
 }
 
 /// What the end of a command means for its message.
@@ -98,7 +102,7 @@ impl MessageInHand {
     pub(super) fn is_working(&self) -> bool {
         matches!(
             self.state,
-            MessageState::Working(_) | MessageState::Resting(_)
+            MessageState::Working(_) | MessageState::With(_) | MessageState::Resting(_)
         )
     }
 
@@ -160,6 +164,15 @@ impl Job {
         }
     }
 
+    /// The same with another time limit, unless it is told to end.
+    pub(super) fn until(self, deadline: Option<Duration>) -> Job {
+        match self {
+            Job::Running(_) => Job::Running(deadline),
+            Job::Signalled(_) => Job::Signalled(deadline),
+            Job::Stopping(..) | Job::Killed(_) => self,
+        }
+    }
+
     /// After SIGTERM.
     pub(super) fn stopped(reason: StopReason, now: Duration) -> Job {
         Job::Stopping(reason, now.saturating_add(PATIENCE))
@@ -170,7 +183,7 @@ impl Job {
         Job::Killed(self.stop_reason().unwrap_or(StopReason::Interrupted))
     }
 
-    fn stop_reason(self) -> Option<StopReason> {
+    pub(super) fn stop_reason(self) -> Option<StopReason> {
         match self {
             Job::Running(_) => None,
             Job::Signalled(_) => Some(StopReason::Interrupted),
@@ -192,7 +205,16 @@ impl Job {
             Some(StopReason::TimedOut) => (Verdict::Failed(Status::TIMED_OUT), Status::TIMED_OUT),
             _ if status.is_success() => (Verdict::Succeeded, status),
             Some(StopReason::Interrupted) => (Verdict::Interrupted, status),
-            None => (Verdict::Failed(status), status),
+            None | Some(StopReason::Broken) => (Verdict::Failed(status), status),
+        }
+    }
+
+    /// The same for the message that a child was working on when it ended: an exit status of 0 is no answer.
+    pub(super) fn verdict_without_answer(self, status: Status) -> (Verdict, Status) {
+        match (self.stop_reason(), status.is_success()) {
+            (Some(StopReason::Interrupted), _) => (Verdict::Interrupted, status),
+            (_, true) => self.verdict(Status::FAILURE),
+            (_, false) => self.verdict(status),
         }
     }
 }

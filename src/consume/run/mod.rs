@@ -11,6 +11,7 @@
 //! * `message`, `connection`, `phase`: the state.
 //! * `broker`: events of the broker, and subscribing.
 //! * `work`: messages are begun, commands end.
+//! * `coprocess`: children get messages, answer them, and end.
 //! * `failed`: what happens to a failed message.
 //! * `end`: whether the run ends, and its last steps.
 //! * `exit_status`: the exit status.
@@ -18,6 +19,7 @@
 
 mod broker;
 mod connection;
+mod coprocess;
 mod end;
 mod event;
 mod exit_status;
@@ -28,8 +30,8 @@ mod phase;
 mod work;
 
 pub use event::{
-    Action, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FinalOutcome, FromBroker, Notice,
-    Obstacle, Settlement, SubscriptionId, ToCommand,
+    Action, Answer, ChildNumber, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FinalOutcome,
+    FromBroker, Notice, Obstacle, Settlement, SubscriptionId, ToCommand,
 };
 pub use options::{RunOptions, RunWork};
 
@@ -39,6 +41,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::status::Status;
 use connection::Connection;
+use coprocess::Coprocesses;
 use message::MessageInHand;
 use phase::Phase;
 
@@ -53,6 +56,7 @@ pub struct Run {
     waiting: BTreeMap<DeliveryId, DeliveryInfo>,
     /// All other unsettled messages.
     in_hand: BTreeMap<DeliveryId, MessageInHand>,
+    coprocesses: Coprocesses,
     counts_deliveries: CountsDeliveries,
     /// How many messages succeeded for certain.
     succeeded: u64,
@@ -96,6 +100,7 @@ impl Run {
     #[must_use]
     pub fn begin(options: RunOptions) -> (Run, Vec<Action>) {
         let mut run = Run {
+            coprocesses: Coprocesses::new(&options),
             options,
             now: Duration::ZERO,
             phase: Phase::Consuming,
@@ -156,6 +161,7 @@ impl Run {
         let works = self.phase.is_consuming() && self.connection.is_open();
         let work = works.then(|| self.work_deadlines().into_iter().flatten());
         let all = commands
+            .chain(self.coprocesses.deadline())
             .chain(ends.into_iter().flatten())
             .chain(work.into_iter().flatten());
         all.min()
@@ -166,6 +172,7 @@ impl Run {
     pub fn ended(&self) -> Option<Result<Status, String>> {
         let is_over =
             self.connection.state == connection::ConnectionState::Gone && !self.is_working();
+        let is_over = is_over && !self.coprocesses.any_runs();
         let cause = self.phase.cause().filter(|_| is_over)?;
         Some(match cause {
             phase::Cause::Failed(reason) => Err(reason.clone()),
@@ -194,6 +201,18 @@ impl Run {
                 output,
             } => self.on_command_ended(id, status, signal, output),
             Event::CannotStart { id, status, reason } => self.on_cannot_start(id, status, reason),
+            Event::Answered(child, answers) => self.on_answered(child, answers),
+            Event::AnswersClosed(child) => self.on_answers_closed(child),
+            Event::ChildEnded {
+                child,
+                status,
+                signal,
+            } => self.on_child_ended(child, status, signal),
+            Event::ChildCannotStart {
+                child,
+                status,
+                reason,
+            } => self.on_child_cannot_start(child, status, reason),
             Event::Written(id) => self.on_written(id),
             Event::CannotWrite(reason) => self.on_cannot_write(&reason),
             Event::Copied(id, result) => self.on_copied(id, result),
@@ -260,6 +279,6 @@ impl Run {
         let jobs = self.in_hand.values().filter(|message| {
             message.is_working() && message.delivery_state != message::DeliveryState::Lost
         });
-        debug_assert!(jobs.count() <= self.options.jobs());
+        debug_assert!(jobs.count() <= self.options.places());
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::consume::failure::FailurePolicy;
-use crate::consume::options::{Acknowledgement, Idle};
+use crate::consume::options::{Acknowledgement, Coprocess, Form, Idle};
 
 /// What is done with each message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum RunWork {
         retries: u32,
         /// The pause before the first of these, doubled before each further one.
         retry_delay: Duration,
+        /// How messages are given to commands.
+        form: Form,
     },
     /// Its line is written.
     Print,
@@ -70,10 +72,34 @@ impl RunOptions {
         (runs <= retries).then(|| retry_delay.saturating_mul(1 << doublings))
     }
 
+    /// How many messages are worked on at once.
+    pub(super) fn places(&self) -> usize {
+        match self.work {
+            RunWork::Command {
+                jobs,
+                form: Form::Coprocess(coprocess),
+                ..
+            } => jobs.saturating_mul(coprocess.unanswered.get().into()),
+            RunWork::Command { jobs, .. } => jobs,
+            RunWork::Print => self.prefetch.into(),
+        }
+    }
+
+    /// How many commands run at once.
     pub(super) fn jobs(&self) -> usize {
         match self.work {
             RunWork::Command { jobs, .. } => jobs,
-            RunWork::Print => self.prefetch.into(),
+            RunWork::Print => 0,
+        }
+    }
+
+    pub(super) fn coprocess(&self) -> Option<Coprocess> {
+        match self.work {
+            RunWork::Command {
+                form: Form::Coprocess(coprocess),
+                ..
+            } => Some(coprocess),
+            _ => None,
         }
     }
 

@@ -79,7 +79,10 @@ impl Run {
     }
 
     fn begin_in_hand(&mut self, id: DeliveryId) {
-        if self.options.acknowledgement == Acknowledgement::OnArrival {
+        let is_unsettled = |message: &MessageInHand| message.is_unsettled();
+        if self.options.acknowledgement == Acknowledgement::OnArrival
+            && self.in_hand.get(&id).is_some_and(is_unsettled)
+        {
             self.settle(id, Settlement::Ack);
             if let Some(message) = self.in_hand.get_mut(&id) {
                 message.delivery_state =
@@ -92,11 +95,16 @@ impl Run {
     fn begin_rested(&mut self) {
         let now = self.now;
         for id in self.all(|state| matches!(state, MessageState::Resting(due) if *due <= now)) {
-            self.start(id);
+            if self.options.coprocess().is_none() || self.has_place() {
+                self.start(id);
+            }
         }
     }
 
     fn start(&mut self, id: DeliveryId) {
+        if self.options.coprocess().is_some() {
+            return self.feed(id);
+        }
         let deadline = self
             .options
             .timeout()
@@ -118,7 +126,8 @@ impl Run {
             .values()
             .filter(|message| message.is_working())
             .count()
-            < self.options.jobs()
+            < self.options.places()
+            && (self.options.coprocess().is_none() || self.has_place())
     }
 
     /// How many messages count towards the limit: succeeded, failed, running, or succeeded with an output that is not confirmed.
@@ -162,17 +171,22 @@ impl Run {
         match verdict {
             Verdict::Succeeded => self.succeed(id),
             Verdict::Interrupted => self.give_up(id),
-            Verdict::Failed(status) => match self.options.retry_pause(runs) {
-                Some(pause) if self.phase.lies_in_the_work() => {
-                    self.put(id, MessageState::Resting(self.now.saturating_add(pause)));
+            Verdict::Failed(status) => self.retry_or_fail(id, status, runs),
+        }
+    }
+
+    /// A command failed, for the time of this number on its delivery.
+    pub(super) fn retry_or_fail(&mut self, id: DeliveryId, status: Status, runs: u32) {
+        match self.options.retry_pause(runs) {
+            Some(pause) if self.phase.lies_in_the_work() => {
+                self.put(id, MessageState::Resting(self.now.saturating_add(pause)));
+            }
+            retry => {
+                if retry.is_some() {
+                    self.tell_if_lost(id); // the run ends before the retries are used up
                 }
-                retry => {
-                    if retry.is_some() {
-                        self.tell_if_lost(id); // the run ends before the retries are used up
-                    }
-                    self.on_failed(id, status);
-                }
-            },
+                self.on_failed(id, status);
+            }
         }
     }
 
@@ -182,7 +196,7 @@ impl Run {
         }
     }
 
-    fn succeed(&mut self, id: DeliveryId) {
+    pub(super) fn succeed(&mut self, id: DeliveryId) {
         self.failures_in_a_row = 0;
         if self.options.publishes_output || self.options.replies {
             self.copy(id, Copy::Output, None);
@@ -197,7 +211,7 @@ impl Run {
         self.count_success(id);
     }
 
-    fn count_success(&mut self, id: DeliveryId) {
+    pub(super) fn count_success(&mut self, id: DeliveryId) {
         match self.in_hand.get(&id).map(|message| message.delivery_state) {
             Some(DeliveryState::Acknowledged(command)) if self.connection.is_certain(command) => {
                 self.succeeded += 1;
@@ -339,12 +353,14 @@ impl Run {
         }) {
             self.terminate(id, StopReason::Interrupted);
         }
+        self.terminate_children();
     }
 
     pub(super) fn kill_all(&mut self) {
         for (id, job) in self.jobs() {
             self.kill(id, job);
         }
+        self.kill_children();
     }
 
     /// Passes a signal of the terminal on to all commands.
@@ -358,6 +374,7 @@ impl Run {
                 self.put(id, MessageState::Working(Job::Signalled(deadline)));
             }
         }
+        self.pass_on_to_children(signal);
     }
 
     fn jobs(&self) -> Vec<(DeliveryId, Job)> {
@@ -369,15 +386,20 @@ impl Run {
     }
 
     /// When messages and the idle end are due while the run is consuming.
-    pub(super) fn work_deadlines(&self) -> [Option<Duration>; 3] {
+    pub(super) fn work_deadlines(&self) -> [Option<Duration>; 4] {
         let may_begin = self.has_free_job() && self.may_begin_another();
+        let may_start_rested = self.options.coprocess().is_none() || self.has_place();
         let of_message = |message: &MessageInHand| match message.state {
-            MessageState::Resting(due) => Some(due),
+            MessageState::Resting(due) => may_start_rested.then_some(due),
             MessageState::Postponed(due) => may_begin.then_some(due),
             MessageState::Held(due, ..) | MessageState::Refused(due, ..) => due,
             _ => None,
         };
         let messages = self.in_hand.values().filter_map(of_message).min();
-        [messages, self.idle_deadline(), self.withholds_at()]
+        let restart = self
+            .coprocesses
+            .restart_at(self.now)
+            .filter(|_| self.has_untaken());
+        [messages, restart, self.idle_deadline(), self.withholds_at()]
     }
 }

@@ -1,6 +1,7 @@
 //! amqp-consume: what becomes of messages, of commands, and of the tool itself.
 
 mod broker_trouble;
+mod coprocess;
 mod environment;
 mod exit_status;
 mod failure;
