@@ -402,6 +402,7 @@ impl Simulation<'_> {
     fn note_not_begun(&mut self, id: DeliveryId) {
         if let Some(record) = self.oracle.record(id) {
             record.is_running = false;
+            record.was_not_begun = true;
         }
     }
 }

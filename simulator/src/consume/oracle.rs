@@ -86,6 +86,8 @@ pub(super) struct Record {
     failures_before: u64,
     may_have_failed: bool,
     pub(super) is_running: bool,
+    /// A child had it, and ended before it was begun.
+    pub(super) was_not_begun: bool,
     /// How often its command ended.
     runs: u32,
     last: Option<Status>,
@@ -797,7 +799,7 @@ impl Simulation<'_> {
                     refused("a rejection has its reason")
                 }
             }
-            Settlement::Requeue if record.runs == 0 && record.copy.is_none() => {
+            Settlement::Requeue if record.was_not_begun && record.runs == 0 => {
                 refused("a message is given back as failed if it was tried")
             }
             Settlement::Requeue | Settlement::Return | Settlement::ReturnUpTo => {

@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a child that has closed the descriptor for its answers has for its own end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The exit status of a message that cannot be framed (EX_DATAERR in sysexits.h).
+/// The exit status of a message that cannot be framed (`EX_DATAERR` in sysexits.h).
 const DATA_ERROR: Status = Status::exited(65);
 
 /// The most children at once: as many as messages can be delivered and not settled.

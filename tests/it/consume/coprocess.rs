@@ -220,7 +220,7 @@ fn example(name: &str) -> String {
     let is_code = |line: &&str| line.is_empty() || line.starts_with("    ");
     let lines = after.lines().take_while(is_code);
     let code = lines.take_while(|line| !line.starts_with("    amqp-"));
-    code.map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line)))
+    code.flat_map(|line| [line.strip_prefix("    ").unwrap_or(line), "\n"])
         .collect()
 }
 
