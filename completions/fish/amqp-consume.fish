@@ -3,7 +3,7 @@ complete -c amqp-consume -n $before_command -s q -l queue -d 'Queue to consume f
 complete -c amqp-consume -n $before_command -s e -l exchange -d 'Declare the queue and bind it to this exchange' -r
 complete -c amqp-consume -n $before_command -s r -l routing-key -d 'Routing keys to bind with, separated by commas' -r
 complete -c amqp-consume -n $before_command -s c -l count -d 'End after N messages, with the first failed command\'s status [default: no limit]' -r
-complete -c amqp-consume -n $before_command -s p -l prefetch-count -d 'Prefetch limit (0 = 65535) [default: --jobs; with --json 100]' -r
+complete -c amqp-consume -n $before_command -s p -l prefetch-count -d 'Prefetch limit (0 = 65535) [default: --jobs; with --json 100]; with --coprocess, how many messages a child may have unanswered [default: 1]' -r
 complete -c amqp-consume -n $before_command -s j -l jobs -d 'Number of commands to run at once' -r
 complete -c amqp-consume -n $before_command -l stdin -d 'Kind of standard input for the command: pipe, or file (seekable) [default: pipe]' -r -f -a "pipe\t''
 file\t''"
@@ -12,6 +12,10 @@ complete -c amqp-consume -n $before_command -l timeout -d 'End a command after t
 complete -c amqp-consume -n $before_command -l idle-timeout -d 'End when no message came for this time and nothing runs (0s = when none is ready)' -r
 complete -c amqp-consume -n $before_command -l idle-status -d 'Exit status if --idle-timeout ends a run without any message [default: 0]' -r
 complete -c amqp-consume -n $before_command -l grace -d 'Time that running commands have after SIGTERM or SIGINT [default: no limit]' -r
+complete -c amqp-consume -n $before_command -l framing -d 'How messages follow one another on standard input: json (envelopes, a line each), lines (bodies) or null (bodies with a NUL each) [default: json]' -r -f -a "json\t''
+lines\t''
+null\t''"
+complete -c amqp-consume -n $before_command -l recycle -d 'Start a new child after N messages' -r
 complete -c amqp-consume -n $before_command -l retries -d 'Run a failed command up to N more times on the same message' -r
 complete -c amqp-consume -n $before_command -l retry-delay -d 'Pause before the first retry, doubled before each further one [default: 1s]' -r
 complete -c amqp-consume -n $before_command -l on-failure -d 'What to do with a failed message: requeue, reject (dead-letter, or drop) or ack [default: requeue]' -r -f -a "requeue\t''
@@ -45,6 +49,7 @@ complete -c amqp-consume -n $before_command -s d -l declare -d 'Declare the queu
 complete -c amqp-consume -n $before_command -s x -l exclusive -d 'Declare the queue for this connection only'
 complete -c amqp-consume -n $before_command -s A -l no-ack -d 'Acknowledge each message before its command runs; a failure loses it'
 complete -c amqp-consume -n $before_command -l json -d 'Without COMMAND: write each message as a line of JSON, then acknowledge it'
+complete -c amqp-consume -n $before_command -l coprocess -d 'Start the command once for each job and give it message after message; it answers each with a line on file descriptor 3: the exit status'
 complete -c amqp-consume -n $before_command -l reply -d 'Send what the command wrote, and its exit status as x-exit-status, to the message\'s reply-to, before the message is acknowledged'
 complete -c amqp-consume -n $before_command -l tag -d 'Put the message id, or the command\'s number, and a tab before each line of output, and write lines whole'
 complete -c amqp-consume -n $before_command -l ssl -d 'Use TLS, as a URL of amqps:// does'
@@ -64,7 +69,7 @@ function __fish_amqp_consume_command
                 set -q words[1]; or return 1
                 string escape -- $words
                 return 0
-            case -q --queue -e --exchange -r --routing-key -c --count -p --prefetch-count -j --jobs --stdin --joblog --timeout --idle-timeout --idle-status --grace --retries --retry-delay --on-failure --on-exit --max-attempts --park --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
+            case -q --queue -e --exchange -r --routing-key -c --count -p --prefetch-count -j --jobs --stdin --joblog --timeout --idle-timeout --idle-status --grace --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
                 set -q words[1]; and set -e words[1]
             case '--*'
             case '-*'
