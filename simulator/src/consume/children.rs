@@ -240,7 +240,8 @@ impl Simulation<'_> {
                     child.messages.pop_front();
                     self.note_answer(id, status);
                 }
-                Some(_) => {}
+                // Nobody hears it: it need not go on.
+                Some(_) => child.is_stuck = true,
                 None => child.is_broken = true,
             }
             let output = self.choices.one_of(&[10, 10, 30_000_000]);

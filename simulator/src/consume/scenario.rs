@@ -259,7 +259,7 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
 }
 
 fn form(choices: &mut Choices, is_large: bool) -> Form {
-    if !choices.chance(40) {
+    if !choices.chance(30) {
         return Form::Single;
     }
     let unanswered = if is_large { 20 } else { 1 + choices.below(3) };
@@ -387,7 +387,7 @@ impl Trouble {
             ignores_term: likely(50),
             cannot_start: likely(10),
             is_unfit: likely(20),
-            child_ends: likely(15),
+            child_ends: likely(30),
             answers_nonsense: likely(10),
             answers_too_often: likely(10),
             closes_answers: likely(10),
