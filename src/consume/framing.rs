@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(framed(Framing::Null, &["a", "b\n", ""]), "a\0b\n\0\0");
         assert_eq!(
             framed(Framing::Json, &["a\n"]),
-            "{\"body\":\"a\\n\",\"exchange\":\"\",\"redelivered\":false,\"routing_key\":\"q\"}\n"
+            "{\"body\":\"a\\n\",\"exchange\":\"\",\"routing_key\":\"q\",\"redelivered\":false}\n"
         );
     }
 
