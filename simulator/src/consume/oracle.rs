@@ -1062,8 +1062,10 @@ impl Simulation<'_> {
             }
         }
         for (index, record) in self.oracle.records.iter().enumerate() {
-            if is_over(record) {
-                lost.remove(&self.broker.message_of(index as DeliveryId + 1));
+            let message = self.broker.message_of(index as DeliveryId + 1);
+            let is_unfit = self.broker.messages[message].is_unfit && record.runs > 0;
+            if is_over(record) || is_unfit {
+                lost.remove(&message);
             }
         }
         lost.len() as u64
