@@ -19,8 +19,12 @@ pub struct Cluster {
 impl Cluster {
     /// Starts `size` nodes with the same options and waits until each of them answers.
     pub fn start(size: usize, options: &Options) -> Result<Self> {
-        let installation = Installation::from_environment()?;
-        let epmd = Arc::new(Epmd::start(&installation)?);
+        Self::of(&Installation::from_environment()?, size, options)
+    }
+
+    /// The same with nodes of that RabbitMQ.
+    pub fn of(installation: &Installation, size: usize, options: &Options) -> Result<Self> {
+        let epmd = Arc::new(Epmd::start(installation)?);
         let nodes: Result<Vec<Broker>> = (0..size)
             .map(|_| Broker::prepare(installation.clone(), Arc::clone(&epmd), options))
             .collect();

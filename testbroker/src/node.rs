@@ -115,8 +115,8 @@ impl Broker {
         self.wait_until_ready()
     }
 
-    /// Starts the node's process and returns at once.
-    pub(crate) fn launch(&mut self) -> Result<()> {
+    /// As [`resume`](Self::resume), but returns at once: a node may need others of its cluster to get ready.
+    pub fn launch(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.name);
         self.logged_before = self.log().len();
         let server = self.script("rabbitmq-server");

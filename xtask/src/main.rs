@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod cluster;
 mod completions;
 mod demo;
 mod install;
@@ -27,6 +28,7 @@ cargo xtask TASK
   test --broker NAME [WORD...]
                 the same with the broker of that name in tests/brokers.tsv
   bench         measure the tools against what one would use instead [--quick] [--only WORD]
+  cluster       the tools at work on three RabbitMQ nodes that fail: [SECONDS] [--seed N]
   simulate      simulate the cores: many schedules, each decided by a seed [--help for more]
   dist          make the tarball and the Debian package in target/dist
 
@@ -34,14 +36,14 @@ and what serves these:
 
   man           write the man pages in man/
   completions   write the shell completions in completions/
-  check         check that both are up to date, the pages' and the scripts' lint, the documentation, the dependencies, and
-                the declared Rust version
+  check         check that both are up to date, the lint of pages, scripts and workflows, the documentation, the dependencies,
+                and the declared Rust version
   fuzz          run the fuzz targets [SECONDS each] [TARGET...], where nightly Rust is installed
   image         base, build or test: the container images, and trials with them
   manifests     check k8s/ against the Kubernetes API's schemas
 
 image and manifests need Docker, and Debian's and Python's packages, and another broker must be had from somewhere; with
---if-possible they skip what can't be had, and say so";
+--if-possible they skip what can't be had, and say so. So does cluster";
 
 /// What has the Kubernetes API's schemas, in a release that is known to have those that are asked for.
 const VALIDATOR: &str = "kubernetes-validate==1.37.0";
@@ -65,6 +67,7 @@ fn perform(task: &str, arguments: &[String]) -> Result<()> {
         ("demo", []) => demo::run()?,
         ("test", _) => test::run(root(), arguments)?,
         ("bench", _) => bench::run(arguments)?,
+        ("cluster", _) => cluster::run(arguments)?,
         ("simulate", _) => run::succeed(
             run::cargo()
                 .args([
