@@ -8,13 +8,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::run::{cargo, output, succeed, works};
+use crate::run::{cargo, output, script, succeed, works};
 use crate::{completions, install, man};
 
 /// Everything; the generated files are generated anew.
 pub(crate) fn everything(root: &Path) -> Result<()> {
     generated_files(root)?;
     scripts(root)?;
+    script("workflows.sh", [""; 0])?;
     documentation()?;
     dependencies(root)?;
     declared_rust()?;
