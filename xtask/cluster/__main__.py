@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import faults
-from book import Book
+from book import Book, read_lines
 from tools import PATIENT, Calls, Tool
 from world import World
 
@@ -33,7 +33,7 @@ def start(world, messages):
     """The publisher comes first in the list."""
     (world.folder / "tasks.txt").write_text("".join(f"{number}\n" for number in range(1, messages + 1)))
     (world.folder / "done").touch()
-    world.ask("amqp-declare-queue", "-d", "--queue-type", "quorum", *QUEUES)
+    world.ask("amqp-declare-queue", "--retry", "60s", "-d", "--queue-type", "quorum", *QUEUES)
     consume = ["amqp-consume", *PATIENT, "-j", "4"]
     worker = [*consume, "-q", "tasks", "--max-attempts", "3", "--park", "parked", "--output-queue", "next", "bash", "-c", WORK]
     publish = ["amqp-publish", *PATIENT, "-r", "tasks", "-p", "-l", "--chomp", "--checkpoint", "checkpoint"]
@@ -46,20 +46,19 @@ def start(world, messages):
     ]
 
 
-def await_all(world, messages, patience=120):
-    """Until each task was done or is parked; what is missing then, the book finds."""
-    deadline = time.time() + patience
-    failing = messages // 50
-    while time.time() < deadline:
-        done = {line.split(" ")[2] for line in (world.folder / "done").read_text().splitlines()}
-        if len(done) >= messages - failing:
+def settle(world, messages):
+    """Until all is published, and done or parked. Where nothing is done any more for a minute, the book finds what is missing."""
+    failing, done, since = messages // 50, 0, time.time()
+    while time.time() < since + 60:
+        time.sleep(0.5)
+        before, done = done, len({line.split(" ")[2] for line in read_lines(world.folder / "done")})
+        since = time.time() if done > before else since
+        if done >= messages - failing and not any(world.depth(queue) for queue in ("tasks", "next")):
             break
-        time.sleep(0.5)
-    while time.time() < deadline:
-        counts = [world.ask("amqp-declare-queue", "--passive", "--json", queue)[0] for queue in ("tasks", "next")]
-        if all('"messages":0,' in one for one in counts):
-            return time.sleep(3)  # what failed waits for its next attempt
-        time.sleep(0.5)
+    time.sleep(4)  # what failed waits for its next attempt
+    world.running[0].complete()
+    for tool in world.running[1:]:
+        tool.finish()
 
 
 def report(world, book, calls):
@@ -104,11 +103,8 @@ def main():
     start(world, messages)
     calls = Calls(world)
     made = faults.make(world, random.Random(seed), int(seconds))
-    world.running[0].complete(120)
-    await_all(world, messages)
     calls.finish()
-    for tool in world.running[1:]:
-        tool.finish()
+    settle(world, messages)
     book = Book(world, made, messages)
     book.check()
     judge_calls(calls, book)

@@ -66,8 +66,13 @@ class Book:
         return [(gap(every, fault), max(gap(times, fault) for times in workers)) for fault in faults]
 
 
+def read_lines(file):
+    """Whole ones: the last may still be written."""
+    return file.read_text(encoding="utf-8").split("\n")[:-1]
+
+
 def read_runs(file):
-    for line in file.read_text().splitlines():
+    for line in read_lines(file):
         time, redelivered, identity, *tool = line.split(" ")
         yield Run(float(time), " ".join(tool), identity, redelivered == "1")
 

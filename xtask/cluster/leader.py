@@ -7,6 +7,7 @@ Each takes a queue of its own, whose leader is known: that of a quorum queue sta
 import contextlib
 import itertools
 import json
+import time
 from collections import Counter
 
 from forwarder import BASIC_ACK, CANCEL_OK, Forwarder, Trap
@@ -26,27 +27,37 @@ def trial(world, dice, direction, method, at):
     forwarder = Forwarder(client.port, Trap(direction, method, at, leader.kill))
     trap = forwarder.trap
     where = "the leader's node" if client is leader else "another node"
-    yield queue, forwarder.url, trap, where
+
+    def left(expected):
+        """What is in the queue. A dead node's consumers keep what they had until it is back, or for a minute."""
+        revive(leader, trap)
+        there, deadline = set(), time.time() + 90
+        while True:
+            there |= set(world.bodies(queue))
+            if expected <= there or time.time() > deadline:
+                return there
+
+    yield queue, forwarder.url, trap, where, left
     forwarder.close()
     if not trap.sprung:
-        leader.kill()
         world.wrong.append(f"{queue}: {method!r} did not pass {at} times")
-    leader.start()
-    leader.await_ready()
     world.ask("amqp-delete-queue", "--retry", "60s", "-q", queue)
 
 
-def fill(world, queue):
-    world.ask("amqp-publish", "-r", queue, "-p", "-l", "--chomp", input="\n".join(BODIES))
+def revive(leader, trap):
+    if not trap.sprung:
+        leader.kill()
+    leader.start()
+    leader.await_ready()
 
 
 def confirms(world, dice):
     """A publisher sends one message after the other, without --retry, and the leader dies as a confirm passes."""
-    with trial(world, dice, "down", BASIC_ACK, dice.randint(1, MESSAGES)) as (queue, url, _, where):
+    with trial(world, dice, "down", BASIC_ACK, dice.randint(1, MESSAGES)) as (queue, url, _, where, left):
         command = ["amqp-publish", "-r", queue, "-p", "-l", "--chomp", "--max-in-flight", "1", "--json", "--heartbeat", "2"]
         out, status = world.ask(*command, url=url, input="\n".join(BODIES), statuses=())
         confirmed = json.loads(out)["confirmed"]
-        lost = set(BODIES[:confirmed]) - set(world.bodies(queue))
+        lost = set(BODIES[:confirmed]) - left(set(BODIES[:confirmed]))
         count(world, "confirmed", where, status, messages=confirmed, lost=len(lost))
         if lost or (status == 0) != (confirmed == MESSAGES):
             world.wrong.append(f"{queue}: status {status}, {confirmed} confirmed, lost: {sorted(lost)}")
@@ -65,11 +76,12 @@ def sent(world, dice):
 
 def acknowledged(world, dice, title, end, trap):
     """What is there at the end of all that was acknowledged before, is done twice: nothing else tells the broker that it is done."""
-    with trial(world, dice, *trap) as (queue, url, sprung, where):
+    with trial(world, dice, *trap) as (queue, url, sprung, where, left):
         world.ask("amqp-publish", "-r", queue, "-p", "-l", "--chomp", input="\n".join(BODIES))
-        command = ["amqp-consume", "-q", queue, *end, "-j", "4", "--heartbeat", "2", "sh", "-c", "cat; echo"]
+        command = ["amqp-consume", "-q", queue, *end, "-j", "4", "--heartbeat", "2", "sh", "-c", 'echo "$(cat)"']
         out, status = world.ask(*command, url=url, statuses=())
-        done, there = set(out.split()), set(world.bodies(queue))
+        done = set(out.split())
+        there = left(set(BODIES) - done)
         certain = sprung.method == CANCEL_OK
         messages = MESSAGES if certain else sprung.seen
         returned = max(0, len(there) - (MESSAGES - messages))

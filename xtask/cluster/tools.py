@@ -45,11 +45,11 @@ class Tool:
             self.wrong.append(f"{self.name} does not end")
             self.process.kill()
 
-    def complete(self, patience):
+    def complete(self, patience=20):
         """Waits for its end with status 0."""
         self.thread.join(patience)
         if not self.ended:
-            self.wrong.append(f"{self.name} is not complete after {patience} s")
+            self.wrong.append(f"{self.name} is not complete")
             self.finish()
 
     def _run(self):

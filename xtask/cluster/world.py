@@ -87,6 +87,11 @@ class World:
             raise RuntimeError(f"{' '.join(map(str, command))}: {process.returncode}: {err}")
         return out, process.returncode
 
+    def depth(self, queue):
+        """How many messages are ready there, as far as the broker tells."""
+        out, _ = self.ask("amqp-declare-queue", "--retry", "60s", "--passive", "--json", "-q", queue)
+        return json.loads(out)["messages"]
+
     def bodies(self, queue):
         """Takes all messages out of a queue, and gives their bodies."""
         out, _ = self.ask("amqp-consume", "--retry", "60s", "-q", queue, "--idle-timeout", "0s", "--json")
