@@ -1,5 +1,10 @@
 //! Commands that get message after message and answer each on file descriptor 3.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use testbroker::{Broker, Options};
+
 use super::{has_lines, lines, nobody_is_left};
 use crate::support::{Signal, Test};
 
@@ -24,7 +29,7 @@ fn each_answer_is_the_status_of_its_message() {
     let queue = test.queue("queue").declare();
     queue.publish(["0\n", "3", "0"]);
     test.script("work", &format!("echo start >>starts; {ECHO}"));
-    test.run("amqp-consume -q {queue} -c 3 -p 3 --coprocess --framing lines --on-failure reject --joblog log ./work")
+    test.run("amqp-consume -q {queue} -c 3 -p 3 --coprocess --framing lines --on-failure ack --joblog log ./work")
         .exits(3);
     assert_eq!(lines(&test, "starts").len(), 1);
     assert_eq!(lines(&test, "done"), ["0", "3", "0"]);
@@ -52,7 +57,7 @@ fn a_body_that_does_not_fit_has_failed_and_is_given_to_no_command() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     queue.publish(["0", "0\n0", "0\n"]);
-    test.run(&format!("amqp-consume -q {{queue}} -c 3 -p 3 --coprocess --framing lines --on-exit 65=reject --joblog log sh -c '{ECHO}'"))
+    test.run(&format!("amqp-consume -q {{queue}} -c 3 -p 3 --coprocess --framing lines --on-exit 65=ack --joblog log sh -c '{ECHO}'"))
         .stderr_contains("does not fit the framing")
         .exits(65);
     assert_eq!(lines(&test, "done"), ["0", "0"]);
@@ -69,7 +74,7 @@ fn a_child_that_ends_fails_what_it_worked_on_and_nothing_else() {
         "work",
         "echo start >>starts; while read -r line; do [ \"$line\" != die ] || kill -9 $$; echo \"$line\" >>done; echo 0 >&3; done",
     );
-    test.run("amqp-consume -q {queue} -c 4 -p 4 --coprocess --framing lines --on-failure reject --joblog log ./work")
+    test.run("amqp-consume -q {queue} -c 4 -p 4 --coprocess --framing lines --on-failure ack --joblog log ./work")
         .exits(137);
     assert_eq!(lines(&test, "starts").len(), 2);
     assert_eq!(lines(&test, "done"), ["0", "0", "0"]);
@@ -246,4 +251,54 @@ fn the_guides_examples_work() {
         assert_eq!(lines(&test, "results"), expected, "{command}");
         assert_eq!(queue.depth(), 0, "{command}");
     }
+}
+
+/// Children die at random messages, and the broker once: every message is done or parked, and the job log has a line for each answer
+/// and each death.
+#[test]
+fn the_books_balance_when_children_and_the_broker_die() {
+    const MESSAGES: usize = 400;
+    let mut node = Broker::start(&Options::new()).unwrap();
+    let test = Test::on(&node.url());
+    let queue = test.queue("queue").declare();
+    let parked = test.queue("parked").declare();
+    node.write_definitions_down().unwrap();
+    let ids: String = (1..=MESSAGES).map(|id| id.to_string() + "\n").collect();
+    test.run("amqp-publish -r {queue} -p -l --chomp")
+        .stdin(&ids)
+        .succeeds();
+    // Every hundredth message kills each child that gets it, every thirtieth the first one.
+    test.script(
+        "work",
+        r#"while read -r id; do
+            if [ $((id % 100)) = 0 ] || { [ $((id % 30)) = 0 ] && mkdir "killer$id" 2>/dev/null; }; then
+                echo "$id" >>died; kill -9 $$
+            fi
+            echo "$id" >>done; echo 0 >&3
+        done"#,
+    );
+    let worker = test
+        .run("amqp-consume -q {queue} --coprocess -j 2 -p 10 --framing lines --retry 3m --idle-timeout 0s --max-attempts 3 --park {parked} --joblog log ./work")
+        .within(Duration::from_secs(120))
+        .any_stderr()
+        .spawn();
+    has_lines(&test, "done", MESSAGES / 2);
+    node.kill();
+    node.resume().unwrap();
+    worker.succeeds();
+    let mut done: BTreeSet<String> = lines(&test, "done").into_iter().collect();
+    assert_eq!(queue.depth(), 0);
+    let mut parked = parked.take_texts();
+    parked.sort();
+    assert_eq!(parked, ["100", "200", "300", "400"]);
+    done.extend(parked);
+    assert_eq!(done, ids.lines().map(str::to_owned).collect());
+    let log = lines(&test, "log");
+    let count = |status: &str| {
+        let of_status = |line: &&String| line.split('\t').nth(3) == Some(status);
+        log.iter().filter(of_status).count()
+    };
+    assert_eq!(count("0"), lines(&test, "done").len());
+    assert_eq!(count("137"), lines(&test, "died").len());
+    assert_eq!(log.len(), 1 + count("0") + count("137"));
 }
