@@ -68,7 +68,7 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = HEADING)]
     retry: Option<Duration>,
 
-    /// Name that the broker lists the connection by [default: PROGRAM@HOST:PID]
+    /// Name that the broker lists the connection by (default: PROGRAM@HOST:PID)
     #[arg(long, value_name = "NAME", help_heading = HEADING)]
     connection_name: Option<String>,
 

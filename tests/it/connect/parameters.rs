@@ -83,10 +83,10 @@ fn much_goes_through_small_frames() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     let body = "x".repeat(100_000);
-    test.run("amqp-publish -r {queue} -u '{url}?frame_max=4096&channel_max=2'")
+    test.run("amqp-publish -r {queue} -u '{url}?frame_max=8192&channel_max=2'")
         .stdin(&body)
         .succeeds();
-    test.run("amqp-get -q {queue} -u '{url}?frame_max=4096'")
+    test.run("amqp-get -q {queue} -u '{url}?frame_max=8192'")
         .stdout(&body)
         .succeeds();
     queue.holds(0);
