@@ -62,7 +62,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand --authfile 'File with two lines, username:NAME and password:SECRET'
             cand --connect-timeout 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]'
             cand --retry 'Time to keep trying while the broker is unreachable [default: 0s]'
-            cand --connection-name 'Name that the broker lists the connection by [default: PROGRAM@HOST:PID]'
+            cand --connection-name 'Name that the broker lists the connection by (default: PROGRAM@HOST:PID)'
             cand --cacert 'CA certificates to trust besides the system''s (PEM)'
             cand --cert 'Client certificate (PEM)'
             cand --key 'Private key of the client certificate (PEM)'

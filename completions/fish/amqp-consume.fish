@@ -40,7 +40,7 @@ complete -c amqp-consume -n $before_command -l heartbeat -d 'Seconds between hea
 complete -c amqp-consume -n $before_command -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
 complete -c amqp-consume -n $before_command -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
 complete -c amqp-consume -n $before_command -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r
-complete -c amqp-consume -n $before_command -l connection-name -d 'Name that the broker lists the connection by [default: PROGRAM@HOST:PID]' -r
+complete -c amqp-consume -n $before_command -l connection-name -d 'Name that the broker lists the connection by (default: PROGRAM@HOST:PID)' -r
 complete -c amqp-consume -n $before_command -l cacert -d 'CA certificates to trust besides the system\'s (PEM)' -r -F
 complete -c amqp-consume -n $before_command -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-consume -n $before_command -l key -d 'Private key of the client certificate (PEM)' -r -F

@@ -16,7 +16,7 @@ complete -c amqp-move -l heartbeat -d 'Seconds between heartbeats; a broker that
 complete -c amqp-move -l authfile -d 'File with two lines, username:NAME and password:SECRET' -r -F
 complete -c amqp-move -l connect-timeout -d 'Time limit for connecting; a DURATION is 500ms, 30s, 5m, 1h or plain seconds [default: 10s]' -r
 complete -c amqp-move -l retry -d 'Time to keep trying while the broker is unreachable [default: 0s]' -r
-complete -c amqp-move -l connection-name -d 'Name that the broker lists the connection by [default: PROGRAM@HOST:PID]' -r
+complete -c amqp-move -l connection-name -d 'Name that the broker lists the connection by (default: PROGRAM@HOST:PID)' -r
 complete -c amqp-move -l cacert -d 'CA certificates to trust besides the system\'s (PEM)' -r -F
 complete -c amqp-move -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-move -l key -d 'Private key of the client certificate (PEM)' -r -F
