@@ -931,12 +931,11 @@ impl Simulation<'_> {
         }
         self.reached
             .mark("another worker has the role and is stuck");
+        // What cannot be published is held for another reason.
         let is_held = |record: &Record| {
-            record.runs > 0
-                && !record.is_running
-                && !record.is_copying
-                && !record.is_settled
-                && !record.is_forgotten
+            let has_failed = record.runs > 0 && record.last != Some(Status::SUCCESS);
+            let is_busy = record.is_running || record.is_copying || record.is_refused;
+            has_failed && !is_busy && !record.is_settled && !record.is_forgotten
         };
         match self.oracle.records.iter().position(is_held) {
             None => Ok(()),

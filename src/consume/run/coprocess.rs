@@ -161,17 +161,6 @@ impl Run {
         self.coprocesses.slot_with_place(coprocess, self.now)
     }
 
-    /// Whether there is a message that is to be begun, now or later.
-    pub(super) fn has_untaken(&self) -> bool {
-        let is_untaken = |message: &MessageInHand| {
-            matches!(
-                message.state,
-                MessageState::Postponed(_) | MessageState::Resting(_)
-            )
-        };
-        !self.waiting.is_empty() || self.in_hand.values().any(is_untaken)
-    }
-
     /// Gives a message to a child, and starts one if necessary.
     pub(super) fn feed(&mut self, id: DeliveryId) {
         if self

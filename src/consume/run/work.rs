@@ -396,10 +396,7 @@ impl Run {
             _ => None,
         };
         let messages = self.in_hand.values().filter_map(of_message).min();
-        let restart = self
-            .coprocesses
-            .restart_at(self.now)
-            .filter(|_| self.has_untaken());
+        let restart = self.coprocesses.restart_at(self.now);
         [messages, restart, self.idle_deadline(), self.withholds_at()]
     }
 }
