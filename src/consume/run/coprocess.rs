@@ -484,11 +484,19 @@ impl Run {
         }
     }
 
-    /// Sends SIGTERM to all children.
+    /// Sends SIGTERM to all children. One whose time is over has failed, also where the run noticed that late.
     pub(super) fn terminate_children(&mut self) {
         let is_running = |child: &Child| matches!(child.job, Job::Running(_) | Job::Signalled(_));
+        let now = self.now;
+        let is_overdue = |child: &Child| child.job.deadline().is_some_and(|due| due <= now);
         for number in self.coprocesses.all(is_running) {
-            self.terminate_child(number, StopReason::Interrupted);
+            let child = self.coprocesses.children.get(&number);
+            let reason = if child.is_some_and(is_overdue) {
+                StopReason::TimedOut
+            } else {
+                StopReason::Interrupted
+            };
+            self.terminate_child(number, reason);
         }
     }
 
