@@ -33,8 +33,7 @@ impl Run {
             FromBroker::Lost(failure) => self.on_lost(failure),
             FromBroker::Subscribed(subscription) => {
                 self.connection.subscribed(subscription);
-                let is_fruitless_so_far = self.in_hand.values().any(MessageInHand::is_held);
-                self.connection.fruitless_since = is_fruitless_so_far.then_some(self.now);
+                self.connection.fruitless_since = Some(self.now);
             }
             FromBroker::Unsubscribed(subscription) => self.on_unsubscribed(subscription),
             FromBroker::CancelledByBroker(subscription) => self.on_cancelled(subscription),
