@@ -39,7 +39,7 @@ pub(super) struct Message {
     pub(super) count: u64,
     redelivered: bool,
     dead_lettered: bool,
-    can_be_copied: bool,
+    pub(super) can_be_copied: bool,
     pub(super) is_unfit: bool,
     pub(super) gone: Option<Why>,
 }

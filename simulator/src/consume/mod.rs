@@ -259,7 +259,8 @@ impl<'world> Simulation<'world> {
         let is_healthy = self.scenario.last == Last::Healed && self.wire == Wire::Open;
         // Without the queue for outputs, so many are held at most.
         let is_full = self.broker.output_was_deleted;
-        if self.signals == 0 && is_healthy && !is_full && self.broker.ready() > 0 {
+        let may_lie = is_full || self.fails_for_ever();
+        if self.signals == 0 && is_healthy && !may_lie && self.broker.ready() > 0 {
             return Err(Failure::of(
                 "a healthy worker leaves no message lying",
                 format!("{:?}", self.run),
@@ -276,7 +277,17 @@ impl<'world> Simulation<'world> {
     }
 
     fn must_end_by_itself(&self) -> bool {
-        self.scenario.last == Last::Healed && self.scenario.options.idle.is_some()
+        self.scenario.last == Last::Healed
+            && self.scenario.options.idle.is_some()
+            && !self.fails_for_ever()
+    }
+
+    /// Whether a message is there that cannot be framed: it fails again and again, and the queue is never empty and idle for long.
+    fn fails_for_ever(&self) -> bool {
+        let messages = &self.broker.messages;
+        messages
+            .iter()
+            .any(|one| one.is_unfit && one.gone.is_none())
     }
 
     /// True: something happened from outside.

@@ -931,13 +931,16 @@ impl Simulation<'_> {
         }
         self.reached
             .mark("another worker has the role and is stuck");
-        // What cannot be published is held for another reason.
-        let is_held = |record: &Record| {
+        // What cannot be published or copied is held for another reason.
+        let is_held = |(index, record): (usize, &Record)| {
+            let message = self.broker.message_of(index as DeliveryId + 1);
             let has_failed = record.runs > 0 && record.last != Some(Status::SUCCESS);
             let is_busy = record.is_running || record.is_copying || record.is_refused;
-            has_failed && !is_busy && !record.is_settled && !record.is_forgotten
+            let is_kept = !record.is_settled && !record.is_forgotten;
+            let can_go_back = self.broker.messages[message].can_be_copied;
+            has_failed && is_kept && !is_busy && can_go_back
         };
-        match self.oracle.records.iter().position(is_held) {
+        match self.oracle.records.iter().enumerate().position(is_held) {
             None => Ok(()),
             Some(index) => Err(Failure::of(
                 "a failed message goes back where another worker has the role",

@@ -25,7 +25,7 @@ pub(super) struct Connection {
     pub(super) prefetch_of_channel: bool,
     /// The prefetch limit that was set last, where it counts for the channel.
     pub(super) prefetch: u16,
-    /// Since when a subscription that was made for fresh credit has brought nothing.
+    /// Since when the latest subscription has brought nothing, if it has brought nothing yet.
     pub(super) fruitless_since: Option<Duration>,
 }
 
