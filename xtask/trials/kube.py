@@ -33,7 +33,7 @@ MANIFESTS = {
     (one["kind"], one["metadata"]["name"]): one
     for file in pathlib.Path("k8s").glob("*.yaml")
     for one in yaml.safe_load_all(file.open())
-    if one
+    if one and "metadata" in one  # kustomization.yaml has none
 }
 
 
