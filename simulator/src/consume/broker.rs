@@ -209,6 +209,17 @@ impl Broker {
         self.ready.len()
     }
 
+    /// How many messages the client has that cannot be copied. To be parked, such a message is held as long as the run lasts.
+    pub(super) fn uncopyable_with_client(&self) -> usize {
+        let unsettled = self
+            .channel
+            .iter()
+            .flat_map(|channel| channel.unsettled.values());
+        unsettled
+            .filter(|one| !self.messages[one.message].can_be_copied)
+            .count()
+    }
+
     /// A connection is made.
     pub(super) fn open(&mut self, number: ConnectionId, prefetch: u16) {
         self.channel = Some(Channel {

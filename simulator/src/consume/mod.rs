@@ -257,8 +257,9 @@ impl<'world> Simulation<'world> {
             return Err(Failure::of("it ends by itself", format!("{:?}", self.run)));
         }
         let is_healthy = self.scenario.last == Last::Healed && self.wire == Wire::Open;
-        // Without the queue for outputs, so many are held at most.
-        let is_full = self.broker.output_was_deleted;
+        // The run holds so many messages at most, and asks for no more then.
+        let is_full = self.broker.output_was_deleted
+            || self.broker.uncopyable_with_client() >= self.scenario.options.most_held;
         let may_lie = is_full || self.fails_for_ever();
         if self.signals == 0 && is_healthy && !may_lie && self.broker.ready() > 0 {
             return Err(Failure::of(
