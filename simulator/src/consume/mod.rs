@@ -303,8 +303,20 @@ impl<'world> Simulation<'world> {
                 self.calm_down();
                 Ok(true)
             }
+            None if self.is_tried_in_vain() => {
+                self.last_signal()?;
+                Ok(true)
+            }
             _ => Ok(false),
         }
+    }
+
+    /// Whether the run has long been trying nothing but messages that fail for ever. It would go on without end.
+    fn is_tried_in_vain(&self) -> bool {
+        self.signals == 0
+            && self.is_calm()
+            && self.fails_for_ever()
+            && self.events >= 10 * self.calm_after()
     }
 
     fn calm_after(&self) -> u64 {
