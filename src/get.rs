@@ -3,14 +3,16 @@
 use std::io::{self, Write};
 use std::num::NonZeroU64;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::broker::{
     self, CERTAIN_AT_CLOSE, ConnectOptions, Delivery, DeliveryCount, LeftChannel, Session,
 };
 use crate::envelope;
+use crate::message::Fidelity;
 use crate::status::Status;
 use crate::system::signals::end_at_signals;
+use crate::system::stderr::say;
 use crate::system::stdout::{self, Format};
 
 /// The options of amqp-get.
@@ -22,6 +24,8 @@ pub struct GetOptions {
     pub count: NonZeroU64,
     /// How each is written: its body alone, or its envelope on a line.
     pub format: Format,
+    /// Whether a message is also written where an envelope cannot hold all of it.
+    pub lossy: bool,
     /// Whether the messages are requeued when the last one is written, instead of being acknowledged.
     pub requeue: bool,
 }
@@ -80,7 +84,7 @@ impl Taken {
             let Some(delivery) = delivery else {
                 break;
             };
-            if let Err(error) = write(&delivery, options.format) {
+            if let Err(error) = write(&delivery, options, self.written + 1) {
                 delivery.unsettled.requeue(session)?;
                 return Err(error);
             }
@@ -118,7 +122,11 @@ struct Held {
     by_closing: bool,
     /// The earlier channels, which hold some of them.
     elsewhere: Vec<LeftChannel>,
+    has_warned: bool,
 }
+
+const LOOKS_ARE_COUNTED: &str = "warning: a quorum queue of this RabbitMQ counts each --requeue as a delivery, and a message here \
+     has 10 or more; after 20 it is dead-lettered, or lost where the queue has no dead-letter exchange";
 
 impl Held {
     fn write_all(
@@ -140,11 +148,27 @@ impl Held {
             let Some(delivery) = session.get(&options.queue)? else {
                 break;
             };
-            write(&delivery, options.format)?;
+            write(&delivery, options, self.count + 1)?;
+            if self.is_near_limit(session, &delivery) {
+                say(LOOKS_ARE_COUNTED);
+            }
             self.count += 1;
             on_this_channel += 1;
         }
         Ok(())
+    }
+
+    /// Whether a look at the message should be the last for now. It is found once.
+    fn is_near_limit(&mut self, session: &Session, delivery: &Delivery) -> bool {
+        /// The broker drops a message at its 21st delivery.
+        const MANY: u64 = 10;
+        let count = delivery.message.header_number("x-delivery-count");
+        if self.has_warned || count.is_none_or(|count| count < MANY) {
+            return false;
+        }
+        self.has_warned = true;
+        let server = session.server();
+        server.is_rabbitmq && server.major == 4 && server.minor < 3
     }
 
     fn leave_channel(&mut self, session: &mut Session) -> anyhow::Result<()> {
@@ -178,8 +202,16 @@ fn keeps_no_delivery_count(connect: &ConnectOptions, queue: &str) -> broker::Res
     Ok(matches!(count, DeliveryCount::NotKept))
 }
 
-fn write(delivery: &Delivery, format: Format) -> anyhow::Result<()> {
-    write_to_stdout(delivery, format)
+/// Writes a message, which is the `number`th.
+fn write(delivery: &Delivery, options: &GetOptions, number: u64) -> anyhow::Result<()> {
+    let is_whole = delivery.fidelity != Fidelity::Lossy;
+    if options.format == Format::Json && !is_whole && !options.lossy {
+        bail!(
+            "message {number} (it stays in the queue): {}",
+            envelope::NOT_WHOLE
+        );
+    }
+    write_to_stdout(delivery, options.format)
         .context("writing the message to standard output (it stays in the queue)")
 }
 

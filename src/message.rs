@@ -102,6 +102,19 @@ pub const TRANSIENT: u8 = 1;
 /// A field table: application headers, or arguments of a declaration.
 pub type Headers = BTreeMap<String, HeaderValue>;
 
+/// How much of a message that was read is what its publisher sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fidelity {
+    /// All of it.
+    #[default]
+    Exact,
+    /// Text in a header is not UTF-8, and was read as bytes. A copy would have bytes there.
+    TextAsBytes,
+    /// Something was changed or left out: a name or a property that is not UTF-8, one of two headers of the same name, or a
+    /// table that is nested deeper than 32.
+    Lossy,
+}
+
 /// A value in a field table, with the types that `RabbitMQ` knows
 /// (<https://www.rabbitmq.com/amqp-0-9-1-errata>, section 3).
 #[derive(Clone, Debug, PartialEq)]

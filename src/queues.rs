@@ -1,6 +1,6 @@
 //! amqp-declare-queue and amqp-delete-queue: what they do to each queue, and what they print.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::bindings::Bindings;
 use crate::broker::{
@@ -97,6 +97,18 @@ fn explain(error: broker::Error, create: Option<&QueueDeclaration>) -> anyhow::E
     }
 }
 
+/// The broker deletes a stream whether it is empty or not (<https://www.rabbitmq.com/docs/streams>). A connection of its own
+/// asks, since an answer may end its channel.
+fn is_stream_with_messages(connect: &ConnectOptions, name: &str) -> anyhow::Result<bool> {
+    let session = Session::open(connect)?;
+    let has_messages = match session.look_at_queue(name) {
+        Ok(state) => state.messages > 0,
+        Err(broker::Error::Refused { .. }) => false, // deleting it says why
+        Err(error) => return Err(error.into()),
+    };
+    Ok(has_messages && session.is_stream(name)?)
+}
+
 /// The options of amqp-delete-queue.
 #[derive(Clone, Debug)]
 pub struct DeleteOptions {
@@ -124,7 +136,14 @@ pub fn delete(connect: &ConnectOptions, options: &DeleteOptions) -> anyhow::Resu
     let session = Session::open(connect)?;
     for name in &options.names {
         let messages = match options.action {
-            DeleteAction::Delete(conditions) => session.delete_queue(name, conditions)?,
+            DeleteAction::Delete(conditions) => {
+                if conditions.if_empty && is_stream_with_messages(connect, name)? {
+                    bail!(
+                        "queue.delete: queue '{name}' is a stream and not empty, and the broker deletes streams that are not; it was not asked"
+                    );
+                }
+                session.delete_queue(name, conditions)?
+            }
             DeleteAction::Purge => session.purge_queue(name)?,
         };
         print_line(&match options.format {

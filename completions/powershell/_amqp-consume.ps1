@@ -77,6 +77,8 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-consume' -ScriptBlock {
             [CompletionResult]::new('-A', '-A ', [CompletionResultType]::ParameterName, 'Acknowledge each message before its command runs; a failure loses it')
             [CompletionResult]::new('--no-ack', '--no-ack', [CompletionResultType]::ParameterName, 'Acknowledge each message before its command runs; a failure loses it')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Without COMMAND: write each message as a line of JSON, then acknowledge it')
+            [CompletionResult]::new('--lossy', '--lossy', [CompletionResultType]::ParameterName, 'With --json: write also a message that JSON cannot hold all of')
+            [CompletionResult]::new('--hide-url', '--hide-url', [CompletionResultType]::ParameterName, 'Keep the URL in the environment, which may hold a password, from the command')
             [CompletionResult]::new('--coprocess', '--coprocess', [CompletionResultType]::ParameterName, 'Start the command once for each job and give it message after message; it answers each with a line on file descriptor 3: the exit status')
             [CompletionResult]::new('--reply', '--reply', [CompletionResultType]::ParameterName, 'Send what the command wrote, and its exit status as x-exit-status, to the message''s reply-to, before the message is acknowledged')
             [CompletionResult]::new('--tag', '--tag', [CompletionResultType]::ParameterName, 'Put the message id, or the command''s number, and a tab before each line of output, and write lines whole')

@@ -3,7 +3,8 @@
 use super::convert::{from_wire, short_string};
 use super::error::Result;
 use super::session::Session;
-use crate::message::Message;
+use super::transport::connection_events::ConnectionEvents;
+use crate::message::{Fidelity, Message};
 
 /// A delivered message. The broker keeps it until it is answered.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Delivery {
     pub redelivered: bool,
     /// The broker's number for it on this channel.
     pub tag: u64,
+    /// How much of the message is as it was sent.
+    pub fidelity: Fidelity,
     /// The answer that the broker waits for.
     pub unsettled: Unsettled,
 }
@@ -26,7 +29,12 @@ pub struct Delivery {
 pub struct Unsettled(Box<amiquip::Delivery>);
 
 impl Delivery {
-    pub(super) fn from_wire(mut wire: amiquip::Delivery) -> Delivery {
+    /// The delivery on that channel, of the connection that has those events.
+    pub(super) fn from_wire(
+        mut wire: amiquip::Delivery,
+        channel: u16,
+        events: &ConnectionEvents,
+    ) -> Delivery {
         let message = Message {
             exchange: std::mem::take(&mut wire.exchange),
             routing_key: std::mem::take(&mut wire.routing_key),
@@ -38,6 +46,7 @@ impl Delivery {
             message,
             redelivered: wire.redelivered,
             tag: wire.delivery_tag(),
+            fidelity: events.take_fidelity(channel, wire.delivery_tag()),
             unsettled: Unsettled(Box::new(wire)),
         }
     }
@@ -80,6 +89,7 @@ impl Session {
     pub fn get(&self, queue: &str) -> Result<Option<Delivery>> {
         let queue = short_string("queue name", queue)?;
         let answer = self.call("basic.get", |channel| channel.basic_get(queue, false))?;
-        Ok(answer.map(|get| Delivery::from_wire(get.delivery)))
+        let channel = self.channel().channel_id();
+        Ok(answer.map(|get| Delivery::from_wire(get.delivery, channel, self.events())))
     }
 }

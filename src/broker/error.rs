@@ -74,6 +74,17 @@ pub enum Error {
         /// Its length in bytes.
         length: usize,
     },
+
+    /// A message's properties fill more than a frame, over which the broker would close the connection; nothing was sent.
+    #[error(
+        "basic.publish: the headers and other properties take {size} bytes, and a frame holds {frame_max}: they are better in the body"
+    )]
+    HeadersTooLarge {
+        /// The size of the frame that they need, in bytes.
+        size: usize,
+        /// The largest that the broker takes.
+        frame_max: u32,
+    },
 }
 
 /// What the broker closes when it refuses something.
@@ -148,7 +159,8 @@ impl Error {
             | Error::Unsuitable { .. }
             | Error::Login(_)
             | Error::Cancelled(_)
-            | Error::TooLong { .. } => false,
+            | Error::TooLong { .. }
+            | Error::HeadersTooLarge { .. } => false,
         }
     }
 

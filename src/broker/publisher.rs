@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, RecvError, Select, TryRecvError};
 use super::confirms::Confirmation;
 use super::convert::{from_wire, short_string, to_wire};
 use super::error::{Error, Result};
+use super::header_frame::header_frame_size;
 use super::session::Session;
 use crate::message::{Message, Properties};
 
@@ -51,6 +52,8 @@ pub struct Template {
     routing_key: String,
     unroutable: Unroutable,
     properties: AmqpProperties,
+    /// How large a frame the properties need, in bytes.
+    header_frame_size: usize,
     identity: u64,
 }
 
@@ -110,8 +113,10 @@ impl Template {
         properties: &Properties,
         unroutable: Unroutable,
     ) -> Result<Template> {
+        let header_frame_size = header_frame_size(properties);
         let properties = to_wire(properties)?;
         Ok(Template {
+            header_frame_size,
             identity: identity(exchange, routing_key, &properties),
             exchange: short_string("exchange name", exchange)?,
             routing_key: short_string("routing key", routing_key)?,
@@ -196,6 +201,13 @@ impl Publisher<'_> {
 
     /// [`Publisher::publish`] for a message whose address and properties are prepared.
     pub fn publish_as(&mut self, template: &Template, body: &[u8]) -> Result<u64> {
+        let frame_max = self.session.events().frame_max();
+        if template.header_frame_size > frame_max as usize {
+            return Err(Error::HeadersTooLarge {
+                size: template.header_frame_size,
+                frame_max,
+            });
+        }
         let publish = Publish {
             body,
             routing_key: template.routing_key.clone(),

@@ -140,6 +140,25 @@ impl Session {
         }
     }
 
+    /// Whether a queue that exists is a stream: it is declared anew as one, and the broker objects to the type if it is none.
+    /// The channel may have ended after that. A queue about which the broker does not say that counts as none.
+    pub fn is_stream(&self, name: &str) -> Result<bool> {
+        let stream = HeaderValue::String("stream".to_owned());
+        let declaration = QueueDeclaration {
+            name: name.to_owned(),
+            durable: true,
+            arguments: [("x-queue-type".to_owned(), stream)].into(),
+            ..QueueDeclaration::default()
+        };
+        match self.declare_queue(&declaration) {
+            Ok(_) => Ok(true),
+            // Where another argument of a stream's differs, the type does not.
+            Err(Error::Refused { code, text, .. }) => Ok(text.contains("inequivalent arg '")
+                && count_by_refusal(code, &text) == DeliveryCount::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Empties a queue and says how many messages that dropped (queue.purge).
     pub fn purge_queue(&self, name: &str) -> Result<u32> {
         let name = short_string("queue name", name)?;

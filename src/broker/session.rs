@@ -47,6 +47,8 @@ pub struct Server {
     pub is_rabbitmq: bool,
     /// The first number of its version, or 0.
     pub major: u32,
+    /// The second number of its version, or 0.
+    pub minor: u32,
     /// The largest frame that can be sent to it, in bytes.
     pub frame_max: usize,
 }
@@ -170,13 +172,11 @@ impl Session {
             _ => String::new(),
         };
         let version = text("version");
+        let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
         Server {
             is_rabbitmq: text("product") == "RabbitMQ",
-            major: version
-                .split('.')
-                .next()
-                .and_then(|major| major.parse().ok())
-                .unwrap_or(0),
+            major: numbers.next().unwrap_or(0),
+            minor: numbers.next().unwrap_or(0),
             frame_max: usize::try_from(self.events.frame_max()).unwrap_or(usize::MAX),
         }
     }

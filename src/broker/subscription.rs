@@ -33,6 +33,7 @@ pub struct Subscription<'session> {
 /// Where the messages of a subscription arrive.
 pub struct Deliveries {
     arrivals: Receiver<ConsumerMessage>,
+    channel: u16,
     events: ConnectionEvents,
 }
 
@@ -59,10 +60,15 @@ pub enum Arrival {
 }
 
 impl Arrival {
-    fn from_wire(wire: Result<ConsumerMessage, RecvError>) -> Arrival {
+    fn from_wire(
+        wire: Result<ConsumerMessage, RecvError>,
+        channel: u16,
+        events: &ConnectionEvents,
+    ) -> Arrival {
         match wire {
             Ok(ConsumerMessage::Delivery(delivery)) => {
-                Arrival::Delivery(Box::new(Delivery::from_wire(delivery)))
+                let delivery = Delivery::from_wire(delivery, channel, events);
+                Arrival::Delivery(Box::new(delivery))
             }
             Ok(ConsumerMessage::ServerCancelled) => Arrival::Cancelled,
             Ok(
@@ -145,6 +151,7 @@ impl Subscription<'_> {
     pub fn deliveries(&self) -> Deliveries {
         Deliveries {
             arrivals: self.consumer.receiver().clone(),
+            channel: self.session.channel().channel_id(),
             events: self.session.events().clone(),
         }
     }
@@ -168,7 +175,7 @@ impl Deliveries {
     pub fn next_arrival(&self) -> Option<Arrival> {
         self.events
             .next_from(&self.arrivals)
-            .map(Arrival::from_wire)
+            .map(|wire| Arrival::from_wire(wire, self.channel, &self.events))
     }
 }
 

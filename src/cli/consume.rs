@@ -87,12 +87,20 @@ pub struct Consume {
     jobs: NonZeroUsize,
 
     /// Without COMMAND: write each message as a line of JSON, then acknowledge it
-    #[arg(long, conflicts_with_all = ["command", "jobs", "stdin", "joblog", "timeout", "retries", "no_ack"], help_heading = WORK)]
+    #[arg(long, conflicts_with_all = ["command", "jobs", "stdin", "hide_url", "joblog", "timeout", "retries", "no_ack"], help_heading = WORK)]
     json: bool,
+
+    /// With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))
+    #[arg(long, requires = "json", help_heading = WORK)]
+    lossy: bool,
 
     /// Kind of standard input for the command: pipe, or file (seekable) [default: pipe]
     #[arg(long, value_name = "KIND", value_parser = stdin_parser(), hide_possible_values = true, help_heading = WORK)]
     stdin: Option<Stdin>,
+
+    /// Keep the URL in the environment, which may hold a password, from the command
+    #[arg(long, help_heading = WORK)]
+    hide_url: bool,
 
     /// Append a line about each command to FILE
     #[arg(long, value_name = "FILE", help_heading = WORK)]
@@ -242,7 +250,7 @@ impl Consume {
             let tag = self.output.tags().then_some("--tag");
             let flag = self.failure.first_given().or(self.output.first_given());
             return match flag.or(tag) {
-                None => Ok(Work::Print),
+                None => Ok(Work::Print { lossy: self.lossy }),
                 Some(flag) => Err(exclusive(flag, "--json")),
             };
         }
@@ -258,6 +266,7 @@ impl Consume {
             program: program.clone(),
             arguments: arguments.to_vec(),
             stdin: self.stdin.unwrap_or_default(),
+            hides_url: self.hide_url,
             jobs: self.jobs,
             timeout: self.timeout,
             retries,

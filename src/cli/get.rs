@@ -44,6 +44,10 @@ pub struct Get {
     #[arg(long)]
     json: bool,
 
+    /// With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))
+    #[arg(long, requires = "json")]
+    lossy: bool,
+
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -60,6 +64,7 @@ impl Tool for Get {
                 .ok_or_else(|| UsageError("queue not specified".to_owned()))?,
             count: self.count,
             format: Format::of(self.json),
+            lossy: self.lossy,
             requeue: self.requeue,
         };
         get::get(&self.connection.options("amqp-get")?, &options)

@@ -97,7 +97,7 @@ use signals::SignalQueue;
 
 /// Runs the command for each message, or prints it, until there is a reason to end.
 pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Result<Status> {
-    if matches!(options.work, Work::Print) {
+    if matches!(options.work, Work::Print { .. }) {
         stdout::ensure_open().context("standard output")?;
     }
     // Signals come first, so that one that comes while the tool connects ends it in order.

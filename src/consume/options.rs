@@ -67,7 +67,10 @@ pub enum Work {
     /// A command is run for it.
     Command(Arc<CommandWork>),
     /// Its envelope is written to standard output.
-    Print,
+    Print {
+        /// Also where it cannot hold all of the message.
+        lossy: bool,
+    },
 }
 
 /// The command to run for each message, and its limits.
@@ -79,6 +82,8 @@ pub struct CommandWork {
     pub arguments: Vec<OsString>,
     /// Its kind of standard input.
     pub stdin: Stdin,
+    /// Whether `AMQP_URL` is kept from it.
+    pub hides_url: bool,
     /// How many may run at once.
     pub jobs: NonZeroUsize,
     /// How long each may run.

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::run::Obstacle;
 use crate::broker::header_frame_size;
-use crate::message::{HeaderValue, Headers, Message};
+use crate::message::{Fidelity, HeaderValue, Headers, Message};
 use crate::status::Status;
 
 /// How often the message has failed.
@@ -44,24 +44,18 @@ pub(super) fn counted_attempts(message: &Message) -> Option<u64> {
     message.header_number(ATTEMPTS)
 }
 
-/// Why the message cannot be copied for a broker that takes frames of so many bytes, if it cannot. Header text that is not UTF-8,
-/// and tables that are nested too deeply, are read as bytes and would be sent as bytes.
-pub(crate) fn obstacle(message: &Message, frame_max: usize) -> Option<Obstacle> {
-    let headers = message.properties.headers.as_ref()?;
-    if !headers.values().all(is_what_it_was) {
+/// Why the message cannot be copied for a broker that takes frames of so many bytes, if it cannot.
+pub(crate) fn obstacle(
+    message: &Message,
+    fidelity: Fidelity,
+    frame_max: usize,
+) -> Option<Obstacle> {
+    if fidelity != Fidelity::Exact {
         return Some(Obstacle::NotAsItIs);
     }
+    message.properties.headers.as_ref()?;
     let size = header_frame_size(&message.properties) + ADDED_MAX;
     (size > frame_max).then_some(Obstacle::HeadersTooLarge)
-}
-
-fn is_what_it_was(value: &HeaderValue) -> bool {
-    match value {
-        HeaderValue::Bytes(bytes) => str::from_utf8(bytes).is_ok(),
-        HeaderValue::Array(values) => values.iter().all(is_what_it_was),
-        HeaderValue::Table(table) => table.values().all(is_what_it_was),
-        _ => true,
-    }
 }
 
 /// An unchanged copy for the tail of `queue`, which the message came from. It keeps its `expiration`, which starts again.
@@ -251,26 +245,16 @@ mod tests {
 
     #[test]
     fn what_is_not_what_it_was_is_not_copied() {
-        let bytes = |bytes: &[u8]| HeaderValue::Bytes(bytes.to_vec());
-        for (value, can_be) in [
-            (text("text"), true),
-            (bytes(b"bytes"), true),
-            (bytes(b"caf\xe9"), false),
-            (HeaderValue::Array(vec![bytes(b"caf\xe9")]), false),
-            (
-                HeaderValue::Table([("a".to_owned(), bytes(b"caf\xe9"))].into()),
-                false,
-            ),
+        let message = message(&[("header", HeaderValue::Bytes(b"caf\xe9".to_vec()))]);
+        for (fidelity, expected) in [
+            (Fidelity::Exact, None),
+            (Fidelity::TextAsBytes, Some(Obstacle::NotAsItIs)),
+            (Fidelity::Lossy, Some(Obstacle::NotAsItIs)),
         ] {
-            let message = message(&[("header", value)]);
-            let obstacle = (!can_be).then_some(Obstacle::NotAsItIs);
-            assert_eq!(
-                super::obstacle(&message, FRAME_MAX),
-                obstacle,
-                "{message:?}"
-            );
+            assert_eq!(obstacle(&message, fidelity, FRAME_MAX), expected);
         }
-        assert_eq!(obstacle(&Message::default(), FRAME_MAX), None);
+        let none = Message::default();
+        assert_eq!(obstacle(&none, Fidelity::Exact, FRAME_MAX), None);
     }
 
     #[test]
@@ -287,9 +271,12 @@ mod tests {
             message.clone()
         };
         let too_large = Some(Obstacle::HeadersTooLarge);
-        assert_eq!(obstacle(&with_header(rest + 1), FRAME_MAX), too_large);
+        assert_eq!(
+            obstacle(&with_header(rest + 1), Fidelity::Exact, FRAME_MAX),
+            too_large
+        );
         let message = with_header(rest);
-        assert_eq!(obstacle(&message, FRAME_MAX), None);
+        assert_eq!(obstacle(&message, Fidelity::Exact, FRAME_MAX), None);
         for copy in [
             unchanged(message.clone(), "queue", Some(u64::MAX)),
             for_another_attempt(message.clone(), "queue", u64::MAX),

@@ -14,6 +14,10 @@ use crate::message::Properties;
 pub use read::from_json_line;
 pub use write::{headers_to_json, to_json_line};
 
+/// Why a message whose [`Fidelity`](crate::message::Fidelity) is `Lossy` has no envelope.
+pub const NOT_WHOLE: &str = "it cannot be written as it is, since it has names or properties that are not UTF-8, two headers of one \
+     name, or tables nested deeper than 32; --lossy writes what can be written";
+
 /// An envelope that was read. Everything except the body is optional.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Envelope {

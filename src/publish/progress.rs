@@ -1,9 +1,10 @@
 //! The progress on standard error: a bar on a terminal, else a line now and then.
 
+use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use console::Term;
@@ -14,6 +15,9 @@ use indicatif::{
 
 /// Below this many columns there is no room for a bar.
 const NARROW: u16 = 60;
+
+/// Below this many, there is room for one number.
+const TINY: u16 = 40;
 
 /// Ctrl-C makes the terminal write `^C` where the cursor is, behind the bar. Without room for it, it would begin another line,
 /// and clearing the bar would clear that line instead of the bar's.
@@ -30,8 +34,13 @@ struct Shown {
     /// How much of the input was done in earlier runs.
     bytes_before: u64,
     is_terminal: bool,
-    /// The bar while messages flow, and while the broker takes none.
-    templates: (&'static str, &'static str),
+    templates: Templates,
+    is_length_known: bool,
+    /// How many columns there were when something was drawn last.
+    columns: Arc<AtomicU16>,
+    is_blocked: AtomicBool,
+    /// What is drawn now.
+    template: Mutex<&'static str>,
 }
 
 impl Progress {
@@ -56,8 +65,9 @@ impl Progress {
             return Progress::default();
         }
         let screen = Screen::stderr();
-        let is_terminal = screen.0.is_some();
-        let templates = templates(is_terminal.then(|| screen.width()), length.is_some());
+        let is_terminal = screen.terminal.is_some();
+        let columns = Arc::clone(&screen.columns);
+        columns.store(screen.width(), Ordering::Relaxed);
         let target = ProgressDrawTarget::term_like(Box::new(screen));
         let shown = Shown {
             bar: ProgressBar::with_draw_target(length, target).with_position(length_before),
@@ -65,8 +75,12 @@ impl Progress {
             bytes_before: length_before,
             is_terminal,
             templates,
+            is_length_known: length.is_some(),
+            columns,
+            is_blocked: AtomicBool::new(false),
+            template: Mutex::new(""),
         };
-        shown.set_template(templates.0);
+        shown.fit();
         shown.tick();
         Progress(Some(Arc::new(shown)))
     }
@@ -75,6 +89,7 @@ impl Progress {
     pub(crate) fn advance_to(&self, messages: u64, bytes: u64) {
         if let Some(shown) = &self.0 {
             shown.messages.store(messages, Ordering::Relaxed);
+            shown.fit();
             shown.bar.set_position(shown.bytes_before + bytes);
         }
     }
@@ -88,14 +103,11 @@ impl Progress {
         let Some(shown) = &self.0 else {
             return;
         };
-        let (flowing, blocked) = shown.templates;
-        match reason {
-            Some(reason) => {
-                shown.bar.set_message(reason);
-                shown.set_template(blocked);
-            }
-            None => shown.set_template(flowing),
+        shown.is_blocked.store(reason.is_some(), Ordering::Relaxed);
+        if let Some(reason) = reason {
+            shown.bar.set_message(reason);
         }
+        shown.fit();
     }
 
     /// Does work that may print lines on standard error.
@@ -117,6 +129,21 @@ impl Shown {
         } else {
             Duration::from_secs(1)
         });
+    }
+
+    /// Has what fits the window now be drawn, whose size may have changed.
+    fn fit(&self) {
+        let columns = self
+            .is_terminal
+            .then(|| self.columns.load(Ordering::Relaxed));
+        let (flowing, blocked) = (self.templates)(columns, self.is_length_known);
+        let is_blocked = self.is_blocked.load(Ordering::Relaxed);
+        let fitting = if is_blocked { blocked } else { flowing };
+        let mut template = self.template.lock().unwrap_or_else(PoisonError::into_inner);
+        if *template != fitting {
+            *template = fitting;
+            self.set_template(fitting);
+        }
     }
 
     /// Sets what is drawn. `{messages}` and `{rate}` (in this run, on average) and `{left}` are keys of ours.
@@ -205,6 +232,8 @@ fn message_templates(columns: Option<u16>, length_is_known: bool) -> (&'static s
 /// The templates where bytes are counted.
 fn templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'static str) {
     match (columns, length_is_known) {
+        (Some(..TINY), true) => ("{percent}%", "blocked: {wide_msg}"),
+        (Some(..TINY), false) => ("{messages} msgs", "blocked: {wide_msg}"),
         (Some(..NARROW), true) => (
             "{percent}% {messages} msgs {rate}/s {left}",
             "{percent}% blocked by the broker: {wide_msg}",
@@ -235,25 +264,35 @@ fn templates(columns: Option<u16>, length_is_known: bool) -> (&'static str, &'st
 /// Where the bar is drawn: a terminal without the last columns of its lines, or standard error as a stream of lines, where a
 /// cursor cannot be moved.
 #[derive(Debug)]
-struct Screen(Option<Term>);
+struct Screen {
+    terminal: Option<Term>,
+    /// What was last found to be its width.
+    columns: Arc<AtomicU16>,
+}
 
 impl Screen {
     fn stderr() -> Screen {
-        let is_terminal = io::stderr().is_terminal();
-        Screen(is_terminal.then(Term::buffered_stderr))
+        let is_dumb = env::var_os("TERM").is_some_and(|kind| kind == "dumb");
+        let is_terminal = io::stderr().is_terminal() && !is_dumb;
+        Screen {
+            terminal: is_terminal.then(Term::buffered_stderr),
+            columns: Arc::default(),
+        }
     }
 
     fn on_terminal(&self, act: impl FnOnce(&Term) -> io::Result<()>) -> io::Result<()> {
-        self.0.as_ref().map_or(Ok(()), act)
+        self.terminal.as_ref().map_or(Ok(()), act)
     }
 }
 
 impl TermLike for Screen {
     fn width(&self) -> u16 {
-        match &self.0 {
-            Some(terminal) => terminal.size().1.saturating_sub(ROOM_FOR_ECHO).max(1),
-            None => 120,
-        }
+        let Some(terminal) = &self.terminal else {
+            return 120;
+        };
+        let columns = terminal.size().1.saturating_sub(ROOM_FOR_ECHO).max(1);
+        self.columns.store(columns, Ordering::Relaxed);
+        columns
     }
 
     fn move_cursor_up(&self, count: usize) -> io::Result<()> {
@@ -273,14 +312,14 @@ impl TermLike for Screen {
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        match &self.0 {
+        match &self.terminal {
             Some(terminal) => terminal.write_line(text),
             None => self.write_str(text),
         }
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        match (&self.0, text.trim()) {
+        match (&self.terminal, text.trim()) {
             (Some(terminal), _) => terminal.write_str(text),
             // Blanks only move the cursor of a terminal.
             (None, "") => Ok(()),
@@ -303,7 +342,7 @@ mod tests {
 
     #[test]
     fn indicatif_takes_all_templates() {
-        for columns in [None, Some(40), Some(80)] {
+        for columns in [None, Some(20), Some(40), Some(80)] {
             for length_is_known in [false, true] {
                 for templates in [templates, message_templates] {
                     let (flowing, blocked) = templates(columns, length_is_known);

@@ -6,7 +6,7 @@ use crate::consume::republish::{
     ATTEMPTS, OF_PARKING, ORIGINAL_EXCHANGE, ORIGINAL_EXPIRATION, ORIGINAL_ROUTING_KEY, SPENT,
     obstacle,
 };
-use crate::message::{HeaderValue, Headers, Message};
+use crate::message::{Fidelity, HeaderValue, Headers, Message};
 
 /// Makes copies.
 pub(super) struct Copier {
@@ -32,10 +32,14 @@ impl Copier {
     }
 
     /// Makes the message the copy that is published, or says why there can be none.
-    pub(super) fn make_copy(&mut self, message: &mut Message) -> Result<(), String> {
-        if obstacle(message, self.frame_max).is_some() {
+    pub(super) fn make_copy(
+        &mut self,
+        message: &mut Message,
+        fidelity: Fidelity,
+    ) -> Result<(), String> {
+        if obstacle(message, fidelity, self.frame_max).is_some() {
             return Err(
-                "a message in the queue cannot be copied as it is: it has headers that are not UTF-8, nested too deeply or too large"
+                "a message in the queue cannot be copied as it is: it has text that is not UTF-8, two headers of one name, or headers that are nested too deeply or too large"
                     .to_owned(),
             );
         }
@@ -181,7 +185,7 @@ mod tests {
         let original = message(&[("mine", string("a"))]);
         let mut copy = original.clone();
         copy.properties.user_id = Some("me".to_owned());
-        copier.make_copy(&mut copy).unwrap();
+        copier.make_copy(&mut copy, Fidelity::Exact).unwrap();
         assert_eq!((&*copy.exchange, &*copy.routing_key), ("", "to"));
         assert_eq!(copy.properties.headers, original.properties.headers);
         assert_eq!(copy.properties.expiration, Some("1000".to_owned()));
@@ -196,7 +200,7 @@ mod tests {
             routing_key: None,
         });
         let mut copy = message(&[]);
-        copier.make_copy(&mut copy).unwrap();
+        copier.make_copy(&mut copy, Fidelity::Exact).unwrap();
         assert_eq!((&*copy.exchange, &*copy.routing_key), ("other", "key"));
     }
 
@@ -206,7 +210,7 @@ mod tests {
         for is_first in [true, false] {
             let mut copy = message(&[("CC", string("a")), ("x-delivery-count", string("3"))]);
             copy.properties.user_id = Some("other".to_owned());
-            copier.make_copy(&mut copy).unwrap();
+            copier.make_copy(&mut copy, Fidelity::Exact).unwrap();
             assert_eq!(copy.properties.headers, Some(Headers::new()));
             assert_eq!(copy.properties.user_id, None);
             let word = copier.word();
@@ -235,7 +239,7 @@ mod tests {
             ("mine", string("a")),
         ]);
         copy.properties.expiration = None;
-        copier.make_copy(&mut copy).unwrap();
+        copier.make_copy(&mut copy, Fidelity::Exact).unwrap();
         assert_eq!((&*copy.exchange, &*copy.routing_key), ("first", "where"));
         assert_eq!(copy.properties.expiration, Some("5000".to_owned()));
         let left = copy.properties.headers.unwrap();
@@ -253,7 +257,11 @@ mod tests {
                 (ORIGINAL_ROUTING_KEY, string("q")),
             ],
         ] {
-            assert!(copier.make_copy(&mut message(&headers)).is_err());
+            assert!(
+                copier
+                    .make_copy(&mut message(&headers), Fidelity::Exact)
+                    .is_err()
+            );
         }
     }
 }

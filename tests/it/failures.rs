@@ -116,3 +116,23 @@ fn a_body_over_the_brokers_limit_is_told_and_nothing_is_left() {
         .exits(1);
     queue.holds(0);
 }
+
+#[test]
+fn properties_that_fill_more_than_a_frame_are_refused_before_the_broker_closes() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    let (one, two) = ("x".repeat(70_000), "y".repeat(70_000));
+    test.run(&format!(
+        "amqp-publish -r {{queue}} -b a -H 'one: {one}' -H 'two: {two}' --retry 1h"
+    ))
+    .stderr_contains("basic.publish: the headers and other properties take 140")
+    .stderr_contains(", and a frame holds 131072: they are better in the body")
+    .exits(1);
+    let header = &two[..4096];
+    test.run(&format!(
+        "amqp-publish -r {{queue}} -b a -u '{{url}}?frame_max=4096' -H 'two: {header}'"
+    ))
+    .stderr_contains("a frame holds 4096")
+    .exits(1);
+    queue.holds(0);
+}

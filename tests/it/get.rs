@@ -168,3 +168,26 @@ fn get_ok(delivery_tag: u64) -> Vec<u8> {
     ]
     .concat()
 }
+
+/// RabbitMQ 4.0 to 4.2 counts each look at a quorum queue's message as a delivery, and drops the message after 20.
+#[test]
+fn looks_that_a_quorum_queue_counts_are_warned_of() {
+    if std::env::var(testbroker::BROKER_VARIABLE).as_deref() != Ok("rabbitmq-4.0") {
+        println!("skipped: only quorum queues of RabbitMQ 4.0 to 4.2 count looks");
+        return;
+    }
+    let test = Test::new();
+    test.run("amqp-declare-queue --queue-type quorum -d {queue}")
+        .any_stdout()
+        .succeeds();
+    test.queue("queue").publish(["a"]);
+    for _ in 0..10 {
+        test.run("amqp-get -q {queue} --requeue")
+            .stdout("a")
+            .succeeds();
+    }
+    test.run("amqp-get -q {queue} --requeue")
+        .stdout("a")
+        .stderr_line("warning: a quorum queue of this RabbitMQ counts each --requeue as a delivery")
+        .succeeds();
+}

@@ -19,6 +19,7 @@ mod habits;
 mod lying_servers;
 mod module_maps;
 mod moving;
+mod progress;
 mod publish;
 mod queues;
 mod round_trips;

@@ -1,8 +1,8 @@
 //! amqp-declare-queue and amqp-delete-queue.
 
-use amiquip::ExchangeType;
+use amiquip::{AmqpValue, ExchangeType, FieldTable};
 
-use crate::support::{Kind, Test, rabbitmqs};
+use crate::support::{Kind, Test, eventually, rabbitmqs};
 
 #[test]
 fn a_declared_queue_is_there_and_its_name_is_printed() {
@@ -209,4 +209,21 @@ fn where_a_queue_must_be_durable_the_flag_is_named() {
             test.adopt(name.trim_end());
         }
     }
+}
+
+#[test]
+fn a_stream_that_is_not_empty_is_kept_by_if_empty() {
+    let test = Test::new();
+    let arguments = FieldTable::from([(
+        "x-queue-type".to_owned(),
+        AmqpValue::LongString("stream".to_owned()),
+    )]);
+    let queue = test.queue("queue").declare_with(arguments);
+    test.run("amqp-publish -r {queue} -b a").succeeds();
+    // The broker's count is some seconds old.
+    eventually("the stream's count", || queue.depth() == 1);
+    test.run("amqp-delete-queue --if-empty {queue}")
+        .stderr("queue.delete: queue '{queue}' is a stream and not empty, and the broker deletes streams that are not; it was not asked\n")
+        .exits(1);
+    assert_eq!(queue.depth(), 1);
 }

@@ -2,6 +2,7 @@
 //! the connection ended. amiquip's I/O thread, which owns the stream, records it; the session, which must explain why
 //! something failed, reads it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crossbeam_channel::{Receiver, RecvError, TryRecvError};
 use super::incoming::{FRAME_MAX, ServerEvent};
 use super::silence::heartbeat_against;
 use crate::broker::error::{Error, Scope};
+use crate::message::Fidelity;
 use crate::system::waker::Waker;
 
 /// The events of one connection, shared by its stream and its session.
@@ -34,6 +36,8 @@ struct Events {
     /// connection.close: the reply code, the broker's words, and the class of the method that it objects to.
     close: Option<(u16, String, u16)>,
     disconnect: Option<Disconnect>,
+    /// Deliveries that are not all as they were sent, by channel and tag, until they are taken.
+    inexact: BTreeMap<(u16, u64), Fidelity>,
     /// The broker takes no messages, and enough wait for it to do so.
     is_full: bool,
 }
@@ -71,6 +75,13 @@ impl ConnectionEvents {
             ServerEvent::Mechanisms(mechanisms) => events.mechanisms = mechanisms,
             ServerEvent::FrameMax(frame_max) => events.frame_max = frame_max,
             ServerEvent::Close { code, text, class } => events.close = Some((code, text, class)),
+            ServerEvent::Delivered {
+                channel,
+                tag,
+                fidelity,
+            } => {
+                events.inexact.insert((channel, tag), fidelity);
+            }
             ServerEvent::Flow { .. } => {}
         }
     }
@@ -111,6 +122,12 @@ impl ConnectionEvents {
             .mechanisms
             .split(' ')
             .any(|offered| offered == mechanism)
+    }
+
+    /// How much of a delivery is as it was sent. It is told once.
+    pub(in crate::broker) fn take_fidelity(&self, channel: u16, tag: u64) -> Fidelity {
+        let told = self.events().inexact.remove(&(channel, tag));
+        told.unwrap_or_default()
     }
 
     /// Asks for frames of at most that size (0: any) and says what that means here.

@@ -61,6 +61,8 @@ impl MethodId {
     pub const CHANNEL_CLOSE_OK: MethodId = MethodId(CHANNEL, 41);
     pub const BASIC_CANCEL: MethodId = MethodId(BASIC, 30);
     pub const BASIC_PUBLISH: MethodId = MethodId(BASIC, 40);
+    pub const BASIC_DELIVER: MethodId = MethodId(BASIC, 60);
+    pub const BASIC_GET_OK: MethodId = MethodId(BASIC, 71);
     pub const BASIC_ACK: MethodId = MethodId(BASIC, 80);
     pub const BASIC_REJECT: MethodId = MethodId(BASIC, 90);
     pub const BASIC_NACK: MethodId = MethodId(BASIC, 120);

@@ -37,6 +37,7 @@ use super::output::{Collectors, Pipes, Wanted};
 use super::process::children::{ChildOutput, Children, EndedChild};
 use super::process::command::Launcher;
 use super::process::environment::{self, delivery_count};
+use super::process::headers_file::HeadersFile;
 use super::publication::{Publication, Recipient};
 use super::republish;
 use super::run::{
@@ -46,7 +47,7 @@ use super::run::{
 use super::signals::SignalQueue;
 use crate::broker::{ConnectOptions, Delivery, Unsettled};
 use crate::envelope;
-use crate::message::Message;
+use crate::message::{Fidelity, Message};
 use crate::reason::{ConnectionFailure, reason};
 use crate::status::Status;
 use crate::system::stderr::say;
@@ -109,6 +110,9 @@ struct OpenDelivery {
     body: Arc<Vec<u8>>,
     redelivered: bool,
     tag: u64,
+    fidelity: Fidelity,
+    /// For the command that runs, where a variable cannot hold them.
+    headers_file: Option<HeadersFile>,
     /// Used up when the delivery is settled.
     unsettled: Option<Unsettled>,
     /// The last start of its command.
@@ -214,7 +218,7 @@ impl Driver {
         let publishing = options.publishing.as_ref();
         RunOptions {
             work: match &options.work {
-                Work::Print => RunWork::Print,
+                Work::Print { .. } => RunWork::Print,
                 Work::Command(work) => RunWork::Command {
                     jobs: work.jobs.get(),
                     timeout: work.timeout,
@@ -335,6 +339,9 @@ impl Driver {
     fn command_ended(&mut self, ended: EndedChild) -> Event {
         let mut status = ended.status;
         let mut output = 0;
+        if let Some(delivery) = self.deliveries.get_mut(&ended.id) {
+            delivery.headers_file = None;
+        }
         if let Some(collected) = ended.collected {
             if collected.is_over_limit {
                 say(
@@ -476,7 +483,10 @@ impl Driver {
 
     fn start(&mut self, id: DeliveryId, attempt: u64) {
         let started = match &self.options.work {
-            Work::Print => self.print(id),
+            Work::Print { lossy } => {
+                let is_lossy = *lossy;
+                self.print(id, is_lossy)
+            }
             Work::Command(work) => {
                 let work = Arc::clone(work);
                 self.start_command(id, attempt, &work)
@@ -487,11 +497,11 @@ impl Driver {
         }
     }
 
-    fn print(&mut self, id: DeliveryId) -> Result<(), Event> {
+    fn print(&mut self, id: DeliveryId, is_lossy: bool) -> Result<(), Event> {
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return Ok(());
         };
-        let line = delivery.line();
+        let line = delivery.line(is_lossy);
         self.printer
             .print(id, line)
             .map_err(|error| Event::CannotWrite(format!("starting a thread: {}", reason(&error))))
@@ -506,13 +516,20 @@ impl Driver {
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return Ok(());
         };
-        let variables = environment::variables(
+        let mut variables = environment::variables(
             &delivery.message,
             &self.queue,
             delivery.redelivered,
             delivery.tag,
             attempt,
         );
+        delivery.headers_file = HeadersFile::instead_of_variable(&delivery.message, &mut variables)
+            .map_err(|error| cannot_start(id, work, (Status::FAILURE, error)))?;
+        if delivery.headers_file.is_some() {
+            say(
+                "a message's headers are too large for the environment: its command has AMQP_HEADERS_FILE, and no AMQP_HEADERS",
+            );
+        }
         self.commands_started += 1;
         delivery.start = Some(CommandStart::now(self.commands_started));
         let launcher = match &mut self.launcher {
@@ -610,18 +627,23 @@ impl OpenDelivery {
             message,
             redelivered: delivery.redelivered,
             tag: delivery.tag,
+            fidelity: delivery.fidelity,
+            headers_file: None,
             unsettled: Some(delivery.unsettled),
             start: None,
             result: CommandResult::default(),
         }
     }
 
-    /// The message's line. The body is dropped.
-    fn line(&mut self) -> String {
+    /// The message's line, or why there is none. The body is dropped.
+    fn line(&mut self, is_lossy: bool) -> Result<String, &'static str> {
+        if self.fidelity == Fidelity::Lossy && !is_lossy {
+            return Err(envelope::NOT_WHOLE);
+        }
         self.message.body = Arc::unwrap_or_clone(std::mem::take(&mut self.body));
         let line = envelope::to_json_line(&self.message, Some(self.redelivered)) + "\n";
         self.message.body = Vec::new();
-        line
+        Ok(line)
     }
 }
 
@@ -641,7 +663,7 @@ fn wanted(options: &ConsumeOptions) -> Wanted {
 fn framing(work: &Work) -> Option<Framing> {
     match work {
         Work::Command(work) if work.form != Form::Single => Some(work.framing),
-        Work::Command(_) | Work::Print => None,
+        Work::Command(_) | Work::Print { .. } => None,
     }
 }
 
@@ -665,7 +687,7 @@ fn info(delivery: &Delivery, subscription: SubscriptionId, frame_max: usize) -> 
         attempts: republish::counted_attempts(message),
         dead_lettered: headers.is_some_and(|headers| headers.contains_key("x-death")),
         size: message.body.len(),
-        obstacle: republish::obstacle(message, frame_max),
+        obstacle: republish::obstacle(message, delivery.fidelity, frame_max),
         digest: hasher.finish(),
         is_unfit: false,
     }

@@ -12,10 +12,15 @@ use crate::system::waker::{Waker, WakingSender};
 /// How many bytes are written at once, at least, while there are lines.
 const BATCH: usize = 64 * 1024;
 
+/// A message's line, or why it has none.
+type Line = Result<String, String>;
+
 pub(super) struct Printer {
     waker: Waker,
-    /// Lines to the thread; absent until there is something to write.
-    lines: Option<Sender<(DeliveryId, String)>>,
+    /// Lines to the thread, and why there is none; absent until there is something to write.
+    lines: Option<Sender<(DeliveryId, Line)>>,
+    /// How many messages were to be written so far.
+    count: u64,
     /// The last delivery whose line was written, from the thread.
     written: Option<Receiver<io::Result<DeliveryId>>>,
 }
@@ -25,12 +30,19 @@ impl Printer {
         Printer {
             waker,
             lines: None,
+            count: 0,
             written: None,
         }
     }
 
-    /// Has a line written.
-    pub(super) fn print(&mut self, id: DeliveryId, line: String) -> io::Result<()> {
+    /// Has a line written. A message that has none ends it, behind the lines before it.
+    pub(super) fn print(
+        &mut self,
+        id: DeliveryId,
+        line: Result<String, &'static str>,
+    ) -> io::Result<()> {
+        self.count += 1;
+        let line = line.map_err(|reason| format!("message {}: {reason}", self.count));
         if self.lines.is_none() {
             self.start()?;
         }
@@ -72,16 +84,27 @@ impl Printer {
     }
 }
 
-fn write_all(
-    lines: &Receiver<(DeliveryId, String)>,
-    results: &WakingSender<io::Result<DeliveryId>>,
-) {
-    while let Ok((mut last, mut batch)) = lines.recv() {
+fn write_all(lines: &Receiver<(DeliveryId, Line)>, results: &WakingSender<io::Result<DeliveryId>>) {
+    let mut without_line = None;
+    while let Ok((mut last, line)) = lines.recv() {
+        let mut batch = match line {
+            Ok(line) => line,
+            Err(reason) => {
+                let _ = results.send(Err(io::Error::other(reason)));
+                return;
+            }
+        };
         while batch.len() < BATCH
+            && without_line.is_none()
             && let Ok((id, line)) = lines.try_recv()
         {
-            batch += &line;
-            last = id;
+            match line {
+                Ok(line) => {
+                    batch += &line;
+                    last = id;
+                }
+                Err(reason) => without_line = Some(reason),
+            }
         }
         let mut stdout = io::stdout().lock();
         let written = stdout
@@ -89,6 +112,10 @@ fn write_all(
             .and_then(|()| stdout.flush());
         let is_over = written.is_err();
         if results.send(written.map(|()| last)).is_err() || is_over {
+            return;
+        }
+        if let Some(reason) = without_line.take() {
+            let _ = results.send(Err(io::Error::other(reason)));
             return;
         }
     }

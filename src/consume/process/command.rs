@@ -46,7 +46,7 @@ impl Launcher {
                 .collect::<io::Result<Vec<_>>>()?,
             stdin: work.stdin,
             path: find(&work.program),
-            inherited: inherited_environment(),
+            inherited: inherited_environment(work.hides_url),
             attributes: attributes()?,
         })
     }
@@ -130,10 +130,12 @@ fn find(program: &OsStr) -> Option<CString> {
     c_string(path.as_os_str()).ok()
 }
 
-fn inherited_environment() -> Vec<CString> {
+/// `AMQP_URL` may hold a password, and is not for every command.
+fn inherited_environment(hides_url: bool) -> Vec<CString> {
     let ours = environment::names();
     env::vars_os()
         .filter(|(name, _)| !ours.iter().any(|ours| name == ours))
+        .filter(|(name, _)| !hides_url || name != "AMQP_URL")
         .filter_map(|(name, value)| definition(&name, &value))
         .collect()
 }
@@ -180,7 +182,7 @@ mod tests {
 
     #[test]
     fn variables_of_a_message_are_not_inherited() {
-        let variables = inherited_environment();
+        let variables = inherited_environment(false);
         assert!(!variables.is_empty());
         let ours = environment::names();
         assert!(ours.contains(&"AMQP_QUEUE") && ours.contains(&"AMQP_HEADERS"));

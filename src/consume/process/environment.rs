@@ -2,9 +2,13 @@
 
 use std::ffi::OsString;
 
+use super::headers_file::HEADERS_FILE;
 use crate::consume::republish::original_address;
 use crate::envelope::headers_to_json;
 use crate::message::Message;
+
+/// The variable that holds the headers.
+pub(super) const HEADERS: &str = "AMQP_HEADERS";
 
 /// The longest string in an environment, with its name and a NUL at its end (execve(2)).
 const LONGEST_VARIABLE: usize = 128 * 1024;
@@ -47,8 +51,9 @@ pub(in crate::consume) fn variables(
         ),
         ("AMQP_EXPIRATION", properties.expiration.clone()),
         ("AMQP_TIMESTAMP", properties.timestamp.and_then(number)),
+        (HEADERS_FILE, None), // where the next is too large
         (
-            "AMQP_HEADERS",
+            HEADERS,
             headers.map(|headers| headers_to_json(headers).to_string()),
         ),
     ]

@@ -161,17 +161,21 @@ impl Driver<'_> {
             mut message,
             redelivered,
             tag,
+            fidelity,
             unsettled,
         } = delivery;
-        let copy = self.copier.make_copy(&mut message).and_then(|()| {
-            Template::new(
-                &message.exchange,
-                &message.routing_key,
-                &message.properties,
-                Unroutable::Return,
-            )
-            .map_err(|error| error.to_string())
-        });
+        let copy = self
+            .copier
+            .make_copy(&mut message, fidelity)
+            .and_then(|()| {
+                Template::new(
+                    &message.exchange,
+                    &message.routing_key,
+                    &message.properties,
+                    Unroutable::Return,
+                )
+                .map_err(|error| error.to_string())
+            });
         if let Some(word) = self.copier.word() {
             self.say(&word);
         }

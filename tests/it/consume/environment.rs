@@ -126,6 +126,7 @@ fn what_the_kernel_does_not_take_keeps_no_command_from_starting() {
     queue.publish_with("a", &properties);
     test.run("amqp-consume -q {queue} -c 1 sh -c 'cat; echo ${AMQP_CORRELATION_ID-none} ${AMQP_HEADERS-none}'")
         .stdout("anone none\n")
+        .stderr_line("headers are too large for the environment")
         .succeeds();
 }
 
@@ -160,4 +161,43 @@ fn a_program_that_moves_within_the_path_is_found_again() {
     )
     .stdout("ab")
     .succeeds();
+}
+
+#[test]
+fn headers_that_no_variable_can_hold_are_in_a_file() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    let large = AmqpValue::ByteArray(vec![b'x'; 100_000]); // a third more in base64
+    let headers = FieldTable::from([("large".to_owned(), large)]);
+    queue.publish_with("", &AmqpProperties::default().with_headers(headers));
+    test.script(
+        "note",
+        "echo \"${AMQP_HEADERS-none}\"; cp \"$AMQP_HEADERS_FILE\" copy; printf %s \"$AMQP_HEADERS_FILE\" >name",
+    );
+    test.run("amqp-consume -q {queue} -c 1 ./note")
+        .env("TMPDIR", "{folder}")
+        .env("AMQP_HEADERS_FILE", "another's")
+        .stdout("none\n")
+        .stderr_line("headers are too large for the environment: its command has AMQP_HEADERS_FILE")
+        .succeeds();
+    let written = test.read("copy");
+    assert!(
+        written.starts_with(r#"{"large":{"!bytes":"eHh4"#),
+        "{}",
+        &written[..40]
+    );
+    assert!(!std::path::Path::new(&test.read("name")).exists());
+}
+
+#[test]
+fn the_url_may_be_kept_from_the_command() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["", ""]);
+    test.run("amqp-consume -q {queue} -c 1 sh -c 'echo ${AMQP_URL-none}'")
+        .stdout("{url}\n")
+        .succeeds();
+    test.run("amqp-consume -q {queue} -c 1 --hide-url sh -c 'echo ${AMQP_URL-none}'")
+        .stdout("none\n")
+        .succeeds();
 }

@@ -1,6 +1,8 @@
 //! The fields of methods and content headers (AMQP 0-9-1, section 4.2.5): their bounds are checked, and what
 //! amiquip fails on is mended. Mending changes no length, so everything stays where it is.
 
+use crate::message::Fidelity;
+
 /// How deep tables may be nested. amiquip parses by recursion, on a thread with 2 MiB of stack; deeper tables are
 /// passed to it as bytes.
 pub(super) const DEPTH_MAX: usize = 32;
@@ -43,11 +45,24 @@ const PROPERTIES: [Field; 14] = [
 /// A walk through fields, one behind the other.
 pub(super) struct Fields<'a> {
     rest: &'a mut [u8],
+    /// What mending has left of them so far.
+    fidelity: Fidelity,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn of(bytes: &'a mut [u8]) -> Fields<'a> {
-        Fields { rest: bytes }
+        Fields {
+            rest: bytes,
+            fidelity: Fidelity::Exact,
+        }
+    }
+
+    pub(super) fn fidelity(&self) -> Fidelity {
+        self.fidelity
+    }
+
+    fn note(&mut self, fidelity: Fidelity) {
+        self.fidelity = self.fidelity.max(fidelity);
     }
 
     pub(super) fn skip(&mut self, length: usize) -> Result<(), Malformed> {
@@ -69,7 +84,11 @@ impl<'a> Fields<'a> {
     /// A short string, made UTF-8.
     pub(super) fn short_string(&mut self) -> Result<&'a str, Malformed> {
         let length = self.octet()?;
-        self.take(length.into()).map(mend)
+        let bytes = self.take(length.into())?;
+        if str::from_utf8(bytes).is_err() {
+            self.note(Fidelity::Lossy);
+        }
+        Ok(mend(bytes))
     }
 
     /// A long string, made UTF-8.
@@ -131,10 +150,17 @@ impl<'a> Fields<'a> {
 
     fn table_at(&mut self, depth: usize) -> Result<(), Malformed> {
         let mut entries = Fields::of(self.long_bytes()?);
+        let mut names = Vec::new();
         while !entries.rest.is_empty() {
-            entries.short_string()?;
+            names.push(entries.short_string()?);
             entries.value_at(depth)?;
         }
+        names.sort_unstable();
+        // amiquip keeps one of two that have the same name.
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            self.note(Fidelity::Lossy);
+        }
+        self.note(entries.fidelity);
         Ok(())
     }
 
@@ -143,6 +169,7 @@ impl<'a> Fields<'a> {
         while !values.rest.is_empty() {
             values.value_at(depth)?;
         }
+        self.note(values.fidelity);
         Ok(())
     }
 
@@ -165,11 +192,13 @@ impl<'a> Fields<'a> {
             b'S' => {
                 if str::from_utf8(self.long_bytes()?).is_err() {
                     *kind = BYTES;
+                    self.note(Fidelity::TextAsBytes);
                 }
                 Ok(())
             }
             b'F' | b'A' if depth == DEPTH_MAX => {
                 *kind = BYTES;
+                self.note(Fidelity::Lossy);
                 self.long_bytes().map(|_| ())
             }
             b'F' => self.table_at(depth + 1),

@@ -38,8 +38,8 @@ const METHODS: [Method; 33] = [
     (BASIC, 30, "basic.cancel", &[ShortString, Octet]),
     (BASIC, 31, "basic.cancel-ok", &[ShortString]),
     (BASIC, 50, "basic.return", &[Short, ShortString, ShortString, ShortString]),
-    (BASIC, 60, "basic.deliver", &[ShortString, LongLong, Octet, ShortString, ShortString]),
-    (BASIC, 71, "basic.get-ok", &[LongLong, Octet, ShortString, ShortString, Long]),
+    (BASIC, 60, "basic.deliver", &[]),
+    (BASIC, 71, "basic.get-ok", &[]),
     (BASIC, 72, "basic.get-empty", &[ShortString]),
     (BASIC, 80, "basic.ack", &[LongLong, Octet]),
     (BASIC, 111, "basic.recover-ok", &[]),
@@ -70,6 +70,12 @@ pub(super) fn check(
         MethodId::CONNECTION_START => start(&mut fields).map(|event| events.push(event)),
         MethodId::CONNECTION_TUNE => tune(&mut fields).map(|event| events.push(event)),
         MethodId::CONNECTION_CLOSE => close(&mut fields).map(|event| events.push(event)),
+        MethodId::BASIC_DELIVER => fields
+            .short_string()
+            .and_then(|_| delivered(&mut fields, channel))
+            .map(|event| events.push(event)),
+        MethodId::BASIC_GET_OK => delivered(&mut fields, channel)
+            .and_then(|event| fields.long().map(|_| events.push(event))),
         MethodId::CHANNEL_FLOW => flow(&mut fields).map(|event| events.push(event)),
         _ => arguments
             .iter()
@@ -96,6 +102,19 @@ fn tune(fields: &mut Fields<'_>) -> Result<ServerEvent, Malformed> {
         heartbeat.fill(u8::MAX);
     }
     Ok(ServerEvent::FrameMax(frame_max))
+}
+
+/// What basic.deliver and basic.get-ok have in common.
+fn delivered(fields: &mut Fields<'_>, channel: u16) -> Result<ServerEvent, Malformed> {
+    let tag = fields.long_long()?;
+    fields.pass(Octet)?; // redelivered
+    fields.short_string()?;
+    fields.short_string()?;
+    Ok(ServerEvent::Delivered {
+        channel,
+        tag,
+        fidelity: fields.fidelity(),
+    })
 }
 
 fn flow(fields: &mut Fields<'_>) -> Result<ServerEvent, Malformed> {

@@ -8,12 +8,14 @@
 mod fields;
 mod methods;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::frame::{
     BASIC, BODY, FRAME_END, FRAME_OVERHEAD, HEAD_LENGTH, HEADER, HEARTBEAT, Head, METHOD, MethodId,
 };
 use super::other_protocol;
+use crate::message::Fidelity;
 use fields::{Fields, Malformed};
 
 /// The largest frame, in bytes: `RabbitMQ`'s own default, and what amiquip asks for.
@@ -45,6 +47,8 @@ pub struct Incoming {
     at_a_stretch: u32,
     violation: Option<Violation>,
     events: Vec<ServerEvent>,
+    /// For each channel, the delivery whose content header is to come.
+    delivering: BTreeMap<u16, (u64, Fidelity)>,
     pause: Pause,
 }
 
@@ -87,6 +91,12 @@ pub(in crate::broker) enum ServerEvent {
         /// The class of the method that it objects to; 0: none.
         class: u16,
     },
+    /// A message that is not all as it was sent. Of others, this is not told outside of here.
+    Delivered {
+        channel: u16,
+        tag: u64,
+        fidelity: Fidelity,
+    },
     /// Whether it takes messages (channel.flow). amiquip would close the connection over that, and does not see it.
     Flow { is_active: bool },
 }
@@ -103,6 +113,7 @@ impl Default for Incoming {
             at_a_stretch: 0,
             violation: None,
             events: Vec::new(),
+            delivering: BTreeMap::new(),
             pause: Pause::No,
         }
     }
@@ -294,11 +305,20 @@ impl Incoming {
         let end = self.checked + head.frame_length() - (FRAME_OVERHEAD - HEAD_LENGTH);
         let payload = &mut self.input[start..end];
         let (name, checked) = match head.kind {
-            METHOD => methods::check(payload, head.channel, &mut self.events),
-            HEADER => (
-                "a content header",
-                check_content_header(payload, head.channel),
-            ),
+            METHOD => {
+                let (name, checked) = methods::check(payload, head.channel, &mut self.events);
+                if let Some(ServerEvent::Delivered { tag, fidelity, .. }) =
+                    self.events.pop_if(|event| is_delivery(event))
+                {
+                    self.delivering.insert(head.channel, (tag, fidelity));
+                }
+                (name, checked)
+            }
+            HEADER => {
+                let checked = check_content_header(payload, head.channel);
+                let checked = checked.map(|fidelity| self.note_content(head.channel, fidelity));
+                ("a content header", checked)
+            }
             _ if head.channel == 0 => ("a heartbeat", Ok(())),
             _ => ("a heartbeat", Err(Malformed)),
         };
@@ -310,6 +330,21 @@ impl Incoming {
             return Err(self.violation("one frame after the other without end"));
         }
         checked.map_err(|Malformed| self.violation(&format!("{name} as it must not be")))
+    }
+
+    /// Tells of a delivery's fidelity, unless it is exact.
+    fn note_content(&mut self, channel: u16, of_properties: Fidelity) {
+        let Some((tag, of_method)) = self.delivering.remove(&channel) else {
+            return; // a message that came back
+        };
+        let fidelity = of_method.max(of_properties);
+        if fidelity != Fidelity::Exact {
+            self.events.push(ServerEvent::Delivered {
+                channel,
+                tag,
+                fidelity,
+            });
+        }
     }
 
     /// `what` is wrong, from a server that has sent AMQP before; anything at all, from one that has not.
@@ -330,7 +365,7 @@ fn body_with(left: usize) -> Expects {
 }
 
 /// AMQP 0-9-1, section 4.2.6.1, with the properties of class basic (1.8.1).
-fn check_content_header(payload: &mut [u8], channel: u16) -> Result<(), Malformed> {
+fn check_content_header(payload: &mut [u8], channel: u16) -> Result<Fidelity, Malformed> {
     let mut fields = Fields::of(payload);
     let class = fields.short()?;
     fields.skip(2)?; // the weight, always 0
@@ -339,7 +374,12 @@ fn check_content_header(payload: &mut [u8], channel: u16) -> Result<(), Malforme
     if channel == 0 || class != BASIC || body_size > BODY_MAX {
         return Err(Malformed);
     }
-    fields.properties(flags)
+    fields.properties(flags)?;
+    Ok(fields.fidelity())
+}
+
+fn is_delivery(event: &ServerEvent) -> bool {
+    matches!(event, ServerEvent::Delivered { .. })
 }
 
 #[cfg(test)]
