@@ -74,7 +74,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand -A 'Acknowledge each message before its command runs; a failure loses it'
             cand --no-ack 'Acknowledge each message before its command runs; a failure loses it'
             cand --json 'Without COMMAND: write each message as a line of JSON, then acknowledge it'
-            cand --lossy 'With --json: write also a message that JSON cannot hold all of'
+            cand --lossy 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))'
             cand --hide-url 'Keep the URL in the environment, which may hold a password, from the command'
             cand --coprocess 'Start the command once for each job and give it message after message; it answers each with a line on file descriptor 3: the exit status'
             cand --reply 'Send what the command wrote, and its exit status as x-exit-status, to the message''s reply-to, before the message is acknowledged'

@@ -41,7 +41,7 @@ set edit:completion:arg-completer[amqp-get] = {|@words|
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
             cand --requeue 'Requeue the messages when all are written'
             cand --json 'Write each message as a line of JSON, as amqp-publish --jsonl reads it'
-            cand --lossy 'With --json: write also a message that JSON cannot hold all of (see FORMAT in the man page)'
+            cand --lossy 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))'
             cand --ssl 'Use TLS, as a URL of amqps:// does'
             cand --no-default-cert-paths 'Trust only --cacert, not the system''s certificates'
             cand --insecure 'Do not verify the server''s certificate; anyone may read along'

@@ -17,7 +17,7 @@ complete -c amqp-get -l key -d 'Private key of the client certificate (PEM)' -r 
 complete -c amqp-get -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
 complete -c amqp-get -l requeue -d 'Requeue the messages when all are written'
 complete -c amqp-get -l json -d 'Write each message as a line of JSON, as amqp-publish --jsonl reads it'
-complete -c amqp-get -l lossy -d 'With --json: write also a message that JSON cannot hold all of (see FORMAT in the man page)'
+complete -c amqp-get -l lossy -d 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))'
 complete -c amqp-get -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-get -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'
 complete -c amqp-get -l insecure -d 'Do not verify the server\'s certificate; anyone may read along'

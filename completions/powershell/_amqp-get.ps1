@@ -44,7 +44,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-get' -ScriptBlock {
             [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Name that the server''s certificate must be for [default: the host]')
             [CompletionResult]::new('--requeue', '--requeue', [CompletionResultType]::ParameterName, 'Requeue the messages when all are written')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Write each message as a line of JSON, as amqp-publish --jsonl reads it')
-            [CompletionResult]::new('--lossy', '--lossy', [CompletionResultType]::ParameterName, 'With --json: write also a message that JSON cannot hold all of (see FORMAT in the man page)')
+            [CompletionResult]::new('--lossy', '--lossy', [CompletionResultType]::ParameterName, 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))')
             [CompletionResult]::new('--ssl', '--ssl', [CompletionResultType]::ParameterName, 'Use TLS, as a URL of amqps:// does')
             [CompletionResult]::new('--no-default-cert-paths', '--no-default-cert-paths', [CompletionResultType]::ParameterName, 'Trust only --cacert, not the system''s certificates')
             [CompletionResult]::new('--insecure', '--insecure', [CompletionResultType]::ParameterName, 'Do not verify the server''s certificate; anyone may read along')
