@@ -15,7 +15,7 @@ use crate::broker::{
 };
 use crate::consume::republish::EXIT_STATUS;
 use crate::envelope;
-use crate::message::{HeaderValue, Message};
+use crate::message::{Fidelity, HeaderValue, Message};
 use crate::publish::driver::channel::reason;
 use crate::status::Status;
 use crate::system::signals::end_at_signals;
@@ -30,6 +30,8 @@ pub struct CallOptions {
     pub timeout: Duration,
     /// What is written of the reply.
     pub format: Format,
+    /// Whether a reply is also written where an envelope cannot hold all of it.
+    pub lossy: bool,
 }
 
 /// The longest expiration that RabbitMQ takes: 49 days (<https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers>).
@@ -58,6 +60,9 @@ pub fn call(connect: &ConnectOptions, options: CallOptions) -> anyhow::Result<Op
     let ended = ask(&session, &request, deadline).unwrap_or_else(Ended::Failed);
     match ended {
         Ended::Replied(reply) => {
+            if options.format == Format::Json && !options.lossy {
+                ensure_whole(&reply)?;
+            }
             write(&reply, options.format).context("writing the reply to standard output")?;
             // It has come; what the broker says of the end of the connection changes nothing.
             drop(session);
@@ -150,6 +155,18 @@ impl Inbox {
 
 fn is_reply_to(request: &Message, reply: &Message) -> bool {
     reply.properties.correlation_id == request.properties.correlation_id
+}
+
+/// The request is done even so. The error tells the status that the reply tells, since nothing else will.
+fn ensure_whole(reply: &Delivery) -> anyhow::Result<()> {
+    if reply.fidelity == Fidelity::Lossy {
+        let code = status(&reply.message)?.code();
+        bail!(
+            "the reply, with exit status {code}: {}",
+            envelope::NOT_WHOLE
+        );
+    }
+    Ok(())
 }
 
 fn write(reply: &Delivery, format: Format) -> io::Result<()> {

@@ -60,6 +60,7 @@ set edit:completion:arg-completer[amqp-call] = {|@words|
             cand -t 'Queue for replies'
             cand --reply-to 'Queue for replies'
             cand --json 'Print the reply with its properties as a line of JSON; the exit status stays the reply''s'
+            cand --lossy 'With --json: print also a reply that JSON cannot hold all of (see amqp-tools(7))'
             cand -p 'Make messages persistent: in durable queues they survive a restart of the broker'
             cand --persistent 'Make messages persistent: in durable queues they survive a restart of the broker'
             cand --ssl 'Use TLS, as a URL of amqps:// does'

@@ -31,6 +31,7 @@ complete -c amqp-call -l key -d 'Private key of the client certificate (PEM)' -r
 complete -c amqp-call -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
 complete -c amqp-call -s t -l reply-to -d 'Queue for replies' -r
 complete -c amqp-call -l json -d 'Print the reply with its properties as a line of JSON; the exit status stays the reply\'s'
+complete -c amqp-call -l lossy -d 'With --json: print also a reply that JSON cannot hold all of (see amqp-tools(7))'
 complete -c amqp-call -s p -l persistent -d 'Make messages persistent: in durable queues they survive a restart of the broker'
 complete -c amqp-call -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-call -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'

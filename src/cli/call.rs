@@ -57,6 +57,10 @@ pub struct Call {
     #[arg(long)]
     json: bool,
 
+    /// With --json: print also a reply that JSON cannot hold all of (see amqp-tools(7))
+    #[arg(long, requires = "json")]
+    lossy: bool,
+
     /// The file with the request's body; - is standard input
     #[arg(value_name = "FILE")]
     input: Option<OsString>,
@@ -99,6 +103,7 @@ impl Call {
         Ok(CallOptions {
             timeout: self.timeout,
             format: Format::of(self.json),
+            lossy: self.lossy,
             request: Message {
                 exchange: self.exchange.unwrap_or_default(),
                 routing_key: self.routing_key.unwrap_or_default(),

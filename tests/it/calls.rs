@@ -138,6 +138,40 @@ fn the_reply_is_written_and_its_status_is_the_exit_status() {
 }
 
 #[test]
+fn json_prints_no_reply_that_it_cannot_hold_unless_it_may_be_lossy() {
+    let test = Test::new();
+    test.queue("queue").declare();
+    let _worker = Worker::start(&test, "queue", |channel, request| {
+        let deep = (0..40).fold(AmqpValue::LongInt(1), |inner, _| {
+            AmqpValue::FieldTable([("a".to_owned(), inner)].into_iter().collect())
+        });
+        let status = AmqpValue::LongInt(9);
+        let headers = [
+            ("x-exit-status".to_owned(), status),
+            ("deep".to_owned(), deep),
+        ];
+        let properties = AmqpProperties::default()
+            .with_correlation_id(request.properties.correlation_id().clone().unwrap())
+            .with_headers(headers.into_iter().collect());
+        let reply_to = request.properties.reply_to().clone().unwrap();
+        let reply = Publish::with_properties(b"done", reply_to, properties);
+        channel.basic_publish("", reply).unwrap();
+    });
+    test.run("amqp-call -r {queue} -b a --json")
+        .stderr_line("the reply, with exit status 9: it cannot be written as it is")
+        .exits(1);
+    test.run("amqp-call -r {queue} -b a --json --lossy")
+        .stdout_contains(r#"{"body":"done","#)
+        .exits(9);
+    test.run("amqp-call -r {queue} -b a")
+        .stdout("done")
+        .exits(9);
+    test.run("amqp-call -r {queue} -b a --lossy")
+        .stderr_contains("--json")
+        .exits(1);
+}
+
+#[test]
 fn a_request_tells_what_was_asked_for_and_expires_with_the_timeout() {
     let test = Test::new();
     test.queue("queue").declare();
