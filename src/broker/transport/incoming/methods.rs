@@ -47,12 +47,11 @@ const METHODS: [Method; 33] = [
     (CONFIRM, 11, "confirm.select-ok", &[]),
 ];
 
-/// Checks and mends a method's payload, and adds what it says to `events`. The name is for errors.
+/// Checks and mends a method's payload, and says which event it is, if it is one. The name is for errors.
 pub(super) fn check(
     payload: &mut [u8],
     channel: u16,
-    events: &mut Vec<ServerEvent>,
-) -> (&'static str, Result<(), Malformed>) {
+) -> (&'static str, Result<Option<ServerEvent>, Malformed>) {
     let Some(id) = MethodId::of_payload(payload) else {
         return ("a method without a number", Err(Malformed));
     };
@@ -66,22 +65,24 @@ pub(super) fn check(
         return (name, Err(Malformed));
     }
     let mut fields = Fields::of(&mut payload[4..]);
-    let checked = match id {
-        MethodId::CONNECTION_START => start(&mut fields).map(|event| events.push(event)),
-        MethodId::CONNECTION_TUNE => tune(&mut fields).map(|event| events.push(event)),
-        MethodId::CONNECTION_CLOSE => close(&mut fields).map(|event| events.push(event)),
+    let event = match id {
+        MethodId::CONNECTION_START => start(&mut fields).map(Some),
+        MethodId::CONNECTION_TUNE => tune(&mut fields).map(Some),
+        MethodId::CONNECTION_CLOSE => close(&mut fields).map(Some),
         MethodId::BASIC_DELIVER => fields
             .short_string()
             .and_then(|_| delivered(&mut fields, channel))
-            .map(|event| events.push(event)),
-        MethodId::BASIC_GET_OK => delivered(&mut fields, channel)
-            .and_then(|event| fields.long().map(|_| events.push(event))),
-        MethodId::CHANNEL_FLOW => flow(&mut fields).map(|event| events.push(event)),
+            .map(Some),
+        MethodId::BASIC_GET_OK => {
+            delivered(&mut fields, channel).and_then(|event| fields.long().map(|_| Some(event)))
+        }
+        MethodId::CHANNEL_FLOW => flow(&mut fields).map(Some),
         _ => arguments
             .iter()
-            .try_for_each(|argument| fields.pass(*argument)),
+            .try_for_each(|argument| fields.pass(*argument))
+            .map(|()| None),
     };
-    (name, checked)
+    (name, event)
 }
 
 fn start(fields: &mut Fields<'_>) -> Result<ServerEvent, Malformed> {

@@ -306,13 +306,8 @@ impl Incoming {
         let payload = &mut self.input[start..end];
         let (name, checked) = match head.kind {
             METHOD => {
-                let (name, checked) = methods::check(payload, head.channel, &mut self.events);
-                if let Some(ServerEvent::Delivered { tag, fidelity, .. }) =
-                    self.events.pop_if(|event| is_delivery(event))
-                {
-                    self.delivering.insert(head.channel, (tag, fidelity));
-                }
-                (name, checked)
+                let (name, event) = methods::check(payload, head.channel);
+                (name, event.map(|event| self.note_method(event)))
             }
             HEADER => {
                 let checked = check_content_header(payload, head.channel);
@@ -330,6 +325,20 @@ impl Incoming {
             return Err(self.violation("one frame after the other without end"));
         }
         checked.map_err(|Malformed| self.violation(&format!("{name} as it must not be")))
+    }
+
+    /// Tells of an event, but of a delivery only together with its content header.
+    fn note_method(&mut self, event: Option<ServerEvent>) {
+        match event {
+            Some(ServerEvent::Delivered {
+                channel,
+                tag,
+                fidelity,
+            }) => {
+                self.delivering.insert(channel, (tag, fidelity));
+            }
+            event => self.events.extend(event),
+        }
     }
 
     /// Tells of a delivery's fidelity, unless it is exact.
@@ -376,10 +385,6 @@ fn check_content_header(payload: &mut [u8], channel: u16) -> Result<Fidelity, Ma
     }
     fields.properties(flags)?;
     Ok(fields.fidelity())
-}
-
-fn is_delivery(event: &ServerEvent) -> bool {
-    matches!(event, ServerEvent::Delivered { .. })
 }
 
 #[cfg(test)]

@@ -290,6 +290,39 @@ fn short_strings_are_made_utf_8() {
     assert_eq!(whole(&latin), (bytes, None));
 }
 
+/// However the network cuts the bytes, and whatever comes behind the message in the same read.
+#[test]
+fn a_mended_delivery_is_told_whatever_follows_it() {
+    let declared = queue::AMQPMethod::DeclareOk(queue::DeclareOk {
+        queue: "q".to_owned(),
+        message_count: 0,
+        consumer_count: 0,
+    });
+    let declared = method(1, &AMQPClass::Queue(declared));
+    let message = [deliver("caf@"), header(2, &AMQPProperties::default())].concat();
+    let mended = message
+        .iter()
+        .map(|byte| if *byte == b'@' { 0xE9 } else { *byte })
+        .collect();
+    let bytes = [start(), mended, body(b"hi"), declared].concat();
+    for length in 1..=bytes.len() {
+        let (_, violation, mut incoming) = through(&bytes, &[length], 1000);
+        assert_eq!(violation, None);
+        assert_eq!(
+            incoming.take_events(),
+            [
+                ServerEvent::Mechanisms("PLAIN EXTERNAL".to_owned()),
+                ServerEvent::Delivered {
+                    channel: 1,
+                    tag: 1,
+                    fidelity: Fidelity::Lossy,
+                }
+            ],
+            "{length} bytes a read"
+        );
+    }
+}
+
 #[test]
 fn headers_are_made_utf_8_and_their_values_kept() {
     let headers = |name: &str, value: AMQPValue| {
