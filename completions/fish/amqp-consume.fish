@@ -8,9 +8,12 @@ complete -c amqp-consume -n $before_command -s j -l jobs -d 'Number of commands 
 complete -c amqp-consume -n $before_command -l stdin -d 'Kind of standard input for the command: pipe, or file (seekable) [default: pipe]' -r -f -a "pipe\t''
 file\t''"
 complete -c amqp-consume -n $before_command -l joblog -d 'Append a line about each command to FILE' -r -F
+complete -c amqp-consume -n $before_command -l error-status -d 'Exit status if the tool itself fails: the broker, the connection, the machine [default: 1]' -r
 complete -c amqp-consume -n $before_command -l timeout -d 'End a command after this time (SIGTERM, SIGKILL 5s later); it has failed with status 124' -r
 complete -c amqp-consume -n $before_command -l idle-timeout -d 'End when no message came for this time and nothing runs (0s = when none is ready)' -r
-complete -c amqp-consume -n $before_command -l idle-status -d 'Exit status if --idle-timeout ends a run without any message [default: 0]' -r
+complete -c amqp-consume -n $before_command -l idle-status -d 'Exit status if --idle-timeout or --max-time ends a run without any message [default: 0]' -r
+complete -c amqp-consume -n $before_command -l max-time -d 'Take no more messages after this time, and end as with --idle-timeout' -r
+complete -c amqp-consume -n $before_command -l rate -d 'Start no more commands than that: 10, 10/s, 5/m, 100/h' -r
 complete -c amqp-consume -n $before_command -l grace -d 'Time that running commands have after SIGTERM or SIGINT [default: no limit]' -r
 complete -c amqp-consume -n $before_command -l framing -d 'How messages follow one another on standard input: json (envelopes, a line each), lines (bodies) or null (bodies with a NUL each) [default: json]' -r -f -a "json\t''
 lines\t''
@@ -18,12 +21,15 @@ null\t''"
 complete -c amqp-consume -n $before_command -l recycle -d 'Start a new child after N messages' -r
 complete -c amqp-consume -n $before_command -l retries -d 'Run a failed command up to N more times on the same message' -r
 complete -c amqp-consume -n $before_command -l retry-delay -d 'Pause before the first retry, doubled before each further one [default: 1s]' -r
-complete -c amqp-consume -n $before_command -l on-failure -d 'What to do with a failed message: requeue, reject (dead-letter, or drop) or ack [default: requeue]' -r -f -a "requeue\t''
+complete -c amqp-consume -n $before_command -l on-failure -d 'What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park) or stop (requeue, and end with its status) [default: requeue]' -r -f -a "requeue\t''
 reject\t''
-ack\t''"
+ack\t''
+park\t''
+stop\t''"
 complete -c amqp-consume -n $before_command -l on-exit -d 'The same by exit status, such as 65=reject or 64-78,99=requeue; repeatable' -r
 complete -c amqp-consume -n $before_command -l max-attempts -d 'Reject a message that has failed N times; without a dead-letter exchange it is dropped, see --park' -r
-complete -c amqp-consume -n $before_command -l park -d 'Publish a message that has failed --max-attempts times to this queue instead of rejecting it' -r
+complete -c amqp-consume -n $before_command -l park -d 'Queue for messages that are parked, or that have failed --max-attempts times' -r
+complete -c amqp-consume -n $before_command -l halt -d 'End after N failed messages in a row, with the last one\'s status' -r
 complete -c amqp-consume -n $before_command -l delivery-limit -d 'The queue\'s delivery limit (0 = leave it to the broker): a message close to it is republished to the queue\'s tail [default: 20 with RabbitMQ 4.0 or later]' -r
 complete -c amqp-consume -n $before_command -l output-queue -d 'Publish what a command that succeeded wrote to standard output to this queue, and acknowledge its message when that is confirmed' -r
 complete -c amqp-consume -n $before_command -l output-exchange -d 'The same to an exchange, with --output-key' -r
@@ -71,7 +77,7 @@ function __fish_amqp_consume_command
                 set -q words[1]; or return 1
                 string escape -- $words
                 return 0
-            case -q --queue -e --exchange -r --routing-key -c --count -p --prefetch-count -j --jobs --stdin --joblog --timeout --idle-timeout --idle-status --grace --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
+            case -q --queue -e --exchange -r --routing-key -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
                 set -q words[1]; and set -e words[1]
             case '--*'
             case '-*'

@@ -13,11 +13,12 @@ use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
 use super::output::OutputArgs;
+use super::rate::parse_rate;
 use super::several::SeveralArgs;
 use super::{Tool, UsageError, complain, way_out};
 use crate::broker::Binding;
 use crate::consume::{
-    self, Acknowledgement, CommandWork, ConsumeOptions, Idle, SourceQueue, Stdin, Work,
+    self, Acknowledgement, CommandWork, ConsumeOptions, SourceQueue, Stdin, Work,
 };
 use crate::reason;
 use crate::status::Status;
@@ -106,6 +107,10 @@ pub struct Consume {
     #[arg(long, value_name = "FILE", help_heading = WORK)]
     joblog: Option<PathBuf>,
 
+    /// Exit status if the tool itself fails: the broker, the connection, the machine [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), help_heading = WORK)]
+    error_status: Option<u8>,
+
     /// End a command after this time (SIGTERM, SIGKILL 5s later); it has failed with status 124
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = TIME)]
     timeout: Option<Duration>,
@@ -114,9 +119,17 @@ pub struct Consume {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = TIME)]
     idle_timeout: Option<Duration>,
 
-    /// Exit status if --idle-timeout ends a run without any message [default: 0]
-    #[arg(long, value_name = "N", requires = "idle_timeout", help_heading = TIME)]
+    /// Exit status if --idle-timeout or --max-time ends a run without any message [default: 0]
+    #[arg(long, value_name = "N", help_heading = TIME)]
     idle_status: Option<u8>,
+
+    /// Take no more messages after this time, and end as with --idle-timeout
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = TIME)]
+    max_time: Option<Duration>,
+
+    /// Start no more commands than that: 10, 10/s, 5/m, 100/h
+    #[arg(long, value_name = "N[/s|/m|/h]", value_parser = parse_rate, conflicts_with = "json", help_heading = TIME)]
+    rate: Option<Duration>,
 
     /// Time that running commands have after SIGTERM or SIGINT [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = TIME)]
@@ -153,9 +166,10 @@ impl Tool for Consume {
     }
 
     fn run(self) -> anyhow::Result<Status> {
-        let command = self.command.clone();
+        let (command, error_status) = (self.command.clone(), self.error_status());
         let (options, connection) = self.options()?;
-        let result = consume::consume(&connection.options("amqp-consume")?, options);
+        let connect = connection.options("amqp-consume");
+        let result = connect.and_then(|connect| consume::consume(&connect, options));
         let hint = match (&result, command.split_first()) {
             (Ok(status), Some((program, _))) => way_out::for_failed_start(*status, program),
             (Err(error), Some((_, arguments))) => {
@@ -163,18 +177,18 @@ impl Tool for Consume {
             }
             (_, None) => None,
         };
-        match (result, hint) {
-            (result, None) => result,
-            (Ok(status), Some(hint)) => {
-                complain(&hint);
-                Ok(status)
-            }
-            (Err(error), Some(hint)) => {
+        let status = match result {
+            Ok(status) => status,
+            Err(error) if error.is::<UsageError>() => return Err(error),
+            Err(error) => {
                 complain(&reason::chain(&error));
-                complain(&hint);
-                Ok(Status::FAILURE)
+                error_status
             }
+        };
+        if let Some(hint) = hint {
+            complain(&hint);
         }
+        Ok(status)
     }
 }
 
@@ -185,6 +199,11 @@ impl Consume {
         let prefetch = self.prefetch(limit);
         let acknowledgement = self.acknowledgement()?;
         self.failure.check_against_queue(self.queue.as_deref())?;
+        if self.idle_status.is_some() && self.idle_timeout.is_none() && self.max_time.is_none() {
+            return Err(UsageError(
+                "--idle-status needs --idle-timeout or --max-time".to_owned(),
+            ));
+        }
         let options = ConsumeOptions {
             source,
             work: self.work()?,
@@ -194,10 +213,11 @@ impl Consume {
             failure: self.failure.policy()?,
             publishing: self.output.publishing()?,
             tags: self.output.tags(),
-            idle: self.idle_timeout.map(|timeout| Idle {
-                timeout,
-                status_if_unused: Status::exited(self.idle_status.unwrap_or(0)),
-            }),
+            idle_timeout: self.idle_timeout,
+            max_time: self.max_time,
+            status_if_unused: Status::exited(self.idle_status.unwrap_or(0)),
+            error_status: self.error_status(),
+            pace: self.rate,
             grace: self.grace,
             joblog: self.joblog,
         };
@@ -243,6 +263,11 @@ impl Consume {
                 ..Binding::default()
             })
             .collect()
+    }
+
+    /// The exit status if the tool itself fails.
+    fn error_status(&self) -> Status {
+        self.error_status.map_or(Status::FAILURE, Status::exited)
     }
 
     fn work(&self) -> Result<Work, UsageError> {

@@ -9,7 +9,7 @@ use clap::{ArgAction, Args};
 
 use super::UsageError;
 use super::duration::parse_duration;
-use crate::consume::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
+use crate::consume::{DeliveryLimit, FailureAction, FailurePolicy, Rule};
 
 const HEADING: &str = "Failure";
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(super) struct FailureArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "retries", help_heading = HEADING)]
     retry_delay: Option<Duration>,
 
-    /// What to do with a failed message: requeue, reject (dead-letter, or drop) or ack [default: requeue]
+    /// What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park) or stop (requeue, and end with its status) [default: requeue]
     #[arg(long, value_name = "ACTION", value_parser = action_parser(), hide_possible_values = true, help_heading = HEADING)]
     on_failure: Option<FailureAction>,
 
@@ -37,9 +37,13 @@ pub(super) struct FailureArgs {
     #[arg(long, value_name = "N", help_heading = HEADING)]
     max_attempts: Option<NonZeroU64>,
 
-    /// Publish a message that has failed --max-attempts times to this queue instead of rejecting it
-    #[arg(long, value_name = "QUEUE", requires = "max_attempts", help_heading = HEADING)]
+    /// Queue for messages that are parked, or that have failed --max-attempts times
+    #[arg(long, value_name = "QUEUE", help_heading = HEADING)]
     park: Option<String>,
+
+    /// End after N failed messages in a row, with the last one's status
+    #[arg(long, value_name = "N", conflicts_with = "json", help_heading = HEADING)]
+    halt: Option<NonZeroU64>,
 
     /// The queue's delivery limit (0 = leave it to the broker): a message close to it is republished to the queue's tail [default: 20 with RabbitMQ 4.0 or later]
     #[arg(long, value_name = "N", help_heading = HEADING)]
@@ -47,10 +51,12 @@ pub(super) struct FailureArgs {
 }
 
 /// The actions by name.
-const ACTIONS: [(&str, FailureAction); 3] = [
+const ACTIONS: [(&str, FailureAction); 5] = [
     ("requeue", FailureAction::Requeue),
     ("reject", FailureAction::Reject),
     ("ack", FailureAction::Ack),
+    ("park", FailureAction::Park),
+    ("stop", FailureAction::Stop),
 ];
 
 fn action_parser() -> impl TypedValueParser<Value = FailureAction> {
@@ -71,20 +77,36 @@ impl FailureArgs {
 
     /// The policy for failed messages.
     pub(super) fn policy(&self) -> Result<FailurePolicy, UsageError> {
-        if self.park.as_deref() == Some("") {
-            return Err(UsageError("--park needs the name of a queue".to_owned()));
-        }
+        self.check_parking()?;
         Ok(FailurePolicy {
             action: self.on_failure.unwrap_or(FailureAction::Requeue),
             rules: self.on_exit.clone(),
-            attempts: self.max_attempts.map(|max_attempts| AttemptLimit {
-                max_attempts,
-                park: self.park.clone(),
-            }),
+            max_attempts: self.max_attempts,
+            park: self.park.clone(),
+            halt: self.halt,
             delivery_limit: self
                 .delivery_limit
                 .map_or(DeliveryLimit::Default, delivery_limit),
         })
+    }
+
+    /// Nothing is parked without a queue for it, and no such queue is named in vain.
+    fn check_parking(&self) -> Result<(), UsageError> {
+        let parks = self
+            .on_exit
+            .iter()
+            .map(|rule| rule.action)
+            .chain(self.on_failure)
+            .any(|action| action == FailureAction::Park);
+        let complaint = match self.park.as_deref() {
+            Some("") => "--park needs the name of a queue",
+            None if parks => "the action park needs --park QUEUE",
+            Some(_) if !parks && self.max_attempts.is_none() => {
+                "--park needs --max-attempts, or the action park"
+            }
+            _ => return Ok(()),
+        };
+        Err(UsageError(complaint.to_owned()))
     }
 
     /// Refuses to park messages in the queue that they come from: they would be parked again and again.
@@ -103,6 +125,7 @@ impl FailureArgs {
             ("--on-failure", self.on_failure.is_some()),
             ("--on-exit", !self.on_exit.is_empty()),
             ("--max-attempts", self.max_attempts.is_some()),
+            ("--park", self.park.is_some()),
             ("--delivery-limit", self.delivery_limit.is_some()),
         ]
         .into_iter()
@@ -122,8 +145,12 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
         .split(',')
         .map(parse_codes)
         .collect::<Result<_, _>>()?;
-    let action = action_named(action)
-        .ok_or_else(|| format!("'{action}' is none of requeue, reject, ack"))?;
+    let action = action_named(action).ok_or_else(|| {
+        format!(
+            "'{action}' is none of {}",
+            ACTIONS.map(|(name, _)| name).join(", ")
+        )
+    })?;
     Ok(Rule { statuses, action })
 }
 

@@ -12,8 +12,12 @@ pub struct FailurePolicy {
     pub action: FailureAction,
     /// Rules for certain exit statuses, in the order in which they were given.
     pub rules: Vec<Rule>,
-    /// How often a message may fail; `None`: without limit.
-    pub attempts: Option<AttemptLimit>,
+    /// The failure that is a message's last; `None`: it may fail without limit.
+    pub max_attempts: Option<NonZeroU64>,
+    /// The queue that messages are parked in. Without it, a message that has failed too often is rejected.
+    pub park: Option<String>,
+    /// After how many failed messages in a row the run ends.
+    pub halt: Option<NonZeroU64>,
     /// How often the broker delivers a message before it drops it.
     pub delivery_limit: DeliveryLimit,
 }
@@ -39,9 +43,10 @@ pub enum FailureAction {
     Reject,
     /// It is acknowledged as if it had succeeded.
     Ack,
-    /// A copy is published to the parking queue, and the message is acknowledged. No option names this action: it is for a message
-    /// that has failed too often.
+    /// A copy is published to the parking queue, and the message is acknowledged.
     Park,
+    /// It is requeued, and the run ends with its status.
+    Stop,
 }
 
 /// An action for certain exit statuses.
@@ -53,44 +58,42 @@ pub struct Rule {
     pub action: FailureAction,
 }
 
-/// How often a message may fail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptLimit {
-    /// The failure that is the last.
-    pub max_attempts: NonZeroU64,
-    /// The queue that such a message is parked in; `None`: it is rejected.
-    pub park: Option<String>,
-}
-
 impl FailurePolicy {
     /// What happens to a message whose command ended with `status`, which was the message's failure number `failures`.
     ///
     /// | action for the status | failures | `--park` | result |
     /// |---|---|---|---|
-    /// | ack | any | | ack |
-    /// | reject | any | | reject |
-    /// | requeue | fewer than `--max-attempts`, or no limit | | requeue |
-    /// | requeue | `--max-attempts` or more | no | reject |
-    /// | requeue | `--max-attempts` or more | yes | park |
+    /// | ack, reject, park | any | | ack, reject, park |
+    /// | requeue, stop | fewer than `--max-attempts`, or no limit | | requeue |
+    /// | requeue, stop | `--max-attempts` or more | no | reject |
+    /// | requeue, stop | `--max-attempts` or more | yes | park |
     pub(super) fn decide(&self, status: Status, failures: u64) -> FailureAction {
-        match (self.action_for(status), &self.attempts) {
-            (FailureAction::Requeue, Some(limit)) if failures >= limit.max_attempts.get() => {
-                match &limit.park {
-                    Some(_) => FailureAction::Park,
-                    None => FailureAction::Reject,
-                }
+        let is_last = self
+            .max_attempts
+            .is_some_and(|limit| failures >= limit.get());
+        match (self.action_for(status), &self.park) {
+            (FailureAction::Requeue | FailureAction::Stop, Some(_)) if is_last => {
+                FailureAction::Park
             }
+            (FailureAction::Requeue | FailureAction::Stop, None) if is_last => {
+                FailureAction::Reject
+            }
+            (FailureAction::Stop, _) => FailureAction::Requeue,
             (action, _) => action,
         }
     }
 
-    /// The queue for messages that have failed too often.
-    pub(super) fn parking_queue(&self) -> Option<&str> {
-        self.attempts.as_ref()?.park.as_deref()
+    /// Whether the run ends with a message that failed with this status, the last of so many in a row.
+    pub(super) fn ends_run(&self, status: Status, in_a_row: u32) -> bool {
+        let is_halted = self
+            .halt
+            .is_some_and(|limit| u64::from(in_a_row) >= limit.get());
+        is_halted || self.action_for(status) == FailureAction::Stop
     }
 
     /// The last rule that names the status decides, else the policy's own action.
-    fn action_for(&self, status: Status) -> FailureAction {
+    #[must_use]
+    pub fn action_for(&self, status: Status) -> FailureAction {
         let names = |rule: &&Rule| {
             rule.statuses
                 .iter()
@@ -116,85 +119,58 @@ mod tests {
         FailurePolicy {
             action,
             rules: Vec::new(),
-            attempts: max_attempts
-                .and_then(NonZeroU64::new)
-                .map(|max_attempts| AttemptLimit {
-                    max_attempts,
-                    park: park.map(str::to_owned),
-                }),
+            max_attempts: max_attempts.and_then(NonZeroU64::new),
+            park: park.map(str::to_owned),
+            halt: None,
             delivery_limit: DeliveryLimit::Default,
         }
     }
 
     #[test]
     fn every_row_of_the_table() {
-        let status = Status::exited(7);
+        use FailureAction::{Ack, Park, Reject, Requeue, Stop};
         for (action, max_attempts, park, failures, expected) in [
-            (FailureAction::Ack, None, None, 1, FailureAction::Ack),
-            (
-                FailureAction::Ack,
-                Some(2),
-                Some("bad"),
-                2,
-                FailureAction::Ack,
-            ),
-            (FailureAction::Reject, None, None, 1, FailureAction::Reject),
-            (
-                FailureAction::Reject,
-                Some(3),
-                Some("bad"),
-                1,
-                FailureAction::Reject,
-            ),
-            (
-                FailureAction::Requeue,
-                None,
-                None,
-                u64::MAX,
-                FailureAction::Requeue,
-            ),
-            (
-                FailureAction::Requeue,
-                Some(3),
-                Some("bad"),
-                2,
-                FailureAction::Requeue,
-            ),
-            (
-                FailureAction::Requeue,
-                Some(3),
-                None,
-                3,
-                FailureAction::Reject,
-            ),
-            (
-                FailureAction::Requeue,
-                Some(3),
-                None,
-                4,
-                FailureAction::Reject,
-            ),
-            (
-                FailureAction::Requeue,
-                Some(3),
-                Some("bad"),
-                3,
-                FailureAction::Park,
-            ),
-            (
-                FailureAction::Requeue,
-                Some(3),
-                Some("bad"),
-                4,
-                FailureAction::Park,
-            ),
+            (Ack, None, None, 1, Ack),
+            (Ack, Some(2), Some("bad"), 2, Ack),
+            (Reject, None, None, 1, Reject),
+            (Reject, Some(3), Some("bad"), 1, Reject),
+            (Park, None, Some("bad"), 1, Park),
+            (Park, Some(3), Some("bad"), 1, Park),
+            (Requeue, None, None, u64::MAX, Requeue),
+            (Requeue, None, Some("bad"), u64::MAX, Requeue),
+            (Requeue, Some(3), Some("bad"), 2, Requeue),
+            (Requeue, Some(3), None, 3, Reject),
+            (Requeue, Some(3), None, 4, Reject),
+            (Requeue, Some(3), Some("bad"), 3, Park),
+            (Requeue, Some(3), Some("bad"), 4, Park),
+            (Stop, None, None, 9, Requeue),
+            (Stop, Some(3), None, 2, Requeue),
+            (Stop, Some(3), None, 3, Reject),
+            (Stop, Some(3), Some("bad"), 3, Park),
         ] {
             let policy = policy(action, max_attempts, park);
             assert_eq!(
-                policy.decide(status, failures),
+                policy.decide(Status::exited(7), failures),
                 expected,
                 "{policy:?} {failures}"
             );
+        }
+    }
+
+    #[test]
+    fn a_run_ends_by_a_status_or_by_failures_in_a_row() {
+        let policy = FailurePolicy {
+            rules: vec![Rule {
+                statuses: vec![70..=70],
+                action: FailureAction::Stop,
+            }],
+            halt: NonZeroU64::new(3),
+            ..policy(FailureAction::Ack, None, None)
+        };
+        for (code, in_a_row, ends) in [(70, 1, true), (71, 2, false), (71, 3, true), (71, 4, true)]
+        {
+            let status = Status::exited(code);
+            assert_eq!(policy.ends_run(status, in_a_row), ends, "{code} {in_a_row}");
         }
     }
 

@@ -43,7 +43,7 @@
 //! | phase | what it does | how it gets there |
 //! |---|---|---|
 //! | Consuming | takes messages and starts commands | at the beginning |
-//! | Draining | takes no more, and lets commands finish | the work is done, the first signal, a command that cannot be started, trouble |
+//! | Draining | takes no more, and lets commands finish | the work is done, `stop`, `--halt`, `--max-time`, the first signal, a command that cannot be started, trouble |
 //! | Stopping | has told the commands to end | `--grace` is over, the second signal, a lost connection without `--retry` |
 //!
 //! It goes from Draining back to Consuming in one case: the work was done, and a connection that was lost at the end left some
@@ -80,10 +80,10 @@ pub(crate) mod republish;
 pub mod run;
 mod signals;
 
-pub use failure::{AttemptLimit, DeliveryLimit, FailureAction, FailurePolicy, Rule};
+pub use failure::{DeliveryLimit, FailureAction, FailurePolicy, Rule};
 pub use options::{
-    Acknowledgement, CommandWork, ConsumeOptions, Coprocess, Form, Framing, Idle, SourceQueue,
-    Stdin, Work,
+    Acknowledgement, CommandWork, ConsumeOptions, Coprocess, Form, Framing, SourceQueue, Stdin,
+    Work,
 };
 pub use publication::{OutputTarget, Publishing};
 

@@ -30,8 +30,16 @@ pub struct ConsumeOptions {
     pub publishing: Option<Publishing>,
     /// Whether each line that a command writes has a tag.
     pub tags: bool,
-    /// When to end because no message comes.
-    pub idle: Option<Idle>,
+    /// How long no message has come and no command has run when the run ends; zero: as soon as the queue is empty.
+    pub idle_timeout: Option<Duration>,
+    /// How long the run takes messages.
+    pub max_time: Option<Duration>,
+    /// The exit status of a run that one of these ended, if no message was handled.
+    pub status_if_unused: Status,
+    /// The exit status if the tool itself failed.
+    pub error_status: Status,
+    /// The time from one start of a command to the next.
+    pub pace: Option<Duration>,
     /// How long running commands may take to end after the first signal; `None`: no limit.
     pub grace: Option<Duration>,
     /// The file for a line about each command.
@@ -146,13 +154,4 @@ pub enum Acknowledgement {
     AfterCommand,
     /// Before their command starts.
     OnArrival,
-}
-
-/// When to end because no message comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Idle {
-    /// How long no message has come and no command has run; zero: as soon as the queue is empty.
-    pub timeout: Duration,
-    /// The exit status if no message was handled.
-    pub status_if_unused: Status,
 }

@@ -377,6 +377,7 @@ impl Simulation<'_> {
 
     pub(super) fn note_child_cannot_start(&mut self, number: ChildNumber) {
         self.oracle.has_trouble = true;
+        self.oracle.limits.note_other_end();
         let Some(child) = self.children.remove(&number) else {
             return;
         };

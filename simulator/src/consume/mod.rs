@@ -7,6 +7,7 @@ mod broker;
 mod calendar;
 mod children;
 mod driver;
+mod limits;
 mod oracle;
 mod scenario;
 
@@ -278,9 +279,10 @@ impl<'world> Simulation<'world> {
     }
 
     fn must_end_by_itself(&self) -> bool {
-        self.scenario.last == Last::Healed
-            && self.scenario.options.idle.is_some()
-            && !self.fails_for_ever()
+        let options = &self.scenario.options;
+        let has_end = options.max_time.is_some()
+            || (options.idle_timeout.is_some() && !self.fails_for_ever());
+        self.scenario.last == Last::Healed && has_end
     }
 
     /// Whether a message is there that cannot be framed: it fails again and again, and the queue is never empty and idle for long.

@@ -1,8 +1,8 @@
 //! What must hold, as seen from outside of the core: by what was delivered, run, copied and settled in the model.
 
-use std::time::Duration;
-
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
+use std::time::Duration;
 
 use amqp_tools::consume::run::{
     Action, ChildNumber, ConnectionId, Copy, DeliveryId, Event, FinalOutcome, FromBroker, Notice,
@@ -13,6 +13,7 @@ use amqp_tools::status::Status;
 
 use super::broker::Why;
 use super::driver::is_multiple;
+use super::limits::Limits;
 use super::scenario::UNUSED;
 use super::{Command, Disturbance, Simulation, Wire};
 use crate::world::Failure;
@@ -32,6 +33,11 @@ pub(super) const MARKS: &[&str] = &[
     "a queue delays a message",
     "made certain on the way",
     "too many have failed",
+    "a failed message ends the run",
+    "failures in a row end the run",
+    "a start waits for the rate",
+    "the time is over",
+    "the time is over without a connection",
     "a command cannot be started while others run",
     "a command is killed",
     "a copy is confirmed when its delivery is lost",
@@ -151,6 +157,7 @@ pub(super) struct Oracle {
     /// How often deliveries came back by no decision of the tool.
     breaks: u64,
     pub(super) has_trouble: bool,
+    pub(super) limits: Limits,
 }
 
 impl Oracle {
@@ -167,6 +174,7 @@ impl Simulation<'_> {
             Event::Broker(_, event) => self.note_broker(event),
             Event::CannotStart { id, .. } => {
                 self.oracle.has_trouble = true;
+                self.oracle.limits.note_other_end();
                 self.oracle.ended_commands += 1;
                 if let Some(record) = self.oracle.record(*id) {
                     record.is_running = false;
@@ -174,7 +182,10 @@ impl Simulation<'_> {
             }
             Event::ChildCannotStart { child, .. } => self.note_child_cannot_start(*child),
             Event::Written(last) => self.note_written(*last),
-            Event::CannotWrite(_) => self.oracle.has_trouble = true,
+            Event::CannotWrite(_) => {
+                self.oracle.has_trouble = true;
+                self.oracle.limits.note_other_end();
+            }
             Event::Copied(id, result) => {
                 let is_lost = self.is_lost(*id);
                 if result.is_err() {
@@ -282,6 +293,7 @@ impl Simulation<'_> {
                 self.oracle.proven = self.oracle.proven.max(settled.unwrap_or(0));
             }
             FromBroker::Lost(_) => {
+                self.oracle.limits.note_other_end();
                 self.mark_lost_outputs();
                 self.oracle.breaks += 1;
                 self.oracle.has_trouble = true;
@@ -293,6 +305,7 @@ impl Simulation<'_> {
                 self.oracle.cancels_owed = 0;
             }
             FromBroker::CancelledByBroker(subscription) => {
+                self.oracle.limits.note_other_end();
                 self.oracle.breaks += 1;
                 // The answer to a cancel of a consumer that is not there proves nothing.
                 self.oracle.settled_at_cancel.remove(subscription);
@@ -354,6 +367,13 @@ impl Simulation<'_> {
         record.last = Some(status);
         record.was_told_to_end = command.is_told_to_end;
         let is_final = record.runs > retries;
+        let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
+        if command.is_told_to_end || on_arrival || self.scenario.is_time_over(self.now) {
+            self.oracle.limits.note_other_end();
+        } else if !is_lost && (is_final || status.is_success()) {
+            let policy = &self.scenario.options.failure;
+            self.oracle.limits.note_result(status, policy, self.reached);
+        }
         if is_lost {
             self.oracle.dropped_results += 1;
             if self.oracle.dropped_results > 1 {
@@ -373,6 +393,7 @@ impl Simulation<'_> {
 
     pub(super) fn mark_signal(&mut self) {
         self.oracle.has_trouble = true;
+        self.oracle.limits.note_other_end();
         if self.wire == Wire::Connecting {
             self.reached.mark("a signal while connecting");
         }
@@ -529,6 +550,9 @@ impl Simulation<'_> {
         if self.is_lost(id) && !(on_arrival && is_settled) {
             return Err(Failure::of("no command runs for a lost delivery", ""));
         }
+        self.oracle
+            .limits
+            .judge_start(&self.scenario.options, self.now, self.reached)?;
         let Some(record) = self.oracle.record(id) else {
             return Ok(());
         };
@@ -565,7 +589,8 @@ impl Simulation<'_> {
     fn judge_result(&mut self, id: DeliveryId, copy: Copy) -> Result<(), Failure> {
         let replies = self.scenario.options.replies;
         let publishes = self.publishes();
-        let attempts = self.scenario.options.failure.attempts.clone();
+        let failure = &self.scenario.options.failure;
+        let may_reject = failure.max_attempts.is_some() && failure.park.is_none();
         let Some(record) = self.oracle.record(id).copied() else {
             return Ok(());
         };
@@ -580,10 +605,10 @@ impl Simulation<'_> {
                     (_, FinalOutcome::Parked(_, None))
                     | (Policy::Reject, FinalOutcome::Rejected)
                     | (Policy::Ack, FinalOutcome::Ignored)
-                    | (Policy::Requeue, FinalOutcome::Parked(..)) => true,
-                    (Policy::Requeue, FinalOutcome::Rejected) => {
-                        attempts.is_some_and(|limit| limit.park.is_none())
+                    | (Policy::Requeue | Policy::Stop | Policy::Park, FinalOutcome::Parked(..)) => {
+                        true
                     }
+                    (Policy::Requeue | Policy::Stop, FinalOutcome::Rejected) => may_reject,
                     _ => false,
                 };
                 replies && is_its && is_policy
@@ -608,10 +633,12 @@ impl Simulation<'_> {
         let message = &self.broker.messages[self.broker.message_of(id)];
         let (counted, attempts) = (message.count, message.attempts.unwrap_or(0));
         let is_untried = matches!(copy, Copy::Park(_, None));
-        let limit = self.scenario.options.failure.attempts.as_ref();
-        let most = limit.map_or(u64::MAX, |limit| limit.max_attempts.get());
+        let limit = self.scenario.options.failure.max_attempts;
+        let most = limit.map_or(u64::MAX, NonZeroU64::get);
+        let is_asked_for = matches!(copy, Copy::Park(_, Some(status)) if self.scenario.action_for(status) == Policy::Park);
         if let Copy::Park(failures, _) = copy
-            && (failures < most || failures > counted + attempts + 1 + u64::from(counted == 0))
+            && ((failures < most && !is_asked_for)
+                || failures > counted + attempts + 1 + u64::from(counted == 0))
         {
             return Err(Failure::of(
                 "a message is parked when it has failed as often as it may",
@@ -791,9 +818,10 @@ impl Simulation<'_> {
             Settlement::Ack | Settlement::AckUpTo if is_policy(Policy::Ack) => Ok(Why::ByPolicy),
             Settlement::Ack | Settlement::AckUpTo => refused("an acknowledgement has its reason"),
             Settlement::Reject => {
-                let attempts = self.scenario.options.failure.attempts.as_ref();
-                let is_last = attempts.is_some_and(|limit| limit.park.is_none());
-                if is_policy(Policy::Reject) || (is_last && is_policy(Policy::Requeue)) {
+                let failure = &self.scenario.options.failure;
+                let may_be_last = failure.max_attempts.is_some() && failure.park.is_none();
+                let is_requeued = is_policy(Policy::Requeue) || is_policy(Policy::Stop);
+                if is_policy(Policy::Reject) || (may_be_last && is_requeued) {
                     Ok(Why::Rejected)
                 } else {
                     refused("a rejection has its reason")
@@ -920,7 +948,22 @@ impl Simulation<'_> {
         if outputs.windows(2).any(|two| two[0] == two[1]) {
             self.reached.mark("an output is there twice");
         }
-        self.judge_status(ended.unwrap_or(Status::FAILURE))
+        if ended
+            .as_ref()
+            .is_err_and(|reason| reason.starts_with("--max-time"))
+        {
+            self.reached.mark("the time is over without a connection");
+            if !self.scenario.is_time_over(self.now) || self.wire != Wire::None {
+                return Err(Failure::of("the time is over when the tool says so", ""));
+            }
+            self.oracle.has_trouble = true;
+        } else if self.scenario.is_time_over(self.now) {
+            self.reached.mark("the time is over");
+        }
+        let error_status = self.scenario.options.error_status;
+        let status = ended.unwrap_or(error_status);
+        self.oracle.limits.judge_status(status)?;
+        self.judge_status(status)
     }
 
     /// Another worker has had the role of the single active consumer for long: a message that failed must not be held here.
@@ -995,7 +1038,8 @@ impl Simulation<'_> {
                 format!("status {}", status.code()),
             ));
         }
-        if options.limit.is_none() && options.idle.is_none() {
+        let has_end = options.idle_timeout.is_some() || options.max_time.is_some();
+        if options.limit.is_none() && !has_end {
             return Err(Failure::of("a run without an end does not succeed", ""));
         }
         if options.limit.is_some() && self.oracle.failures > 0 {
@@ -1022,14 +1066,21 @@ impl Simulation<'_> {
         if is_counted {
             return Ok(());
         }
-        if options.idle.is_none() {
+        if !has_end {
             return Err(Failure::of(
                 "success is that as many are done as were asked for",
                 format!("{done} of {:?}", options.limit),
             ));
         }
-        let drains = options.idle.is_some_and(|idle| idle.timeout.is_zero());
-        if drains && left > 0 && self.scenario.is_static() && !options.queue_ends_with_consumer {
+        let drains = options
+            .idle_timeout
+            .is_some_and(|timeout| timeout.is_zero());
+        if drains
+            && !self.scenario.is_time_over(self.now)
+            && left > 0
+            && self.scenario.is_static()
+            && !options.queue_ends_with_consumer
+        {
             return Err(Failure::of(
                 "a drained queue is empty",
                 format!("{left} are left"),

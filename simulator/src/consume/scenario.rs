@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use amqp_tools::consume::run::{RunOptions, RunWork};
 use amqp_tools::consume::{
-    Acknowledgement, AttemptLimit, Coprocess, DeliveryLimit, FailureAction, FailurePolicy, Form,
-    Idle, Rule,
+    Acknowledgement, Coprocess, DeliveryLimit, FailureAction, FailurePolicy, Form, Rule,
 };
 use amqp_tools::status::Status;
 
@@ -14,6 +13,9 @@ use crate::choices::Choices;
 
 /// The exit status of a run that handled no message, where one is asked for. No command ends with it.
 pub(super) const UNUSED: Status = Status::exited(33);
+
+/// The exit status of a tool that failed itself, where one is asked for. No command ends with it.
+const TOOL_FAILED: Status = Status::exited(44);
 
 /// What broker and network may take for anything, in milliseconds.
 const DELAYS: [u64; 7] = [0, 1, 30, 200, 1500, 7000, 40_000];
@@ -149,18 +151,12 @@ impl Scenario {
 
     /// What the options say of a failed message: the action for its status.
     pub(super) fn action_for(&self, status: Status) -> FailureAction {
-        let failure = &self.options.failure;
-        let names = |rule: &&Rule| {
-            rule.statuses
-                .iter()
-                .any(|range| range.contains(&status.code()))
-        };
-        failure
-            .rules
-            .iter()
-            .rev()
-            .find(names)
-            .map_or(failure.action, |rule| rule.action)
+        self.options.failure.action_for(status)
+    }
+
+    /// Whether the time of the run is over.
+    pub(super) fn is_time_over(&self, now: Duration) -> bool {
+        self.options.max_time.is_some_and(|time| time <= now)
     }
 
     pub(super) fn retries(&self) -> u32 {
@@ -224,12 +220,19 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
     } else {
         choices.one_of(&[1, 2, 3, 4])
     };
-    let idle = choices
+    let idle_timeout = choices
         .one_of(&[None, Some(0), Some(2)])
-        .map(|seconds| Idle {
-            timeout: Duration::from_secs(seconds),
-            status_if_unused: choices.one_of(&[Status::SUCCESS, UNUSED]),
-        });
+        .map(Duration::from_secs);
+    let max_time = [
+        None,
+        None,
+        None,
+        None,
+        Some(second),
+        Some(5 * second),
+        Some(100 * second),
+    ];
+    let paces = [None, None, None, Some(second / 5), Some(3 * second)];
     let limits = [
         DeliveryLimit::Default,
         DeliveryLimit::Off,
@@ -249,7 +252,11 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
         publishes_output: may_publish && choices.chance(30),
         replies: may_publish && choices.chance(20),
         failure: policy(choices, &limits),
-        idle,
+        idle_timeout,
+        max_time: choices.one_of(&max_time),
+        status_if_unused: choices.one_of(&[Status::SUCCESS, UNUSED]),
+        error_status: choices.one_of(&[Status::FAILURE, TOOL_FAILED]),
+        pace: choices.one_of(&paces),
         grace: choices.one_of(&[None, Some(Duration::ZERO), Some(10 * second)]),
         reconnect: choices.below(2) == 1,
         queue_ends_with_consumer: choices.chance(10),
@@ -275,13 +282,17 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
         statuses: vec![status..=status],
         action,
     };
-    let attempts = if choices.below(2) == 0 {
-        None
+    let (max_attempts, has_parking) = match choices.below(4) {
+        0 | 1 => (None, choices.below(2) == 1),
+        _ => (
+            Some(NonZeroU64::MIN.saturating_add(choices.below(3))),
+            choices.below(2) == 1,
+        ),
+    };
+    let parks = if has_parking {
+        FailureAction::Park
     } else {
-        Some(AttemptLimit {
-            max_attempts: NonZeroU64::MIN.saturating_add(choices.below(3)),
-            park: (choices.below(2) == 1).then(|| "parking".to_owned()),
-        })
+        FailureAction::Requeue
     };
     FailurePolicy {
         action: choices.one_of(&[
@@ -290,6 +301,8 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
             FailureAction::Requeue,
             FailureAction::Reject,
             FailureAction::Ack,
+            FailureAction::Stop,
+            parks,
         ]),
         rules: if choices.below(2) == 0 {
             Vec::new()
@@ -297,9 +310,17 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
             vec![
                 rule(65, FailureAction::Reject),
                 rule(66, FailureAction::Ack),
+                rule(
+                    1,
+                    choices.one_of(&[FailureAction::Requeue, FailureAction::Stop, parks]),
+                ),
             ]
         },
-        attempts,
+        max_attempts,
+        park: has_parking.then(|| "parking".to_owned()),
+        halt: choices
+            .one_of(&[None, None, None, None, Some(1), Some(2), Some(3)])
+            .and_then(NonZeroU64::new),
         delivery_limit: choices.one_of(limits),
     }
 }

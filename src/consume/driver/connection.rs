@@ -242,7 +242,7 @@ impl ConnectionThread {
     fn prepare(&self, session: &Session) -> broker::Result<String> {
         session.wake_on_arrival(&self.waker);
         let queue = prepare_queue(session, &self.options.source)?;
-        if let Some(park) = self.options.failure.parking_queue() {
+        if let Some(park) = &self.options.failure.park {
             // A missing parking queue is an error now, not when the first message is parked.
             session.look_at_queue(park)?;
         }

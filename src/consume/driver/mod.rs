@@ -233,7 +233,11 @@ impl Driver {
             publishes_output: publishing.is_some_and(|publishing| publishing.target.is_some()),
             replies: publishing.is_some_and(|publishing| publishing.replies),
             failure: options.failure.clone(),
-            idle: options.idle,
+            idle_timeout: options.idle_timeout,
+            max_time: options.max_time,
+            status_if_unused: options.status_if_unused,
+            error_status: options.error_status,
+            pace: options.pace,
             grace: options.grace,
             reconnect: !self.connect.retry.is_zero(),
             queue_ends_with_consumer: matches!(options.source, SourceQueue::Declared { .. }),
@@ -569,7 +573,7 @@ impl Driver {
             body: delivery.body.to_vec(),
             ..delivery.message.clone()
         };
-        let park = self.options.failure.parking_queue().unwrap_or_default();
+        let park = self.options.failure.park.as_deref().unwrap_or_default();
         let message = match copy {
             Copy::Attempt(attempts) => {
                 republish::for_another_attempt(message, &self.queue, attempts)
@@ -655,7 +659,7 @@ fn wanted(options: &ConsumeOptions) -> Wanted {
     Wanted {
         output: publishing.map(|one| one.limit),
         tags: options.tags,
-        error: options.failure.parking_queue().is_some(),
+        error: options.failure.park.is_some(),
     }
 }
 

@@ -469,7 +469,9 @@ impl Run {
 
     /// Whether the run ends when the queue is empty (`--idle-timeout 0s`).
     pub(super) fn drains(&self) -> bool {
-        self.options.idle.is_some_and(|idle| idle.timeout.is_zero())
+        self.options
+            .idle_timeout
+            .is_some_and(|timeout| timeout.is_zero())
     }
 
     pub(super) fn prints(&self) -> bool {

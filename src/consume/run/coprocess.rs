@@ -175,6 +175,7 @@ impl Run {
         };
         let number = self.child_at(slot);
         self.put(id, MessageState::With(number));
+        self.keep_pace();
         self.act(Action::Feed(number, id));
         let recycle = self
             .options

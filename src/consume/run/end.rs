@@ -7,7 +7,6 @@ use super::connection::ConnectionState;
 use super::event::{Action, Copy, DeliveryId, Notice, Settlement};
 use super::message::{DeliveryState, MessageState};
 use super::phase::{Cause, Phase};
-use crate::status::Status;
 
 /// How long nothing must have come before the queue is asked whether it is empty.
 const LULL: Duration = Duration::from_millis(50);
@@ -25,6 +24,7 @@ const TIME_TO_WRITE: Duration = Duration::from_secs(1);
 impl Run {
     /// Ends the run if the work is done.
     pub(super) fn decide_to_end(&mut self) {
+        self.end_in_time();
         if !self.phase.is_consuming() || !self.connection.is_open() {
             return;
         }
@@ -61,17 +61,17 @@ impl Run {
 
     /// When the run will have been idle for long enough, if no message comes before.
     fn idle_at(&self) -> Option<Duration> {
-        let idle = self.options.idle?;
+        let timeout = self.options.idle_timeout?;
         let will_be_done = |state: &MessageState| match state {
             MessageState::Working(_)
             | MessageState::With(_)
-            | MessageState::Resting(_)
+            | MessageState::Resting(..)
             | MessageState::Postponed(_)
             | MessageState::Undecided(_)
             | MessageState::Copying(..) => true,
             // With a count, failed messages are held to the end. Without counted attempts, they may never be done.
             MessageState::Held(..) => {
-                self.options.limit.is_none() && self.options.failure.attempts.is_some()
+                self.options.limit.is_none() && self.options.failure.max_attempts.is_some()
             }
             MessageState::Refused(..) => false,
         };
@@ -87,7 +87,7 @@ impl Run {
             } else {
                 LULL_AFTER_GIVING_BACK
             };
-            self.quiet_since.saturating_add(idle.timeout.max(lull))
+            self.quiet_since.saturating_add(timeout.max(lull))
         })
     }
 
@@ -193,9 +193,12 @@ impl Run {
     /// Takes no more messages, requeues those that no command runs for, and closes the connection when all are settled.
     pub(super) fn wind_up(&mut self) {
         self.close_inputs();
-        for id in
-            self.all(|state| matches!(state, MessageState::Resting(_) | MessageState::Postponed(_)))
-        {
+        for id in self.all(|state| {
+            matches!(
+                state,
+                MessageState::Resting(..) | MessageState::Postponed(_)
+            )
+        }) {
             self.give_up(id);
         }
         match self.connection.state {
@@ -296,7 +299,7 @@ impl Run {
             Some(MessageState::Copying(Copy::Renew(_), _)) => return,
             Some(
                 MessageState::Copying(_, copy_state) | MessageState::Refused(_, _, copy_state),
-            ) => copy_state.status.unwrap_or(Status::FAILURE),
+            ) => copy_state.status.unwrap_or(self.options.error_status),
             _ => return,
         };
         self.unfinished.get_or_insert(status);

@@ -10,23 +10,26 @@ impl Run {
     /// | end | | status |
     /// |---|---|---|
     /// | counted | some command failed | that of the first |
-    /// | counted | some acknowledgement is not certain | 1 |
+    /// | counted | some acknowledgement is not certain | `--error-status` |
     /// | counted | otherwise | 0 |
     /// | idle, with a count | some command failed | that of the first |
     /// | idle, without | some that failed went back at the end, or did not come again | that of the first of these |
-    /// | idle | some acknowledgement is not certain on the last connection | 1 |
+    /// | idle | some acknowledgement is not certain on the last connection | `--error-status` |
     /// | idle | not one message was handled | `--idle-status` |
     /// | idle | otherwise | 0 |
     /// | signal n | as many are certain as were asked for, and none failed | 0 |
     /// | signal n | otherwise | 128 + n |
-    /// | a command cannot be started | | 127, 126, or 1 for the machine |
-    /// | failure | | 1 |
+    /// | a message failed, and the run ends with it | | its status |
+    /// | a command cannot be started | | 127, 126, or `--error-status` for the machine |
+    /// | failure | | `--error-status` |
+    ///
+    /// "Idle" is also the end by `--max-time`.
     pub(super) fn exit_status(&self, cause: &Cause) -> Status {
         let is_uncertain = self.connection.uncertain.messages() > 0;
-        let uncertain = is_uncertain.then_some(Status::FAILURE);
+        let uncertain = is_uncertain.then_some(self.options.error_status);
         match *cause {
-            Cause::Failed(_) => Status::FAILURE,
-            Cause::CannotStart(status) => status,
+            Cause::Failed(_) | Cause::CannotStart(Status::FAILURE) => self.options.error_status,
+            Cause::CannotStart(status) | Cause::Stopped(status) => status,
             Cause::Counted => self.first_failure.or(uncertain).unwrap_or(Status::SUCCESS),
             Cause::Signal(_) if self.first_failure.is_none() && self.is_complete() => {
                 Status::SUCCESS
@@ -51,7 +54,10 @@ impl Run {
     /// The status of an idle end without failures: `--idle-status` if not one message was handled.
     fn idle_status(&self) -> Status {
         let is_unused = self.succeeded + self.failed == 0 && self.in_doubt == 0;
-        let idle = self.options.idle.filter(|_| is_unused);
-        idle.map_or(Status::SUCCESS, |idle| idle.status_if_unused)
+        if is_unused {
+            self.options.status_if_unused
+        } else {
+            Status::SUCCESS
+        }
     }
 }

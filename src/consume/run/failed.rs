@@ -42,6 +42,7 @@ impl Run {
         } else {
             self.put(id, MessageState::Undecided(status));
         }
+        self.stop_after_failure(status);
     }
 
     fn count_failure(&mut self, status: Status) {
@@ -52,7 +53,7 @@ impl Run {
     /// Whether the queue counts deliveries, as far as that matters for this message; `None` until it is known.
     #[allow(clippy::option_option)] // the inner one is the broker's answer
     fn counts_deliveries_of(&mut self, delivery: &DeliveryInfo) -> Option<Option<bool>> {
-        if self.options.failure.attempts.is_none() {
+        if self.options.failure.max_attempts.is_none() {
             return Some(None);
         }
         match self.counts_deliveries {
@@ -95,7 +96,7 @@ impl Run {
             FailureAction::Requeue if self.must_be_counted_here(&delivery, counts) => {
                 self.hold(id, delivery, Some(Copy::Attempt(failures)), status);
             }
-            FailureAction::Requeue => self.hold(id, delivery, None, status),
+            FailureAction::Requeue | FailureAction::Stop => self.hold(id, delivery, None, status),
             FailureAction::Park => {
                 let outcome = FinalOutcome::Parked(failures, Some(status));
                 self.on_failed_for_good(id, status, outcome);
@@ -135,7 +136,7 @@ impl Run {
             Some(counts) => !counts,
             None => delivery.redelivered || delivery.attempts.is_some(),
         };
-        self.options.failure.attempts.is_some() && is_uncounted
+        self.options.failure.max_attempts.is_some() && is_uncounted
     }
 
     /// A failed message leaves the queue.
@@ -148,7 +149,7 @@ impl Run {
     fn hold(&mut self, id: DeliveryId, delivery: DeliveryInfo, copy: Option<Copy>, status: Status) {
         let is_counted = delivery.delivery_count.is_some()
             || delivery.attempts.is_some()
-            || self.options.failure.attempts.is_some();
+            || self.options.failure.max_attempts.is_some();
         let failures = if is_counted || !delivery.redelivered {
             u32::try_from(delivery.counted_failures())
                 .unwrap_or(u32::MAX)
@@ -268,7 +269,7 @@ impl Run {
     /// Counts a message as failed that is held because it cannot be copied, or because its output is refused.
     fn refused_first(&mut self, copy_state: CopyState) {
         if copy_state.status.is_none() && copy_state.refusals == 0 {
-            self.count_failure(Status::FAILURE);
+            self.count_failure(self.options.error_status);
         }
     }
 
@@ -366,9 +367,9 @@ impl Run {
 
     /// Parks a message that arrives with too many failures: its workers died each time before they could report one.
     fn parks_on_arrival(&mut self, delivery: &DeliveryInfo) -> Option<Copy> {
-        let limit = self.options.failure.attempts.as_ref()?;
+        let limit = self.options.failure.max_attempts?;
         let failures = delivery.counted_failures();
-        if limit.park.is_none() || failures < limit.max_attempts.get() {
+        if self.options.failure.park.is_none() || failures < limit.get() {
             return None;
         }
         self.say(Notice::ParkedOnArrival(failures));
@@ -393,7 +394,7 @@ impl Run {
         }
         self.say(Notice::Renewing(count, !self.renewed_any));
         self.renewed_any = true;
-        let counts = self.options.failure.attempts.is_some();
+        let counts = self.options.failure.max_attempts.is_some();
         Some(Copy::Renew(counts.then(|| delivery.counted_failures())))
     }
 

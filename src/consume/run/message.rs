@@ -38,8 +38,8 @@ pub(super) enum MessageState {
     Working(Job),
     /// A child has it that gets several messages.
     With(ChildNumber),
-    /// Its command failed and runs again at this time. It keeps its job.
-    Resting(Duration),
+    /// Its command failed with this status and runs again at this time. It keeps its job.
+    Resting(Duration, Status),
     /// It was rejected and came back at once. It is begun at this time at the earliest.
     Postponed(Duration),
     /// It failed. What happens to it depends on whether the queue counts deliveries, and that answer has not come.
@@ -102,7 +102,7 @@ impl MessageInHand {
     pub(super) fn is_working(&self) -> bool {
         matches!(
             self.state,
-            MessageState::Working(_) | MessageState::With(_) | MessageState::Resting(_)
+            MessageState::Working(_) | MessageState::With(_) | MessageState::Resting(..)
         )
     }
 

@@ -13,6 +13,7 @@
 //! * `work`: messages are begun, commands end.
 //! * `coprocess`: children get messages, answer them, and end.
 //! * `failed`: what happens to a failed message.
+//! * `limits`: limits to the time and the rate, and failures that end the run.
 //! * `end`: whether the run ends, and its last steps.
 //! * `exit_status`: the exit status.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
@@ -24,6 +25,7 @@ mod end;
 mod event;
 mod exit_status;
 mod failed;
+mod limits;
 mod message;
 mod options;
 mod phase;
@@ -75,6 +77,8 @@ pub struct Run {
     /// The status of the first failed message that was requeued at the end.
     unfinished: Option<Status>,
     renewed_any: bool,
+    /// When the rate allows that the next command starts.
+    next_start: Duration,
     /// Since when no message has come and no command has run.
     quiet_since: Duration,
     /// Since when the queue has ready messages and delivers none.
@@ -118,6 +122,7 @@ impl Run {
             rejected: VecDeque::new(),
             unfinished: None,
             renewed_any: false,
+            next_start: Duration::ZERO,
             quiet_since: Duration::ZERO,
             withholding_since: None,
             signals: 0,
@@ -157,7 +162,7 @@ impl Run {
                 message::MessageState::Working(job) => job.deadline(),
                 _ => None,
             });
-        let ends = [self.grace_ends, self.patience_deadline()];
+        let ends = [self.grace_ends, self.patience_deadline(), self.time_limit()];
         let works = self.phase.is_consuming() && self.connection.is_open();
         let work = works.then(|| self.work_deadlines().into_iter().flatten());
         let all = commands

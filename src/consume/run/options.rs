@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::consume::failure::FailurePolicy;
-use crate::consume::options::{Acknowledgement, Coprocess, Form, Idle};
+use crate::consume::options::{Acknowledgement, Coprocess, Form};
+use crate::status::Status;
 
 /// What is done with each message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +43,16 @@ pub struct RunOptions {
     pub replies: bool,
     /// What happens to failed messages.
     pub failure: FailurePolicy,
-    /// When to end because no message comes.
-    pub idle: Option<Idle>,
+    /// How long no message has come and no command has run when the run ends; zero: as soon as the queue is empty.
+    pub idle_timeout: Option<Duration>,
+    /// How long the run takes messages.
+    pub max_time: Option<Duration>,
+    /// The exit status of a run that one of these ended, if no message was handled.
+    pub status_if_unused: Status,
+    /// The exit status if the tool itself failed.
+    pub error_status: Status,
+    /// The time from one start of a command to the next.
+    pub pace: Option<Duration>,
     /// How long running commands may take after the first signal.
     pub grace: Option<Duration>,
     /// Whether a lost connection is reopened.

@@ -19,8 +19,10 @@ pub(super) enum Phase {
 pub(super) enum Cause {
     /// The count was reached, or more messages failed than can be held.
     Counted,
-    /// No message came for the idle timeout.
+    /// No message came for the idle timeout, or `--max-time` is over.
     Idle,
+    /// A message failed with this status, and the run ends with it.
+    Stopped(Status),
     /// A signal.
     Signal(i32),
     /// A command could not be started.

@@ -18,7 +18,12 @@ impl Run {
     pub(super) fn keep_busy(&mut self) {
         self.give_back_due();
         self.begin_rested();
-        while self.has_free_job() && self.may_begin_another() {
+        // A message that cannot be framed fails at once, and a failure may end the run.
+        while self.phase.is_consuming()
+            && self.has_free_job()
+            && self.may_begin_another()
+            && self.may_start_now()
+        {
             let postponed = self
                 .first(|state| matches!(state, MessageState::Postponed(due) if *due <= self.now));
             if let Some(id) = postponed {
@@ -94,8 +99,8 @@ impl Run {
 
     fn begin_rested(&mut self) {
         let now = self.now;
-        for id in self.all(|state| matches!(state, MessageState::Resting(due) if *due <= now)) {
-            if self.options.coprocess().is_none() || self.has_place() {
+        for id in self.all(|state| matches!(state, MessageState::Resting(due, _) if *due <= now)) {
+            if self.may_start_now() && (self.options.coprocess().is_none() || self.has_place()) {
                 self.start(id);
             }
         }
@@ -118,6 +123,7 @@ impl Run {
         };
         message.state = MessageState::Working(Job::Running(deadline));
         let attempt = message.delivery.earlier_failures(counts) + u64::from(message.runs) + 1;
+        self.keep_pace();
         self.act(Action::Start { id, attempt });
     }
 
@@ -179,7 +185,8 @@ impl Run {
     pub(super) fn retry_or_fail(&mut self, id: DeliveryId, status: Status, runs: u32) {
         match self.options.retry_pause(runs) {
             Some(pause) if self.phase.lies_in_the_work() => {
-                self.put(id, MessageState::Resting(self.now.saturating_add(pause)));
+                let due = self.now.saturating_add(pause);
+                self.put(id, MessageState::Resting(due, status));
             }
             retry => {
                 if retry.is_some() {
@@ -233,7 +240,7 @@ impl Run {
     }
 
     /// Says that a message is lost which was acknowledged on arrival and will not be worked on again.
-    fn tell_if_lost(&mut self, id: DeliveryId) {
+    pub(super) fn tell_if_lost(&mut self, id: DeliveryId) {
         let is_gone = |message: &MessageInHand| {
             matches!(message.delivery_state, DeliveryState::Acknowledged(_))
         };
@@ -385,18 +392,25 @@ impl Run {
         self.in_hand.iter().filter_map(job).collect()
     }
 
-    /// When messages and the idle end are due while the run is consuming.
-    pub(super) fn work_deadlines(&self) -> [Option<Duration>; 4] {
+    /// When messages and the end are due while the run is consuming.
+    pub(super) fn work_deadlines(&self) -> [Option<Duration>; 5] {
         let may_begin = self.has_free_job() && self.may_begin_another();
         let may_start_rested = self.options.coprocess().is_none() || self.has_place();
         let of_message = |message: &MessageInHand| match message.state {
-            MessageState::Resting(due) => may_start_rested.then_some(due),
-            MessageState::Postponed(due) => may_begin.then_some(due),
+            MessageState::Resting(due, _) => may_start_rested.then(|| self.paced(due)),
+            MessageState::Postponed(due) => may_begin.then(|| self.paced(due)),
             MessageState::Held(due, ..) | MessageState::Refused(due, ..) => due,
             _ => None,
         };
         let messages = self.in_hand.values().filter_map(of_message).min();
+        let waiting = (may_begin && !self.waiting.is_empty()).then_some(self.next_start);
         let restart = self.coprocesses.restart_at(self.now);
-        [messages, restart, self.idle_deadline(), self.withholds_at()]
+        [
+            messages,
+            waiting,
+            restart,
+            self.idle_deadline(),
+            self.withholds_at(),
+        ]
     }
 }

@@ -11,6 +11,7 @@ mod jobs;
 mod json;
 mod output;
 mod pipeline;
+mod policies;
 mod random_walk;
 mod reply;
 mod signals;
