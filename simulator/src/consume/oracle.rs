@@ -366,7 +366,8 @@ impl Simulation<'_> {
         record.runs += 1;
         record.last = Some(status);
         record.was_told_to_end = command.is_told_to_end;
-        let is_final = record.runs > retries;
+        // Nothing runs again when the time of the run is over.
+        let is_final = record.runs > retries || self.scenario.is_time_over(self.now);
         let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         if command.is_told_to_end || on_arrival || self.scenario.is_time_over(self.now) {
             self.oracle.limits.note_other_end();
@@ -1022,10 +1023,11 @@ impl Simulation<'_> {
             self.broker.count_gone(Why::Succeeded)
         };
         let left = self.broker.in_queue();
-        if status == UNUSED && self.oracle.successes > 0 {
+        let handled = self.oracle.successes + self.oracle.failures;
+        if status == UNUSED && handled > 0 {
             return Err(Failure::of(
                 "the status for no message is that of no message",
-                format!("{} succeeded", self.oracle.successes),
+                format!("{handled} were handled"),
             ));
         }
         let is_excused = self.oracle.has_trouble || self.oracle.failures > 0;

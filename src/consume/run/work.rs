@@ -184,7 +184,7 @@ impl Run {
     /// A command failed, for the time of this number on its delivery.
     pub(super) fn retry_or_fail(&mut self, id: DeliveryId, status: Status, runs: u32) {
         match self.options.retry_pause(runs) {
-            Some(pause) if self.phase.lies_in_the_work() => {
+            Some(pause) if self.phase.is_consuming() => {
                 let due = self.now.saturating_add(pause);
                 self.put(id, MessageState::Resting(due, status));
             }
