@@ -356,7 +356,7 @@ impl Simulation<'_> {
         self.oracle.given_up.contains(&number)
     }
 
-    fn is_unfit(&self, id: DeliveryId) -> bool {
+    pub(super) fn is_unfit(&self, id: DeliveryId) -> bool {
         self.broker.messages[self.broker.message_of(id)].is_unfit
     }
 

@@ -366,8 +366,11 @@ impl Simulation<'_> {
         record.runs += 1;
         record.last = Some(status);
         record.was_told_to_end = command.is_told_to_end;
-        // Nothing runs again when the time of the run is over.
-        let is_final = record.runs > retries || self.scenario.is_time_over(self.now);
+        let runs = record.runs;
+        // Nothing runs again when the time of the run is over, or what cannot be framed.
+        let is_final = runs > retries
+            || self.scenario.is_time_over(self.now)
+            || (self.scenario.coprocess().is_some() && self.is_unfit(id));
         let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         if command.is_told_to_end || on_arrival || self.scenario.is_time_over(self.now) {
             self.oracle.limits.note_other_end();
