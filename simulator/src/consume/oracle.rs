@@ -882,7 +882,10 @@ impl Simulation<'_> {
             Notice::AnswersDropped(_) => "messages are with a child when their connection is lost",
             Notice::ChildEnded(..) => "a child had nothing to answer when it ended",
             Notice::DoesNotFit => "a message does not fit",
-            Notice::TooManyFailed => "too many have failed",
+            Notice::TooManyFailed => {
+                self.oracle.limits.note_other_end();
+                "too many have failed"
+            }
             Notice::CopyRefused(_) | Notice::OutputRefused(_) => {
                 self.oracle.unsaid = self.oracle.unsaid.saturating_sub(1);
                 return Ok(());
