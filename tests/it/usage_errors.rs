@@ -148,7 +148,7 @@ fn values_that_are_none_are_named() {
         ),
         (
             "amqp-consume -q q --on-failure drop cat",
-            "invalid value 'drop' for '--on-failure <ACTION>' [possible values: requeue, reject, ack]",
+            "invalid value 'drop' for '--on-failure <ACTION>' [possible values: requeue, reject, ack, park, stop]",
         ),
     ]);
 }
