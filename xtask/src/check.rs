@@ -111,7 +111,7 @@ fn licences_and_sources(root: &Path) -> Result<()> {
         let mut needed = each.split(" AND ");
         let is_allowed = |name: &str| allowed.contains(&format!("\"{name}\","));
         ensure!(
-            needed.all(|choice| choice.split(" OR ").any(is_allowed)),
+            needed.all(|choice| choice.split(" OR ").map(str::trim).any(is_allowed)),
             "{}: {licence:?}: see deny.toml",
             package["name"]
         );
