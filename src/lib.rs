@@ -26,6 +26,7 @@
 //! * [`envelope`]: a message as a line of JSON.
 //! * [`status`]: the table of exit statuses.
 //! * [`reason`]: errors in words.
+//! * `monitoring`: the HTTP server of `--status-address`: probes and metrics.
 //! * [`system`]: standard output and error, signals, and what wakes a thread.
 
 pub mod bindings;
@@ -37,6 +38,7 @@ pub mod envelope;
 pub mod exchanges;
 pub mod get;
 pub mod message;
+mod monitoring;
 pub mod publish;
 pub mod queues;
 pub mod reason;

@@ -54,6 +54,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand --output-key 'The routing key of the output [default: empty]; without --output-exchange, the queue that it goes to'
             cand --output-content-type 'The content type of the output and of replies'
             cand --output-limit 'A command that writes more bytes to standard output has failed [default: 16777216]'
+            cand --status-address 'Serve /livez, /readyz and /metrics (Prometheus) over HTTP on this address'
             cand -u 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
             cand --url 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
             cand -s 'Broker''s host [default: localhost]'

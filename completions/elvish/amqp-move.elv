@@ -28,6 +28,7 @@ set edit:completion:arg-completer[amqp-move] = {|@words|
             cand --count 'Move at most N messages [default: as many as there are at the start]'
             cand --rate 'Move no more than N messages a second, or with /m or /h a minute or an hour, evenly spaced'
             cand --progress 'Show progress on standard error; auto = on a terminal'
+            cand --status-address 'Serve /livez, /readyz and /metrics (Prometheus) over HTTP on this address'
             cand -u 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
             cand --url 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
             cand -s 'Broker''s host [default: localhost]'

@@ -48,6 +48,7 @@ set edit:completion:arg-completer[amqp-publish] = {|@words|
             cand --max-in-flight 'Maximum number of unconfirmed messages; of their bodies, 16 MiB'
             cand --checkpoint 'Keep in FILE up to where all is confirmed; the same command, run again, goes on from there. It is refused where the destination, the records, the properties or what is confirmed of the input are no longer the same'
             cand --progress 'Show progress on standard error; auto = on a terminal'
+            cand --status-address 'Serve /livez, /readyz and /metrics (Prometheus) over HTTP on this address'
             cand -u 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
             cand --url 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster'
             cand -s 'Broker''s host [default: localhost]'

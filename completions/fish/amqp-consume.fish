@@ -36,6 +36,7 @@ complete -c amqp-consume -n $before_command -l output-exchange -d 'The same to a
 complete -c amqp-consume -n $before_command -l output-key -d 'The routing key of the output [default: empty]; without --output-exchange, the queue that it goes to' -r
 complete -c amqp-consume -n $before_command -l output-content-type -d 'The content type of the output and of replies' -r
 complete -c amqp-consume -n $before_command -l output-limit -d 'A command that writes more bytes to standard output has failed [default: 16777216]' -r
+complete -c amqp-consume -n $before_command -l status-address -d 'Serve /livez, /readyz and /metrics (Prometheus) over HTTP on this address' -r
 complete -c amqp-consume -n $before_command -s u -l url -d 'Broker\'s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster' -r
 complete -c amqp-consume -n $before_command -s s -l server -d 'Broker\'s host [default: localhost]' -r
 complete -c amqp-consume -n $before_command -l port -d 'Broker\'s port [default: 5672, with TLS 5671]' -r
@@ -77,7 +78,7 @@ function __fish_amqp_consume_command
                 set -q words[1]; or return 1
                 string escape -- $words
                 return 0
-            case -q --queue -e --exchange -r --routing-key -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
+            case -q --queue -e --exchange -r --routing-key -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
                 set -q words[1]; and set -e words[1]
             case '--*'
             case '-*'

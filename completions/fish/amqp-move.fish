@@ -6,6 +6,7 @@ complete -c amqp-move -l rate -d 'Move no more than N messages a second, or with
 complete -c amqp-move -l progress -d 'Show progress on standard error; auto = on a terminal' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c amqp-move -l status-address -d 'Serve /livez, /readyz and /metrics (Prometheus) over HTTP on this address' -r
 complete -c amqp-move -s u -l url -d 'Broker\'s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster' -r
 complete -c amqp-move -s s -l server -d 'Broker\'s host [default: localhost]' -r
 complete -c amqp-move -l port -d 'Broker\'s port [default: 5672, with TLS 5671]' -r

@@ -23,6 +23,7 @@ complete -c amqp-publish -l checkpoint -d 'Keep in FILE up to where all is confi
 complete -c amqp-publish -l progress -d 'Show progress on standard error; auto = on a terminal' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c amqp-publish -l status-address -d 'Serve /livez, /readyz and /metrics (Prometheus) over HTTP on this address' -r
 complete -c amqp-publish -s u -l url -d 'Broker\'s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster' -r
 complete -c amqp-publish -s s -l server -d 'Broker\'s host [default: localhost]' -r
 complete -c amqp-publish -l port -d 'Broker\'s port [default: 5672, with TLS 5671]' -r

@@ -57,6 +57,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-consume' -ScriptBlock {
             [CompletionResult]::new('--output-key', '--output-key', [CompletionResultType]::ParameterName, 'The routing key of the output [default: empty]; without --output-exchange, the queue that it goes to')
             [CompletionResult]::new('--output-content-type', '--output-content-type', [CompletionResultType]::ParameterName, 'The content type of the output and of replies')
             [CompletionResult]::new('--output-limit', '--output-limit', [CompletionResultType]::ParameterName, 'A command that writes more bytes to standard output has failed [default: 16777216]')
+            [CompletionResult]::new('--status-address', '--status-address', [CompletionResultType]::ParameterName, 'Serve /livez, /readyz and /metrics (Prometheus) over HTTP on this address')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster')
             [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Broker''s host [default: localhost]')

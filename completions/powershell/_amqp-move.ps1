@@ -31,6 +31,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-move' -ScriptBlock {
             [CompletionResult]::new('--count', '--count', [CompletionResultType]::ParameterName, 'Move at most N messages [default: as many as there are at the start]')
             [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'Move no more than N messages a second, or with /m or /h a minute or an hour, evenly spaced')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show progress on standard error; auto = on a terminal')
+            [CompletionResult]::new('--status-address', '--status-address', [CompletionResultType]::ParameterName, 'Serve /livez, /readyz and /metrics (Prometheus) over HTTP on this address')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Broker''s URL, amqp://USER:PASSWORD@HOST:PORT/VHOST; repeatable, for the nodes of a cluster')
             [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Broker''s host [default: localhost]')

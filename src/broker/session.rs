@@ -15,6 +15,7 @@ use super::connect::first_call::FirstCall;
 use super::connect::login::log_in;
 use super::connect::{resolve, retry};
 use super::error::{Error, Result};
+use super::pulse::Pulse;
 use super::transport::connection_events::ConnectionEvents;
 use super::transport::deadline::{Cutter, Deadline, deadline_in};
 use super::transport::frame::PROTOCOL_HEADER;
@@ -63,6 +64,8 @@ pub struct Session {
     deadline: Deadline,
     events: ConnectionEvents,
     heartbeat_limit: HeartbeatLimit,
+    /// The heartbeat interval that was asked for, in seconds.
+    heartbeat: u16,
 }
 
 impl Session {
@@ -156,6 +159,15 @@ impl Session {
                 },
                 (None, None) => Error::from_amiquip(context, error),
             },
+        }
+    }
+
+    /// The broker's signs of life, for another thread.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse {
+            events: self.events.clone(),
+            heartbeat: self.events.heartbeat(self.heartbeat),
         }
     }
 
@@ -301,11 +313,11 @@ fn open_over(
     let is_greeted = tls.is_none() && (&tcp).write_all(&PROTOCOL_HEADER).is_ok();
     let deadline = Deadline::of(tcp.try_clone().map_err(broken)?).map_err(broken)?;
     let events = ConnectionEvents::default();
+    let heartbeat = heartbeat_limit.applied_to(endpoint.heartbeat);
     let opened = deadline.bound(limit, || {
         let socket = Socket::over(tcp, tls, &endpoint.host, &endpoint.to_string())?;
         let first_frame = first_call.map(FirstCall::frame);
         let stream = BrokerStream::over(socket, is_greeted, first_frame, events.clone());
-        let heartbeat = heartbeat_limit.applied_to(endpoint.heartbeat);
         log_in(stream, endpoint, heartbeat, &events, first_call)
     });
     match opened {
@@ -315,6 +327,7 @@ fn open_over(
             deadline,
             events,
             heartbeat_limit: heartbeat_limit.clone(),
+            heartbeat,
         }),
         Err(_) if deadline.has_passed() => Err(resolve::timed_out(endpoint)),
         Err(error) => Err(error),

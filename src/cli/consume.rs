@@ -12,6 +12,7 @@ use clap::{Command, CommandFactory, Parser};
 use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
+use super::monitoring::MonitoringArgs;
 use super::output::OutputArgs;
 use super::rate::parse_rate;
 use super::several::SeveralArgs;
@@ -144,6 +145,9 @@ pub struct Consume {
     #[command(flatten)]
     output: OutputArgs,
 
+    #[command(flatten)]
+    monitoring: MonitoringArgs,
+
     /// Command and its arguments; options of amqp-consume come before it
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     command: Vec<OsString>,
@@ -220,6 +224,7 @@ impl Consume {
             pace: self.rate,
             grace: self.grace,
             joblog: self.joblog,
+            status_address: self.monitoring.status_address,
         };
         Ok((options, self.connection))
     }

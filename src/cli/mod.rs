@@ -7,6 +7,7 @@
 //! * `output`: amqp-consume's options for what commands write.
 //! * `failure`: amqp-consume's options for failed messages.
 //! * `several`: amqp-consume's options for commands that get several messages.
+//! * `monitoring`: the options for those who operate a tool.
 //! * `properties`: amqp-publish's options for a message's properties.
 //! * `bindings`: the options for bindings, of queues and of exchanges.
 //! * `typed`, `duration`, `rate`: values with a type, durations and rates.
@@ -28,6 +29,7 @@ mod duration;
 mod environment;
 mod failure;
 mod get;
+mod monitoring;
 mod output;
 mod properties;
 mod publish;

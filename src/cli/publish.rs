@@ -12,6 +12,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
+use super::monitoring::MonitoringArgs;
 use super::properties::{HEADING as PROPERTIES, PropertyArgs};
 use super::rate::parse_rate;
 use super::{Tool, UsageError, complain};
@@ -138,6 +139,9 @@ pub struct Publish {
     json: bool,
 
     #[command(flatten)]
+    monitoring: MonitoringArgs,
+
+    #[command(flatten)]
     connection: ConnectionArgs,
 }
 
@@ -192,6 +196,7 @@ impl Publish {
                 has_message_id: self.auto_message_id,
             },
             shows_progress: self.progress,
+            status_address: self.monitoring.status_address,
             properties: if self.jsonl {
                 self.properties.properties()
             } else {

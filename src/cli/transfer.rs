@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
+use super::monitoring::MonitoringArgs;
 use super::publish::progress_parser;
 use super::rate::parse_rate;
 use super::{Tool, UsageError, complain};
@@ -67,6 +68,9 @@ pub struct Move {
     json: bool,
 
     #[command(flatten)]
+    monitoring: MonitoringArgs,
+
+    #[command(flatten)]
     connection: ConnectionArgs,
 }
 
@@ -107,6 +111,7 @@ impl Move {
             },
             interval: self.rate,
             shows_progress: self.progress,
+            status_address: self.monitoring.status_address,
             form: if self.json { Form::Json } else { Form::Silent },
         })
     }

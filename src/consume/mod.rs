@@ -66,12 +66,14 @@
 //! * `republish`: what a republished copy of a failed message looks like.
 //! * `signals`: signals to the tool.
 //! * `joblog`: the log of commands.
+//! * `monitor`: what `--status-address` shows.
 
 mod answer;
 mod driver;
 mod failure;
 mod framing;
 mod joblog;
+mod monitor;
 mod options;
 mod output;
 mod process;
@@ -90,9 +92,11 @@ pub use publication::{OutputTarget, Publishing};
 use anyhow::Context;
 
 use crate::broker::ConnectOptions;
+use crate::monitoring::StatusServer;
 use crate::status::Status;
 use crate::system::stdout;
 use driver::Driver;
+use monitor::Monitor;
 use signals::SignalQueue;
 
 /// Runs the command for each message, or prints it, until there is a reason to end.
@@ -100,7 +104,13 @@ pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Res
     if matches!(options.work, Work::Print { .. }) {
         stdout::ensure_open().context("standard output")?;
     }
+    let server = options
+        .status_address
+        .as_deref()
+        .map(StatusServer::listen_for);
+    let server = server.transpose()?;
     // Signals come first, so that one that comes while the tool connects ends it in order.
     let signals = SignalQueue::listen().context("taking note of signals")?;
-    Driver::new(options, signals, connect)?.run()
+    let monitor = Monitor::start(server).context("starting a thread")?;
+    Driver::new(options, signals, connect, monitor)?.run()
 }

@@ -44,6 +44,8 @@ pub struct ConsumeOptions {
     pub grace: Option<Duration>,
     /// The file for a line about each command.
     pub joblog: Option<PathBuf>,
+    /// HOST:PORT of the status server.
+    pub status_address: Option<String>,
 }
 
 impl ConsumeOptions {

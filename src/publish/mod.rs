@@ -38,6 +38,7 @@
 //! * `driver`: everything around the core.
 //! * `checkpoint`: the file that records how far the input is confirmed.
 //! * `progress`: the progress on standard error.
+//! * `monitor`: what `--status-address` shows.
 //! * `subject`: what a checkpoint is about.
 //! * `interrupts`: signals.
 //! * `outcome`: the result of a run.
@@ -46,6 +47,7 @@ mod checkpoint;
 pub(crate) mod driver;
 mod input;
 pub(crate) mod interrupts;
+mod monitor;
 mod options;
 mod outcome;
 mod preparation;
@@ -65,9 +67,11 @@ pub use outcome::Outcome;
 pub use run::{Ended, Tally};
 
 use crate::broker::ConnectOptions;
+use crate::monitoring::StatusServer;
 use crate::reason::chain;
 use anyhow::Context as _;
 use interrupts::Caught;
+use monitor::Monitor;
 use preparation::Preparation;
 
 /// Publishes everything and returns the outcome. A signal that comes afterwards ends the process.
@@ -91,7 +95,10 @@ fn try_publish(
     connect: &ConnectOptions,
     options: PublishOptions,
 ) -> anyhow::Result<(Ended, Tally, Option<String>)> {
+    let address = options.status_address.as_deref();
+    let server = address.map(StatusServer::listen_for).transpose()?;
     let caught = Caught::signals().context("listening for signals")?;
+    let monitor = Monitor::start(server).context("starting a thread")?;
     let preparation = Preparation::for_options(connect, options)?;
-    driver::publish(connect, preparation, caught)
+    driver::publish(connect, preparation, caught, monitor)
 }

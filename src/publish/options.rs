@@ -30,6 +30,8 @@ pub struct PublishOptions {
     pub checkpoint: Option<PathBuf>,
     /// Whether the progress is shown on standard error.
     pub shows_progress: bool,
+    /// HOST:PORT of the status server.
+    pub status_address: Option<String>,
 }
 
 /// The properties that are made for each message. They win over all others.

@@ -6,12 +6,20 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use signal_hook::consts::SIGHUP;
 use signal_hook::flag::{register_conditional_default, register_conditional_shutdown};
 
 /// The process id of the first process of a container.
 const FIRST_PROCESS: u32 = 1;
+
+/// Starts a thread that receives no signals. Other threads wait for them.
+pub(crate) fn without_signals<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let started = start();
+    before.thread_set_mask()?;
+    started
+}
 
 /// Lets SIGTERM, SIGINT, SIGQUIT and SIGHUP end this process at once: by the signal itself, or with status 128 + n where this is
 /// the first process of a container, for which the kernel has no default actions. A SIGHUP that is ignored stays ignored

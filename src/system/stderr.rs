@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use nix::sys::signal::{SigSet, SigmaskHow};
+
+use super::signals::without_signals;
 
 /// How many lines may wait to be written.
 const ROOM: usize = 1000;
@@ -99,14 +100,6 @@ impl Writer {
 
 fn word_for(left_out: u64) -> String {
     format!("(standard error was not read; lines left out: {left_out})")
-}
-
-/// Starts a thread that receives no signals. Other threads wait for them.
-fn without_signals<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-    let started = start();
-    before.thread_set_mask()?;
-    started
 }
 
 fn write_line(line: &str) {

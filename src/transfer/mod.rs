@@ -18,9 +18,11 @@
 //! * `options`, `outcome`: what is asked for, and what came of it.
 //! * `copy`: what a copy is like.
 //! * `run`: the core. `driver`: all around it.
+//! * `monitor`: what `--status-address` shows.
 
 mod copy;
 mod driver;
+mod monitor;
 mod options;
 mod outcome;
 // Public for the simulator alone.
@@ -34,8 +36,10 @@ pub use run::{Extent, Tally};
 use anyhow::Context as _;
 
 use crate::broker::ConnectOptions;
+use crate::monitoring::StatusServer;
 use crate::publish::interrupts::Caught;
 use crate::system::stdout;
+use monitor::Monitor;
 
 /// Moves messages, and says what came of it. A signal that comes afterwards ends the process.
 #[must_use]
@@ -51,6 +55,9 @@ fn try_transfer(connect: &ConnectOptions, options: &MoveOptions) -> anyhow::Resu
     if options.form == Form::Json {
         stdout::ensure_open().context("standard output")?;
     }
+    let address = options.status_address.as_deref();
+    let server = address.map(StatusServer::listen_for).transpose()?;
     let caught = Caught::signals().context("listening for signals")?;
-    driver::transfer(connect, options, caught)
+    let monitor = Monitor::start(server).context("starting a thread")?;
+    driver::transfer(connect, options, caught, monitor)
 }

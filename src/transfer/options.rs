@@ -20,6 +20,8 @@ pub struct MoveOptions {
     pub interval: Option<Duration>,
     /// Whether the progress is shown.
     pub shows_progress: bool,
+    /// HOST:PORT of the status server.
+    pub status_address: Option<String>,
     /// What is written to standard output.
     pub form: Form,
 }

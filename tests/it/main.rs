@@ -18,6 +18,7 @@ mod get;
 mod habits;
 mod lying_servers;
 mod module_maps;
+mod monitoring;
 mod moving;
 mod progress;
 mod publish;

@@ -62,6 +62,7 @@ impl Simulation<'_> {
             Action::Settle(..)
             | Action::Begin(_)
             | Action::Log(..)
+            | Action::Conclude(..)
             | Action::Forget(_)
             | Action::Say(_) => {}
             Action::Close => {

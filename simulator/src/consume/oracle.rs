@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use amqp_tools::consume::run::{
     Action, ChildNumber, ConnectionId, Copy, DeliveryId, Event, FinalOutcome, FromBroker, Notice,
-    RunWork, Settlement, SubscriptionId, ToCommand,
+    Outcome, RunWork, Settlement, SubscriptionId, ToCommand,
 };
 use amqp_tools::consume::{Acknowledgement, DeliveryLimit, FailureAction as Policy};
 use amqp_tools::status::Status;
@@ -109,6 +109,11 @@ pub(super) struct Record {
     has_nothing_to_publish: bool,
     refusals: u32,
     is_settled: bool,
+    settlement: Option<Settlement>,
+    /// What was said to have become of it.
+    outcome: Option<Outcome>,
+    /// The job log has a line about it.
+    is_logged: bool,
     is_forgotten: bool,
     is_copying: bool,
     /// The last copy was refused.
@@ -453,13 +458,14 @@ impl Simulation<'_> {
             Action::Signal(id, signal) => self.judge_signal(*id, *signal)?,
             Action::Copy(id, copy) => self.judge_copy(*id, *copy)?,
             Action::Log(id, status, _) => {
-                self.oracle.logged += 1;
+                self.note_log(*id);
                 self.note_unfit(*id, *status);
             }
             Action::StartChild(_) => self.judge_child_start()?,
             Action::Feed(child, id) => self.judge_feed(*child, *id)?,
             Action::Begin(id) => self.note_begin(*id),
             Action::SignalChild(child, signal) => self.judge_child_signal(*child, *signal)?,
+            Action::Conclude(id, outcome) => self.judge_outcome(*id, *outcome)?,
             Action::Forget(id) => self.judge_forget(*id)?,
             Action::Say(notice) => self.note_notice(notice)?,
             Action::Close
@@ -700,7 +706,71 @@ impl Simulation<'_> {
         ))
     }
 
+    fn note_log(&mut self, id: DeliveryId) {
+        self.oracle.logged += 1;
+        if let Some(record) = self.oracle.record(id) {
+            record.is_logged = true;
+        }
+    }
+
+    /// What is said to have become of a message is what was done with it, and is said once.
+    fn judge_outcome(&mut self, id: DeliveryId, outcome: Outcome) -> Result<(), Failure> {
+        let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
+        let prints = self.scenario.options.work == RunWork::Print;
+        let limit = self.scenario.options.failure.max_attempts;
+        let Some(record) = self.oracle.record(id) else {
+            return Ok(());
+        };
+        let earlier = record.outcome.replace(outcome);
+        let record = *record;
+        let has_succeeded = record.is_written || record.last == Some(Status::SUCCESS);
+        let copy = record.copy.filter(|_| record.is_copied);
+        let is_true = match (outcome, record.settlement) {
+            (Outcome::Succeeded, Some(Settlement::Ack | Settlement::AckUpTo)) => has_succeeded,
+            (Outcome::Requeued, Some(Settlement::Requeue | Settlement::Return)) => true,
+            (Outcome::Requeued, Some(Settlement::Ack)) => matches!(copy, Some(Copy::Attempt(_))),
+            (Outcome::Rejected, settlement) => settlement == Some(Settlement::Reject),
+            (Outcome::Parked, Some(Settlement::Ack)) => matches!(copy, Some(Copy::Park(..))),
+            (Outcome::Ignored, Some(Settlement::Ack)) => {
+                on_arrival || !has_succeeded || record.was_told_to_end
+            }
+            _ => false,
+        };
+        // What was acknowledged on arrival is lost when the run ends before its line is written, or before a child begins it.
+        let is_lost = on_arrival && outcome == Outcome::Ignored && (prints || !record.is_running);
+        let was_worked_on = record.is_logged || record.is_written || is_lost;
+        // A message that comes with all its attempts used up is parked without a run, or given back where that is refused.
+        let is_used_up = limit.is_some_and(|limit| record.failures_before >= limit.get());
+        let is_untried_end = is_used_up && matches!(outcome, Outcome::Parked | Outcome::Requeued);
+        let is_due = was_worked_on || is_untried_end;
+        if earlier.is_none() && record.is_settled && is_due && is_true {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "what became of a message is said once, and as it was settled",
+            format!("{id} {outcome:?} {earlier:?} {record:?}"),
+        ))
+    }
+
+    /// The outcome of a message that was worked on and settled is said, unless the broker may deliver the message again.
+    fn judge_silence(&mut self, id: DeliveryId) -> Result<(), Failure> {
+        let is_lost = self.is_lost(id);
+        let Some(record) = self.oracle.record(id) else {
+            return Ok(());
+        };
+        let was_worked_on = record.is_logged || record.is_written;
+        let is_due = was_worked_on && record.is_settled && !is_lost && !record.may_be_taken_back;
+        if !is_due || record.outcome.is_some() {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "what becomes of a message that was worked on is said",
+            format!("{id} {record:?}"),
+        ))
+    }
+
     fn judge_forget(&mut self, id: DeliveryId) -> Result<(), Failure> {
+        self.judge_silence(id)?;
         let prints = self.scenario.options.work == RunWork::Print;
         if let Some(record) = self.oracle.record(id) {
             record.is_forgotten = true;
@@ -752,6 +822,7 @@ impl Simulation<'_> {
             covered.push((each, self.judge_one(each, record, settlement)?));
             if let Some(record) = self.oracle.record(each) {
                 record.is_settled = true;
+                record.settlement = Some(settlement);
             }
             let goes_back = !matches!(
                 settlement,
@@ -1148,6 +1219,7 @@ fn named(action: &Action) -> Option<DeliveryId> {
         | Action::Signal(id, _)
         | Action::Copy(id, _)
         | Action::Log(id, ..)
+        | Action::Conclude(id, _)
         | Action::Forget(id) => Some(*id),
         _ => None,
     }

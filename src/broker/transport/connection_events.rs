@@ -3,8 +3,9 @@
 //! something failed, reads it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvError, TryRecvError};
 
@@ -18,12 +19,27 @@ use crate::system::waker::Waker;
 #[derive(Clone, Debug, Default)]
 pub(in crate::broker) struct ConnectionEvents(Arc<SharedEvents>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct SharedEvents {
+    began: Instant,
+    /// When something was read last, in milliseconds since it began.
+    last_read: AtomicU64,
     events: Mutex<Events>,
     /// Notified when there is room again, and of the end.
     has_room: Condvar,
     waker: OnceLock<Waker>,
+}
+
+impl Default for SharedEvents {
+    fn default() -> Self {
+        SharedEvents {
+            began: Instant::now(),
+            last_read: AtomicU64::new(0),
+            events: Mutex::default(),
+            has_room: Condvar::default(),
+            waker: OnceLock::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +49,8 @@ struct Events {
     frame_max: u32,
     /// What we ask for; 0: any.
     own_frame_max: u32,
+    /// In seconds; 0: the broker leaves it to the client.
+    heartbeat: u16,
     /// connection.close: the reply code, the broker's words, and the class of the method that it objects to.
     close: Option<(u16, String, u16)>,
     disconnect: Option<Disconnect>,
@@ -73,7 +91,13 @@ impl ConnectionEvents {
         let mut events = self.events();
         match event {
             ServerEvent::Mechanisms(mechanisms) => events.mechanisms = mechanisms,
-            ServerEvent::FrameMax(frame_max) => events.frame_max = frame_max,
+            ServerEvent::Tune {
+                frame_max,
+                heartbeat,
+            } => {
+                events.frame_max = frame_max;
+                events.heartbeat = heartbeat;
+            }
             ServerEvent::Close { code, text, class } => events.close = Some((code, text, class)),
             ServerEvent::Delivered {
                 channel,
@@ -114,6 +138,27 @@ impl ConnectionEvents {
     pub(in crate::broker) fn wait_for_room(&self) {
         let is_full = |events: &mut Events| events.is_full && events.disconnect.is_none();
         drop(self.0.has_room.wait_while(self.events(), is_full));
+    }
+
+    /// Something was read at this time.
+    pub(super) fn record_read(&self, at: Instant) {
+        let since = at.saturating_duration_since(self.0.began).as_millis();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        self.0.last_read.store(since, Ordering::Relaxed);
+    }
+
+    /// How long nothing was read.
+    pub(in crate::broker) fn silence(&self) -> Duration {
+        let last = Duration::from_millis(self.0.last_read.load(Ordering::Relaxed));
+        self.0.began.elapsed().saturating_sub(last)
+    }
+
+    /// The heartbeat interval that holds where the client asks for `wanted`; 0: none.
+    pub(in crate::broker) fn heartbeat(&self, wanted: u16) -> u16 {
+        match self.events().heartbeat {
+            0 => wanted,
+            brokers => brokers.min(wanted),
+        }
     }
 
     /// Whether the server offers a SASL mechanism.

@@ -122,6 +122,7 @@ impl Read for BrokerStream {
             Ok(_) => {
                 self.traffic.was_heard();
                 self.last_read = Instant::now();
+                self.events.record_read(self.last_read);
                 self.has_new_input = true;
             }
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {

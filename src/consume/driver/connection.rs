@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::broker::{
-    self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Destination, Error,
+    self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Destination, Error, Pulse,
     QueueDeclaration, Server, Session, Subscription, Unsettled,
 };
 use crate::consume::options::{ConsumeOptions, SourceQueue};
@@ -47,6 +47,7 @@ enum Reply {
         server: Server,
         channel_end: ChannelEnd,
         cutter: Cutter,
+        pulse: Pulse,
     },
     /// A subscription is active.
     Subscribed(SubscriptionId, Deliveries),
@@ -68,6 +69,8 @@ pub(super) struct ConnectionHandle {
     sources: BTreeMap<SubscriptionId, Deliveries>,
     channel_end: Option<ChannelEnd>,
     cutter: Option<Cutter>,
+    /// The broker's signs of life, once the connection is open.
+    pub(super) pulse: Option<Pulse>,
     has_asked_why: bool,
     /// A reply that waits until all deliveries before it are taken in.
     next_reply: Option<Reply>,
@@ -103,6 +106,7 @@ impl ConnectionHandle {
             sources: BTreeMap::new(),
             channel_end: None,
             cutter: None,
+            pulse: None,
             has_asked_why: false,
             next_reply: None,
         })
@@ -144,11 +148,13 @@ impl ConnectionHandle {
                 server,
                 channel_end,
                 cutter,
+                pulse,
             } => {
                 self.queue = queue;
                 self.frame_max = server.frame_max;
                 self.channel_end = Some(channel_end);
                 self.cutter = Some(cutter);
+                self.pulse = Some(pulse);
                 connected(server)
             }
             Reply::Subscribed(id, deliveries) => {
@@ -257,6 +263,7 @@ impl ConnectionThread {
             server: session.server(),
             channel_end: session.channel_end()?,
             cutter: session.cutter(),
+            pulse: session.pulse(),
         });
         Ok(queue)
     }

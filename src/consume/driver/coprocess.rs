@@ -152,6 +152,7 @@ impl Driver {
             return;
         };
         talk.owed.push_back(id);
+        delivery.is_with_child = true;
         framed::add(
             &mut talk.pipes.outgoing,
             framing,
@@ -164,10 +165,26 @@ impl Driver {
     /// A message is worked on from now on.
     pub(super) fn begin(&mut self, id: DeliveryId) {
         self.commands_started += 1;
+        let is_noted = self.joblog.is_some() || self.monitor.is_on();
+        let Some(delivery) = self.deliveries.get_mut(&id).filter(|_| is_noted) else {
+            return;
+        };
+        if delivery.start.is_none() {
+            self.monitor.begun(&delivery.message);
+        }
+        delivery.start = Some(CommandStart::now(self.commands_started));
+        if delivery.is_with_child {
+            self.monitor.started();
+        }
+    }
+
+    /// A child works no longer on a message.
+    pub(super) fn leave_child(&mut self, id: DeliveryId) {
         if let Some(delivery) = self.deliveries.get_mut(&id)
-            && self.joblog.is_some()
+            && let Some(start) = &delivery.start
+            && std::mem::take(&mut delivery.is_with_child)
         {
-            delivery.start = Some(CommandStart::now(self.commands_started));
+            self.monitor.ended(start.instant.elapsed());
         }
     }
 

@@ -32,6 +32,7 @@ use signal_hook::consts::SIGCHLD;
 
 use super::framing;
 use super::joblog::{CommandStart, Joblog};
+use super::monitor::Monitor;
 use super::options::{CommandWork, ConsumeOptions, Form, Framing, SourceQueue, Work};
 use super::output::{Collectors, Pipes, Wanted};
 use super::process::children::{ChildOutput, Children, EndedChild};
@@ -98,6 +99,7 @@ pub(super) struct Driver {
     printer: Printer,
     republisher: Republisher,
     joblog: Option<Joblog>,
+    monitor: Monitor,
     /// Events that the core is told first: commands that ended, actions that failed.
     pending: VecDeque<Event>,
     is_asked_to_end: bool,
@@ -115,6 +117,8 @@ struct OpenDelivery {
     headers_file: Option<HeadersFile>,
     /// Used up when the delivery is settled.
     unsettled: Option<Unsettled>,
+    /// A child was given it and has not answered it.
+    is_with_child: bool,
     /// The last start of its command.
     start: Option<CommandStart>,
     /// What that command wrote, where it is collected.
@@ -126,6 +130,7 @@ impl Driver {
         options: ConsumeOptions,
         signals: SignalQueue,
         connect: &ConnectOptions,
+        monitor: Monitor,
     ) -> anyhow::Result<Driver> {
         let open = |path: &std::path::PathBuf| {
             Joblog::open(path).with_context(|| format!("opening the job log {}", path.display()))
@@ -154,6 +159,7 @@ impl Driver {
             launcher: None,
             collectors,
             joblog,
+            monitor,
             pending: VecDeque::new(),
             is_asked_to_end: false,
         })
@@ -171,6 +177,7 @@ impl Driver {
             }
             let event = self.next_event(run.deadline());
             let actions = run.on(event, self.began.elapsed());
+            self.monitor.show(|| run.takes_messages());
             self.carry_out(actions);
         }
     }
@@ -343,9 +350,13 @@ impl Driver {
     fn command_ended(&mut self, ended: EndedChild) -> Event {
         let mut status = ended.status;
         let mut output = 0;
+        let mut start = None;
         if let Some(delivery) = self.deliveries.get_mut(&ended.id) {
             delivery.headers_file = None;
+            start = delivery.start;
         }
+        let ran = start.map(|start| start.instant.elapsed());
+        self.monitor.ended(ran.unwrap_or_default());
         if let Some(collected) = ended.collected {
             if collected.is_over_limit {
                 say(
@@ -386,7 +397,19 @@ impl Driver {
         if matches!(event, FromBroker::Connected { .. }) {
             self.queue.clone_from(&connection.queue);
         }
-        Some(Event::Broker(connection.number, event))
+        let number = connection.number;
+        self.monitor.heard(&event, connection.pulse.as_ref());
+        if matches!(event, FromBroker::Lost(_) | FromBroker::Closed) {
+            self.lose_deliveries();
+        }
+        Some(Event::Broker(number, event))
+    }
+
+    /// The broker does not wait for settlements any more.
+    fn lose_deliveries(&mut self) {
+        let mut deliveries = self.deliveries.values_mut();
+        let lost = deliveries.by_ref().filter_map(|one| one.unsettled.take());
+        self.monitor.settled(lost.count());
     }
 
     /// Waits for a signal, the waker or the deadline. The caller then looks at everything.
@@ -434,6 +457,8 @@ impl Driver {
                 if let Some(connection) = self.connection.take() {
                     connection.abandon();
                 }
+                self.monitor.was_cut();
+                self.lose_deliveries();
             }
             Action::Start { id, attempt } => self.start(id, attempt),
             Action::Signal(id, signal) => self.children.signal(id, signal),
@@ -447,8 +472,12 @@ impl Driver {
             Action::AskWhetherDeliveriesAreCounted => {
                 self.republisher.learn_delivery_count(&self.queue);
             }
-            Action::Log(id, status, signal) => self.log(id, status, signal),
-            Action::Forget(id) => drop(self.deliveries.remove(&id)),
+            Action::Log(id, status, signal) => {
+                self.leave_child(id);
+                self.log(id, status, signal);
+            }
+            Action::Conclude(_, outcome) => self.monitor.concluded(outcome),
+            Action::Forget(id) => self.forget(id),
             Action::Say(notice) => say(&notice::words(&notice, &self.queue)),
         }
     }
@@ -481,11 +510,23 @@ impl Driver {
             .get_mut(&id)
             .and_then(|delivery| delivery.unsettled.take());
         if let Some(unsettled) = unsettled {
+            self.monitor.settled(1);
             self.request(Request::Settle(unsettled, settlement));
         }
     }
 
+    fn forget(&mut self, id: DeliveryId) {
+        let forgotten = self.deliveries.remove(&id);
+        if forgotten.is_some_and(|delivery| delivery.unsettled.is_some()) {
+            self.monitor.settled(1);
+        }
+    }
+
     fn start(&mut self, id: DeliveryId, attempt: u64) {
+        let delivery = self.deliveries.get(&id);
+        if let Some(delivery) = delivery.filter(|delivery| delivery.start.is_none()) {
+            self.monitor.begun(&delivery.message);
+        }
         let started = match &self.options.work {
             Work::Print { lossy } => {
                 let is_lossy = *lossy;
@@ -559,6 +600,7 @@ impl Driver {
             .start(&variables, &delivery.body, &pipes)
             .map_err(|failure| cannot_start(id, work, failure))?;
         self.children.add(id, started, output);
+        self.monitor.started();
         Ok(())
     }
 
@@ -634,6 +676,7 @@ impl OpenDelivery {
             fidelity: delivery.fidelity,
             headers_file: None,
             unsettled: Some(delivery.unsettled),
+            is_with_child: false,
             start: None,
             result: CommandResult::default(),
         }

@@ -291,9 +291,7 @@ impl Run {
         {
             return;
         }
-        let wants_messages =
-            self.phase.is_consuming() && self.may_begin_another() && self.options.limit != Some(0);
-        if !wants_messages {
+        if !self.takes_messages() {
             while let Some(subscription) = self.connection.oldest_active() {
                 self.cancel(subscription);
             }
@@ -454,7 +452,9 @@ impl Run {
         let (together, alone) = ids.split_at(ids.partition_point(|id| *id < oldest_other));
         match together {
             [] => {}
-            [one] => self.settle(*one, Settlement::Ack),
+            [one] => {
+                self.settle(*one, Settlement::Ack);
+            }
             [.., last] => {
                 let deliveries = together.iter().filter_map(|id| self.in_hand.get(id));
                 let spanned = spanned(deliveries.map(|message| &message.delivery));

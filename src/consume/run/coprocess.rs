@@ -273,12 +273,7 @@ impl Run {
                 },
             }
         }
-        if self.may_settle() {
-            self.acknowledge_up_to(&done);
-        }
-        for id in done {
-            self.count_success(id);
-        }
+        self.finish_all_succeeded(&done);
     }
 
     /// A child has answered a message. What is to be acknowledged at once goes to `done`.
@@ -319,7 +314,7 @@ impl Run {
         Some(message.runs)
     }
 
-    fn is_delivery_lost(&self, id: DeliveryId) -> bool {
+    pub(super) fn is_delivery_lost(&self, id: DeliveryId) -> bool {
         self.in_hand
             .get(&id)
             .is_some_and(|message| message.delivery_state == DeliveryState::Lost)
@@ -411,8 +406,10 @@ impl Run {
             slot.child = None;
         }
         self.say(Notice::CannotStart(reason));
-        if let Some(id) = child.messages.front() {
-            self.act(Action::Log(*id, status, 0));
+        if let Some(id) = child.messages.front().copied()
+            && self.end_of_run(id, 0).is_some()
+        {
+            self.act(Action::Log(id, status, 0));
         }
         for id in child.messages {
             self.give_up(id);

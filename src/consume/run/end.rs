@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Run;
 use super::connection::ConnectionState;
-use super::event::{Action, Copy, DeliveryId, Notice, Settlement};
+use super::event::{Action, Copy, DeliveryId, Notice, Outcome, Settlement};
 use super::message::{DeliveryState, MessageState};
 use super::phase::{Cause, Phase};
 
@@ -284,12 +284,11 @@ impl Run {
             };
             has_failed || message.runs > 0
         });
-        let settlement = if was_tried {
-            Settlement::Requeue
+        if was_tried {
+            self.conclude(id, Settlement::Requeue, Outcome::Requeued);
         } else {
-            Settlement::Return
-        };
-        self.settle(id, settlement);
+            self.settle(id, Settlement::Return);
+        }
         self.forget(id);
     }
 

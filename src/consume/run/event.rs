@@ -190,8 +190,10 @@ pub enum Action {
     Copy(DeliveryId, Copy),
     /// Find out whether the queue counts deliveries. Answered by `CountsDeliveries`.
     AskWhetherDeliveriesAreCounted,
-    /// Write the job log's line about a command that ended.
+    /// A command ended: what the job log says of it.
     Log(DeliveryId, Status, i32),
+    /// What became of a message that was worked on. It comes with the settlement.
+    Conclude(DeliveryId, Outcome),
     /// The core does not name this delivery again.
     Forget(DeliveryId),
     /// Tell the person at the terminal.
@@ -213,6 +215,21 @@ pub enum Settlement {
     Requeue,
     /// basic.reject: to the dead-letter exchange, or dropped.
     Reject,
+}
+
+/// What became of a message that was worked on, in metrics and in the job log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its command succeeded, or its line was written: it was acknowledged.
+    Succeeded,
+    /// It was given back to the queue, or a copy went to the queue's tail.
+    Requeued,
+    /// It was rejected.
+    Rejected,
+    /// A copy went to the parking queue.
+    Parked,
+    /// It failed and was acknowledged.
+    Ignored,
 }
 
 /// A signal to a command.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::event::{Action, Copy, DeliveryId, DeliveryInfo, FinalOutcome, Notice, Settlement};
+use super::event::{
+    Action, Copy, DeliveryId, DeliveryInfo, FinalOutcome, Notice, Outcome, Settlement,
+};
 use super::message::{CopyState, DeliveryState, MessageState};
 use super::{CountsDeliveries, Run};
 use crate::consume::failure::{DeliveryLimit, FailureAction};
@@ -36,6 +38,7 @@ impl Run {
         };
         let delivery = message.delivery;
         if message.delivery_state != DeliveryState::Unsettled {
+            self.conclude_acknowledged(id, Outcome::Ignored);
             self.forget(id);
         } else if let Some(counts) = self.counts_deliveries_of(&delivery) {
             self.decide(id, delivery, status, counts);
@@ -124,9 +127,9 @@ impl Run {
                 if let Some(message) = self.in_hand.get(&id) {
                     self.remember_rejected(message.delivery.digest);
                 }
-                self.finish_failed(id, Settlement::Reject);
+                self.finish_failed(id, Settlement::Reject, Outcome::Rejected);
             }
-            FinalOutcome::Ignored => self.finish_failed(id, Settlement::Ack),
+            FinalOutcome::Ignored => self.finish_failed(id, Settlement::Ack, Outcome::Ignored),
         }
     }
 
@@ -140,8 +143,8 @@ impl Run {
     }
 
     /// A failed message leaves the queue.
-    fn finish_failed(&mut self, id: DeliveryId, settlement: Settlement) {
-        self.settle(id, settlement);
+    fn finish_failed(&mut self, id: DeliveryId, settlement: Settlement, outcome: Outcome) {
+        self.conclude(id, settlement, outcome);
         self.connection.uncertain.failures += 1;
         self.forget(id);
     }
@@ -209,7 +212,7 @@ impl Run {
         if let Some(copy) = copy {
             self.copy(id, copy, Some(status));
         } else {
-            self.settle(id, Settlement::Requeue);
+            self.conclude(id, Settlement::Requeue, Outcome::Requeued);
             self.remember_given_back(id, status);
             self.forget(id);
         }
@@ -318,12 +321,20 @@ impl Run {
         match copy {
             Copy::Output if copy_state.refusals == 0 => self.finish_succeeded(id),
             // It has counted as one that failed.
-            Copy::Output => self.finish_failed(id, Settlement::Ack),
+            Copy::Output => self.finish_failed(id, Settlement::Ack, Outcome::Succeeded),
             Copy::Reply(status, outcome) => self.leave_queue(id, status, outcome),
             Copy::Park(..) if copy_state.status.is_some() => {
-                self.finish_failed(id, Settlement::Ack);
+                self.finish_failed(id, Settlement::Ack, Outcome::Parked);
             }
-            Copy::Attempt(_) | Copy::Renew(_) | Copy::Park(..) => {
+            Copy::Park(..) => {
+                self.conclude(id, Settlement::Ack, Outcome::Parked);
+                self.forget(id);
+            }
+            Copy::Attempt(_) => {
+                self.conclude(id, Settlement::Ack, Outcome::Requeued);
+                self.forget(id);
+            }
+            Copy::Renew(_) => {
                 self.settle(id, Settlement::Ack);
                 self.forget(id);
             }

@@ -33,7 +33,7 @@ mod work;
 
 pub use event::{
     Action, Answer, ChildNumber, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FinalOutcome,
-    FromBroker, Notice, Obstacle, Settlement, SubscriptionId, ToCommand,
+    FromBroker, Notice, Obstacle, Outcome, Settlement, SubscriptionId, ToCommand,
 };
 pub use options::{RunOptions, RunWork};
 
@@ -191,6 +191,12 @@ impl Run {
         self.in_hand.values().any(MessageInHand::is_working)
     }
 
+    /// Whether the run takes more messages, as far as that depends on it alone.
+    #[must_use]
+    pub fn takes_messages(&self) -> bool {
+        self.phase.is_consuming() && self.may_begin_another() && self.options.limit != Some(0)
+    }
+
     fn take_in(&mut self, event: Event) {
         match event {
             Event::Signal(signal) => self.on_signal(signal),
@@ -244,17 +250,27 @@ impl Run {
         self.act(Action::Forget(id));
     }
 
-    /// Settles one delivery, if the broker still expects that.
-    fn settle(&mut self, id: DeliveryId, settlement: Settlement) {
-        let Some(message) = self.in_hand.get(&id) else {
-            return;
-        };
-        if message.is_unsettled() && self.may_settle() {
+    /// Settles one delivery, if the broker still expects that. True: it did.
+    fn settle(&mut self, id: DeliveryId, settlement: Settlement) -> bool {
+        let is_expected = self
+            .in_hand
+            .get(&id)
+            .is_some_and(MessageInHand::is_unsettled)
+            && self.may_settle();
+        if is_expected {
             if settlement != Settlement::Ack {
                 self.connection.given_back();
             }
             self.connection.send(1);
             self.act(Action::Settle(id, settlement));
+        }
+        is_expected
+    }
+
+    /// Settles the delivery of a message that was worked on.
+    fn conclude(&mut self, id: DeliveryId, settlement: Settlement, outcome: Outcome) {
+        if self.settle(id, settlement) {
+            self.act(Action::Conclude(id, outcome));
         }
     }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::connection::Question;
-use super::event::{Action, Copy, DeliveryId, DeliveryInfo, Notice, Settlement, ToCommand};
+use super::event::{
+    Action, Copy, DeliveryId, DeliveryInfo, Notice, Outcome, Settlement, ToCommand,
+};
 use super::message::{DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict};
 use super::phase::{Cause, Phase};
 use super::{CountsDeliveries, Run};
@@ -214,11 +216,12 @@ impl Run {
 
     /// A message that is done leaves the queue.
     pub(super) fn finish_succeeded(&mut self, id: DeliveryId) {
-        self.settle(id, Settlement::Ack);
+        self.conclude(id, Settlement::Ack, Outcome::Succeeded);
+        self.conclude_acknowledged(id, Outcome::Succeeded);
         self.count_success(id);
     }
 
-    pub(super) fn count_success(&mut self, id: DeliveryId) {
+    fn count_success(&mut self, id: DeliveryId) {
         match self.in_hand.get(&id).map(|message| message.delivery_state) {
             Some(DeliveryState::Acknowledged(command)) if self.connection.is_certain(command) => {
                 self.succeeded += 1;
@@ -235,18 +238,37 @@ impl Run {
     /// Requeues a message whose command did not come to its own end.
     pub(super) fn give_up(&mut self, id: DeliveryId) {
         self.tell_if_lost(id);
-        self.settle(id, Settlement::Return);
+        self.conclude_acknowledged(id, Outcome::Ignored);
+        let was_begun = |message: &MessageInHand| {
+            message.runs > 0 || matches!(message.state, MessageState::Working(_))
+        };
+        if !self.prints() && self.in_hand.get(&id).is_some_and(was_begun) {
+            self.conclude(id, Settlement::Return, Outcome::Requeued);
+        } else {
+            self.settle(id, Settlement::Return);
+        }
         self.forget(id);
     }
 
     /// Says that a message is lost which was acknowledged on arrival and will not be worked on again.
     pub(super) fn tell_if_lost(&mut self, id: DeliveryId) {
+        if self.is_acknowledged(id) {
+            self.say(Notice::LostUnacknowledged);
+        }
+    }
+
+    /// The end of a message that was acknowledged on arrival.
+    pub(super) fn conclude_acknowledged(&mut self, id: DeliveryId, outcome: Outcome) {
+        if self.is_acknowledged(id) {
+            self.act(Action::Conclude(id, outcome));
+        }
+    }
+
+    fn is_acknowledged(&self, id: DeliveryId) -> bool {
         let is_gone = |message: &MessageInHand| {
             matches!(message.delivery_state, DeliveryState::Acknowledged(_))
         };
-        if self.in_hand.get(&id).is_some_and(is_gone) {
-            self.say(Notice::LostUnacknowledged);
-        }
+        self.in_hand.get(&id).is_some_and(is_gone)
     }
 
     /// Ends the run: every other message would fail in the same way.
@@ -270,20 +292,21 @@ impl Run {
             .filter(is_written)
             .map(|(id, _)| *id)
             .collect();
-        let is_lost = |id: &DeliveryId| {
-            self.in_hand
-                .get(id)
-                .is_some_and(|message| message.delivery_state == DeliveryState::Lost)
-        };
-        let (others, ours): (Vec<DeliveryId>, Vec<DeliveryId>) =
-            written.into_iter().partition(is_lost);
-        if !others.is_empty() {
+        if written.iter().any(|id| self.is_delivery_lost(*id)) {
             self.say(Notice::WrittenTwice);
         }
+        self.finish_all_succeeded(&written);
+    }
+
+    /// Messages that are done leave the queue together.
+    pub(super) fn finish_all_succeeded(&mut self, done: &[DeliveryId]) {
         if self.may_settle() {
-            self.acknowledge_up_to(&ours);
+            self.acknowledge_up_to(done);
         }
-        for id in ours.into_iter().chain(others) {
+        for &id in done {
+            if !self.is_delivery_lost(id) {
+                self.act(Action::Conclude(id, Outcome::Succeeded));
+            }
             self.count_success(id);
         }
     }

@@ -25,6 +25,7 @@ use crossbeam_channel::{Receiver, Select, TryRecvError};
 use super::checkpoint::Checkpoint;
 use super::input::reader;
 use super::interrupts::{Caught, Interrupts};
+use super::monitor::Monitor;
 use super::preparation::Preparation;
 use super::progress::Progress;
 use super::run::{
@@ -43,8 +44,9 @@ pub(super) fn publish(
     connect: &ConnectOptions,
     preparation: Preparation,
     caught: Caught,
+    monitor: Monitor,
 ) -> anyhow::Result<(Ended, Tally, Option<String>)> {
-    Ok(Driver::start(connect, preparation, caught)?.drive())
+    Ok(Driver::start(connect, preparation, caught, monitor)?.drive())
 }
 
 /// All that the core has no part in.
@@ -63,6 +65,7 @@ struct Driver<'options> {
     input: RecordSource,
     checkpoint: Option<Checkpoint>,
     progress: Progress,
+    monitor: Monitor,
     interrupts: Interrupts,
     connect: &'options ConnectOptions,
     opening: Option<Opening>,
@@ -76,6 +79,7 @@ impl<'options> Driver<'options> {
         connect: &'options ConnectOptions,
         preparation: Preparation,
         caught: Caught,
+        monitor: Monitor,
     ) -> anyhow::Result<Driver<'options>> {
         let began = Instant::now();
         let options = RunOptions {
@@ -113,6 +117,7 @@ impl<'options> Driver<'options> {
                 preparation.bytes,
                 preparation.bytes_before,
             ),
+            monitor,
             interrupts,
             connect,
             connection: opening.as_ref().map_or(0, |opening| opening.connection),
@@ -182,6 +187,7 @@ impl<'options> Driver<'options> {
         self.look_at_clock();
         let mut has_heard = false;
         while let Some(signal) = self.interrupts.next() {
+            self.monitor.is_ending();
             self.tell(Event::Signal(signal), channel.as_deref_mut());
             has_heard = true;
         }
@@ -231,6 +237,7 @@ impl<'options> Driver<'options> {
     /// Tells the core an event, carries out its actions, and tells it the events that these led to.
     fn tell(&mut self, event: Event, mut channel: Option<&mut PublishChannel<'_>>) {
         self.run.on(event, self.now, &mut self.actions);
+        self.monitor.show(|| self.run.tally());
         if !self.actions.is_empty() {
             let mut actions = std::mem::take(&mut self.actions);
             for action in actions.drain(..) {

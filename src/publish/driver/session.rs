@@ -16,10 +16,12 @@ impl Driver<'_> {
     /// Publishes on this session until it ends, and tells the core how it ended.
     pub(super) fn use_session(&mut self, mut session: Session) {
         self.interrupts.watch_over(&session);
+        self.monitor.opened(&session);
         let (state, answers) = match self.talk(&mut session) {
             Ok((state, answers)) => (state, Some(answers)),
             Err(error) => (ChannelState::Broken(error), None),
         };
+        self.monitor.closed();
         match state {
             ChannelState::InUse => {}
             ChannelState::Close => self.close(session),
@@ -139,6 +141,7 @@ impl Driver<'_> {
                     None => "basic.publish: the broker takes messages again".to_owned(),
                 });
             }
+            self.monitor.blocked(reason.is_some());
             self.progress.show_blocked(reason);
             self.tell_broker(event, Some(channel));
             has_heard = true;

@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, Select, TryRecvError};
 use serde_json::json;
 
 use super::copy::Copier;
+use super::monitor::Monitor;
 use super::options::{Form, MoveOptions};
 use super::outcome::{Ending, Outcome};
 use super::run::{
@@ -41,8 +42,9 @@ pub(super) fn transfer(
     connect: &ConnectOptions,
     options: &MoveOptions,
     caught: Caught,
+    monitor: Monitor,
 ) -> anyhow::Result<Outcome> {
-    Ok(Driver::start(connect, options, caught)?.drive())
+    Ok(Driver::start(connect, options, caught, monitor)?.drive())
 }
 
 /// All that the core has no part in.
@@ -57,6 +59,7 @@ struct Driver<'options> {
     copier: Copier,
     report: Report,
     progress: Option<Progress>,
+    monitor: Monitor,
     interrupts: Interrupts,
     connect: &'options ConnectOptions,
     options: &'options MoveOptions,
@@ -71,6 +74,7 @@ impl<'options> Driver<'options> {
         connect: &'options ConnectOptions,
         options: &'options MoveOptions,
         caught: Caught,
+        monitor: Monitor,
     ) -> anyhow::Result<Driver<'options>> {
         let mut actions = Vec::new();
         let run = Run::begin(
@@ -92,6 +96,7 @@ impl<'options> Driver<'options> {
             copier: Copier::new(&options.destination, connect),
             report: Report::new(options.form),
             progress: None,
+            monitor,
             interrupts,
             connect,
             options,
@@ -179,6 +184,7 @@ impl<'options> Driver<'options> {
         self.look_at_clock();
         let mut has_heard = false;
         while let Some(signal) = self.interrupts.next() {
+            self.monitor.is_ending();
             self.tell(Event::Signal(signal), wire.as_deref_mut());
             has_heard = true;
         }
@@ -233,6 +239,7 @@ impl<'options> Driver<'options> {
         let mut actions = Vec::new();
         while let Some(event) = self.events.pop_front() {
             self.run.on(event, self.now, &mut actions);
+            self.monitor.show(|| self.run.tally());
             for action in actions.drain(..) {
                 has_acted = true;
                 self.carry_out(action, wire.as_deref_mut());

@@ -23,12 +23,14 @@ impl Driver<'_> {
     pub(super) fn use_session(&mut self, opened: Opened) {
         let Opened { mut session, ready } = opened;
         self.interrupts.watch_over(&session);
+        self.monitor.opened(&session);
         self.kept = Kept::new();
         self.copier.frame_max = session.server().frame_max;
         let (fate, answers) = match self.talk(&mut session, ready) {
             Ok((fate, answers)) => (fate, Some(answers)),
             Err(error) => (Fate::Broken(error), None),
         };
+        self.monitor.closed();
         match fate {
             Fate::Used => {}
             Fate::Closed => self.close(session),

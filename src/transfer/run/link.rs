@@ -135,9 +135,11 @@ impl Run {
     }
 
     fn on_confirmed(&mut self, confirmation: Confirmation) {
-        let (confirmed, is_refused) = self.window.apply(confirmation);
-        self.tally.copied += confirmed;
-        if is_refused {
+        let is_rejection = matches!(confirmation, Confirmation::Nacked(_));
+        let applied = self.window.apply(confirmation);
+        self.tally.copied += applied.confirmed;
+        self.tally.refused += applied.refused;
+        if is_rejection && applied.refused > 0 {
             self.end(Cause::Rejected(REJECTED.to_owned()));
         }
         self.broker_is_heard();

@@ -88,6 +88,8 @@ pub struct Run {
 pub struct Tally {
     /// Copies that were confirmed. One message may have several, where a connection was lost.
     pub copied: u64,
+    /// Copies that were returned or rejected.
+    pub refused: u64,
     /// Messages that are in their new place and, for certain, not in the old one.
     pub moved: u64,
     /// Messages with a confirmed copy whose acknowledgement may not have arrived.

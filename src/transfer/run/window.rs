@@ -21,6 +21,15 @@ pub(super) struct Window {
     returned: BTreeMap<u64, u64>,
 }
 
+/// What a confirmation said about copies that were on their way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Applied {
+    /// So many are confirmed.
+    pub(super) confirmed: u64,
+    /// So many were returned or rejected.
+    pub(super) refused: u64,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     subscription: Subscription,
@@ -118,8 +127,8 @@ impl Window {
         }
     }
 
-    /// Notes what the broker says about copies by number. How many are confirmed by that, and whether any was refused.
-    pub(super) fn apply(&mut self, confirmation: Confirmation) -> (u64, bool) {
+    /// Notes what the broker says about copies by number.
+    pub(super) fn apply(&mut self, confirmation: Confirmation) -> Applied {
         let (numbers, state) = match confirmation {
             Confirmation::Acked(numbers) => (numbers, State::Confirmed),
             Confirmation::Nacked(numbers) => (numbers, State::Refused),
@@ -128,11 +137,15 @@ impl Window {
             Numbers::One(tag) => tag..tag.saturating_add(1),
             Numbers::UpTo(tag) => self.first_unconfirmed..tag.saturating_add(1),
         };
-        let mut changed = 0;
+        let mut applied = Applied::default();
         for tag in tags.start..tags.end.min(self.next_to_publish) {
             let is_returned = state == State::Confirmed && self.is_returned(tag);
             let state = if is_returned { State::Refused } else { state };
-            changed += u64::from(self.settle(tag, state) && !is_returned);
+            let is_news = u64::from(self.settle(tag, state));
+            match state {
+                State::Confirmed => applied.confirmed += is_news,
+                _ => applied.refused += is_news,
+            }
         }
         while self
             .entry(self.first_unconfirmed)
@@ -140,10 +153,7 @@ impl Window {
         {
             self.first_unconfirmed += 1;
         }
-        match state {
-            State::Confirmed => (changed, false),
-            _ => (0, changed > 0),
-        }
+        applied
     }
 
     /// Notes that a copy has come back. Its confirm follows: of copies with the same content, the next one that is confirmed

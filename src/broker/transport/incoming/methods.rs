@@ -98,11 +98,15 @@ fn start(fields: &mut Fields<'_>) -> Result<ServerEvent, Malformed> {
 fn tune(fields: &mut Fields<'_>) -> Result<ServerEvent, Malformed> {
     fields.skip(2)?; // the highest channel number
     let frame_max = fields.long()?;
-    let heartbeat = fields.take(2)?;
-    if heartbeat == [0, 0] {
-        heartbeat.fill(u8::MAX);
+    let field = fields.take(2)?;
+    let heartbeat = u16::from_be_bytes([field[0], field[1]]);
+    if heartbeat == 0 {
+        field.fill(u8::MAX);
     }
-    Ok(ServerEvent::FrameMax(frame_max))
+    Ok(ServerEvent::Tune {
+        frame_max,
+        heartbeat,
+    })
 }
 
 /// What basic.deliver and basic.get-ok have in common.

@@ -82,8 +82,9 @@ struct Violation(String);
 pub(in crate::broker) enum ServerEvent {
     /// The SASL mechanisms that it offers (connection.start).
     Mechanisms(String),
-    /// The largest frame that it takes, in bytes; 0: any (connection.tune).
-    FrameMax(u32),
+    /// The largest frame that it takes, in bytes; 0: any. Its heartbeat interval in seconds; 0: it leaves that to the client
+    /// (connection.tune).
+    Tune { frame_max: u32, heartbeat: u16 },
     /// Why it closes the connection (connection.close).
     Close {
         code: u16,

@@ -410,7 +410,10 @@ fn what_amiquip_does_not_pass_on_is_an_event() {
         incoming.take_events(),
         [
             ServerEvent::Mechanisms("PLAIN EXTERNAL".to_owned()),
-            ServerEvent::FrameMax(8192),
+            ServerEvent::Tune {
+                frame_max: 8192,
+                heartbeat: 60,
+            },
             ServerEvent::Close {
                 code: 403,
                 text: "ACCESS_REFUSED".to_owned(),
