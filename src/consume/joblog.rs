@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,9 @@ use crate::message::Message;
 use crate::reason::reason;
 use crate::status::Status;
 use crate::system::stderr::say;
+
+/// Names of standard error. They cannot be opened where it is a socket, or a file of another user.
+const STDERR: [&str; 3] = ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"];
 
 const HEADER: &str =
     "Seq\tStarttime\tJobRuntime\tExitval\tSignal\tRoutingKey\tMessageId\tRedelivered\n";
@@ -106,9 +110,7 @@ impl Joblog {
 
 /// The open file, or the path of a named pipe without a reader. Opening that waits for one.
 fn open(path: &Path) -> io::Result<Result<File, PathBuf>> {
-    // With this flag, opening a pipe without a reader fails.
-    let now = OFlags::NONBLOCK.bits().cast_signed();
-    let mut file = match options().custom_flags(now).open(path) {
+    let mut file = match open_now(path) {
         Ok(file) => file,
         Err(error)
             if Errno::from_io_error(&error) == Some(Errno::NXIO)
@@ -118,12 +120,22 @@ fn open(path: &Path) -> io::Result<Result<File, PathBuf>> {
         }
         Err(error) => return Err(error),
     };
-    rustix::io::ioctl_fionbio(&file, false)?;
     let metadata = file.metadata()?;
     if metadata.len() == 0 && metadata.is_file() {
         file.write_all(HEADER.as_bytes())?;
     }
     Ok(Ok(file))
+}
+
+/// The open file. A pipe without a reader is an error.
+fn open_now(path: &Path) -> io::Result<File> {
+    if STDERR.iter().any(|name| Path::new(name) == path) {
+        return Ok(io::stderr().as_fd().try_clone_to_owned()?.into());
+    }
+    let now = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options().custom_flags(now).open(path)?;
+    rustix::io::ioctl_fionbio(&file, false)?;
+    Ok(file)
 }
 
 /// Writes all lines and counts them. A failure is reported once and does not end the run.

@@ -1,5 +1,7 @@
 //! The job log: a header once, a whole line a command.
 
+use std::io::Read as _;
+
 use amiquip::AmqpProperties;
 
 use super::lines;
@@ -102,6 +104,20 @@ fn the_log_may_be_standard_error() {
     test.run("amqp-consume -q {queue} -c 1 --joblog /dev/stderr true")
         .stderr_line("\t0\t0\t{queue}\t\t0")
         .succeeds();
+}
+
+#[test]
+fn the_log_may_be_standard_error_that_is_a_socket() {
+    let test = Test::new();
+    test.queue("queue").declare().publish(["a"]);
+    let (command, mut socket) = test
+        .run("amqp-consume -q {queue} -c 1 --joblog /dev/stderr true")
+        .stderr_to_socket();
+    command.succeeds();
+    let mut written = String::new();
+    socket.read_to_string(&mut written).unwrap();
+    let end = test.fill("\t0\t0\t{queue}\t\t0\n");
+    assert!(written.ends_with(&end), "{written:?}");
 }
 
 #[test]

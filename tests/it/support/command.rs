@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{self, Stdio};
@@ -136,6 +138,13 @@ impl<'t> Command<'t> {
         self.process.stdout(writer);
         self.keeps_stdout = false;
         self
+    }
+
+    /// Standard error is a socket. What it gets can be read from the other one.
+    pub(crate) fn stderr_to_socket(mut self) -> (Self, UnixStream) {
+        let (reader, writer) = UnixStream::pair().unwrap();
+        self.process.stderr(OwnedFd::from(writer));
+        (self.any_stderr(), reader)
     }
 
     /// Standard error is a pipe that is full, and that nobody reads.
