@@ -113,7 +113,7 @@ fn a_consumer_of_a_missing_queue_is_never_ready() {
         .run("amqp-consume -q {missing} --retry 1m")
         .args(ANY_PORT)
         .arg("cat")
-        .stderr_contains("NOT_FOUND")
+        .stderr_contains("404")
         .spawn();
     let address = address_of(&mut running);
     while !running.has_ended() {
