@@ -9,7 +9,7 @@ use amqp_tools::status::Status;
 use crate::reached::Reached;
 use crate::world::Failure;
 
-/// So much sooner than the rate says a command may start, after one that started late.
+/// So much sooner than the rate says a command may start, after one that started late: a tenth of the pace, and this at most.
 const LATENESS: Duration = Duration::from_millis(100);
 
 /// What was seen of starts and failures.
@@ -77,13 +77,14 @@ impl Limits {
             (options.pace, &options.work, self.starts > 0)
         {
             let allowed = (self.last_start + pace).max(self.first_start + pace * self.starts);
-            if now + LATENESS < allowed {
+            let lateness = LATENESS.min(pace / 10);
+            if now + lateness < allowed {
                 return Err(Failure::of(
                     "no more commands start than the rate allows",
                     format!("at {now:?}, not {allowed:?}"),
                 ));
             }
-            if now <= allowed + LATENESS {
+            if now <= allowed + lateness {
                 reached.mark("a start waits for the rate");
             }
         } else {

@@ -7,8 +7,8 @@ use super::message::MessageState;
 use super::phase::{Cause, Phase};
 use crate::status::Status;
 
-/// A command that starts late by less than this does not put off the next ones, so that the rate is kept though no clock wakes in
-/// time.
+/// A command that starts late by less than a tenth of the pace, and by less than this, does not put off the next ones, so that the
+/// rate is kept though no clock wakes in time. What could have started before is not made up for.
 const LATENESS: Duration = Duration::from_millis(100);
 
 impl Run {
@@ -58,7 +58,7 @@ impl Run {
     /// Puts the next start off.
     pub(super) fn keep_pace(&mut self) {
         if let Some(pace) = self.options.pace {
-            let earliest = self.now.saturating_sub(LATENESS);
+            let earliest = self.now.saturating_sub(LATENESS.min(pace / 10));
             self.next_start = self.next_start.max(earliest).saturating_add(pace);
         }
     }
