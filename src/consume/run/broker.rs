@@ -144,7 +144,9 @@ impl Run {
             && failure.is_transient
             && self.options.reconnect
             && self.signals == 0;
-        if goes_on {
+        if goes_on && self.is_out_of_time() {
+            self.fail(format!("{}; --max-time is over", failure.reason));
+        } else if goes_on {
             self.say(Notice::ConnectingAnew(failure.reason));
             self.phase = Phase::Consuming;
             self.connect_anew(BREATHER);
@@ -242,7 +244,11 @@ impl Run {
         if self.has_unsettled() {
             reason += ", or (RabbitMQ 4.3 or later) a message was not acknowledged within its consumer_timeout";
         }
-        if self.phase.lies_in_the_work() && self.options.reconnect && self.signals == 0 {
+        let goes_on = self.phase.lies_in_the_work()
+            && self.options.reconnect
+            && self.signals == 0
+            && !self.is_out_of_time();
+        if goes_on {
             // The deliveries of this connection must not be settled any more. Earlier settlements are to become certain.
             self.say(Notice::ConnectingAnew(reason));
             self.phase = Phase::Consuming;

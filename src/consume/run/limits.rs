@@ -23,8 +23,7 @@ impl Run {
 
     /// Ends the run if its time is over. Commands may finish; those that failed do not run again.
     pub(super) fn end_in_time(&mut self) {
-        let is_over = self.options.max_time.is_some_and(|time| time <= self.now);
-        if !is_over || !self.phase.is_consuming() {
+        if !self.is_out_of_time() || !self.phase.is_consuming() {
             return;
         }
         if !self.connection.is_open() {
@@ -38,6 +37,11 @@ impl Run {
                 self.on_failed(id, status);
             }
         }
+    }
+
+    /// Whether the time of the run is over.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        self.options.max_time.is_some_and(|time| time <= self.now)
     }
 
     /// When the time of the run is over, while it consumes.

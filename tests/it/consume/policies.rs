@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{PICKY, lines};
-use crate::support::{Test, eventually};
+use crate::support::{Proxy, Test, eventually};
 
 #[test]
 fn a_message_that_stops_the_run_goes_back_and_the_others_are_finished() {
@@ -93,6 +93,29 @@ fn a_command_whose_retries_the_end_cuts_short_has_failed() {
     }
 }
 
+/// The work would have to be done again, and there is no time for it.
+#[test]
+fn no_connection_is_opened_after_the_time_of_the_run() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a"]);
+    let proxy = Proxy::before(&test);
+    let tool = test
+        .run(
+            "amqp-consume -q {queue} --max-time 2s --retry 1m --error-status 99 \
+             sh -c '>ready; while [ ! -e go ]; do sleep 0.05; done'",
+        )
+        .env("AMQP_URL", &proxy.url())
+        .stderr_contains("the broker closed the connection; --max-time is over")
+        .spawn();
+    eventually("a command", || test.path("ready").exists());
+    eventually("no consumer", || queue.consumers() == 0);
+    proxy.cut();
+    test.file("go", "");
+    tool.exits(99);
+    queue.holds(1);
+}
+
 #[test]
 fn no_more_commands_start_than_the_rate_allows() {
     let test = Test::new();
@@ -116,6 +139,9 @@ fn a_tool_that_fails_itself_has_the_status_for_that() {
         .exits(99);
     test.run("amqp-consume -s 127.0.0.1 --port 1 -q q --error-status 99 cat")
         .stderr_contains("opening socket")
+        .exits(99);
+    test.run("amqp-consume -s 127.0.0.1 -q q --authfile missing --error-status 99 cat")
+        .stderr_contains("reading the auth file missing")
         .exits(99);
     // A wrong command line is none of these.
     test.run("amqp-consume -q q --error-status 99 --timeout soon cat")
