@@ -44,12 +44,12 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
             "a message of queue '{queue}' does not fit the framing; no command gets it, it has failed with status 65"
         ),
         Notice::CopyRefused(reason) => format!(
-            "basic.publish: {reason}; the failed message of queue '{queue}' is held and tried again, and goes back to the queue \
+            "{reason}; the failed message of queue '{queue}' is held and tried again, and goes back to the queue \
              at the end"
         ),
         Notice::OutputRefused(reason) => format!(
-            "basic.publish: {reason}; the message of queue '{queue}' whose output that is is held and the output tried again, \
-             and goes back to the queue at the end"
+            "{reason}; an output for a message of queue '{queue}' is held and published again, and the message goes back to the \
+             queue at the end"
         ),
         Notice::OutputMayRepeat => format!(
             "a message of queue '{queue}' was lost with the connection when its command had succeeded; its output may be published, \

@@ -93,7 +93,7 @@ impl Republisher {
         };
         if let Some(task) = undelivered {
             let _ = self.report_sender.send(match task {
-                Task::Publish(copy) => copy.refused("no thread to publish it"),
+                Task::Publish(copy) => copy.refused("basic.publish: no thread to do it"),
                 Task::Learn(_) => Report::Learned(None),
             });
         }
@@ -379,13 +379,13 @@ impl Copy {
         if is_returned && self.publication.recipient == Recipient::Caller {
             return self.caller_is_gone();
         }
-        let reason = match (exchange.is_empty(), is_returned) {
+        let refusal = match (exchange.is_empty(), is_returned) {
             (true, true) => format!("no queue '{key}'"),
             (true, false) => format!("queue '{key}' does not take it"),
             (false, true) => format!("exchange '{exchange}' has no queue for key '{key}'"),
             (false, false) => format!("a queue of exchange '{exchange}' does not take it"),
         };
-        self.refused(&reason)
+        self.refused(&format!("basic.publish: {refusal}"))
     }
 
     fn is_like(&self, message: &Message) -> bool {

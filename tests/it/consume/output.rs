@@ -124,7 +124,7 @@ fn a_refused_output_holds_its_message() {
     next.publish(["first"]);
     queue.publish(["a"]);
     test.run("amqp-consume -q {queue} -c 1 --output-queue {next} cat")
-        .stderr_contains("queue '{next}' does not take it")
+        .stderr_line("basic.publish: queue '{next}' does not take it; an output for a message of queue '{queue}' is held")
         .exits(1);
     queue.holds(1);
     next.holds(1);
