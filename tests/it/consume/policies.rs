@@ -147,6 +147,11 @@ fn a_tool_that_fails_itself_has_the_status_for_that() {
     test.run("amqp-consume -q q --error-status 99 --timeout soon cat")
         .any_stderr()
         .exits(1);
+}
+
+#[test]
+fn a_queue_that_is_deleted_has_the_status_of_a_tool_that_fails_itself() {
+    let test = Test::new();
     let queue = test.queue("queue").declare();
     let tool = test
         .run("amqp-consume -q {queue} --error-status 99 cat")
