@@ -11,6 +11,7 @@ use crate::broker::{
 use crate::envelope;
 use crate::message::Fidelity;
 use crate::status::Status;
+use crate::streams;
 use crate::system::signals::end_at_signals;
 use crate::system::stderr::say;
 use crate::system::stdout::{self, Format};
@@ -36,10 +37,16 @@ pub fn get(connect: &ConnectOptions, options: &GetOptions) -> anyhow::Result<Sta
     end_at_signals().context("taking note of signals")?;
     let session = Session::open(connect)?;
     let written = if options.requeue {
-        look_at(session, connect, options)?
+        look_at(session, connect, options)
     } else {
-        take(session, options)?
+        take(session, options)
     };
+    let written = written.map_err(|error| {
+        streams::explain(
+            error,
+            "a stream is read by amqp-consume, from its beginning with --consumer-argument x-stream-offset=first",
+        )
+    })?;
     Ok(match written {
         0 => Status::QUEUE_EMPTY,
         _ => Status::SUCCESS,

@@ -24,6 +24,7 @@
 //! * [`broker`]: everything that touches the network. The only module that names amiquip.
 //! * [`message`]: a message and its properties.
 //! * [`envelope`]: a message as a line of JSON.
+//! * `streams`: what streams do not do.
 //! * [`status`]: the table of exit statuses.
 //! * [`reason`]: errors in words.
 //! * `monitoring`: the HTTP server of `--status-address`: probes and metrics.
@@ -43,5 +44,6 @@ pub mod publish;
 pub mod queues;
 pub mod reason;
 pub mod status;
+mod streams;
 pub mod system;
 pub mod transfer;

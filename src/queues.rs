@@ -7,6 +7,7 @@ use crate::broker::{
     self, ConnectOptions, DeleteConditions, Destination, QueueDeclaration, QueueState, Session,
 };
 use crate::status::Status;
+use crate::streams;
 use crate::system::signals::end_at_signals;
 use crate::system::stdout::{self, Format, print_line};
 
@@ -144,7 +145,12 @@ pub fn delete(connect: &ConnectOptions, options: &DeleteOptions) -> anyhow::Resu
                 }
                 session.delete_queue(name, conditions)?
             }
-            DeleteAction::Purge => session.purge_queue(name)?,
+            DeleteAction::Purge => session.purge_queue(name).map_err(|error| {
+                streams::explain(
+                    error.into(),
+                    "a stream drops its messages by x-max-age or x-max-length-bytes, or when it is deleted",
+                )
+            })?,
         };
         print_line(&match options.format {
             Format::Text => messages.to_string(),

@@ -97,7 +97,7 @@ pub use publisher::{Answer, Answers, Publisher, Returned, Template, Unroutable};
 pub use pulse::Pulse;
 pub use queue::{DeleteConditions, DeliveryCount, QueueDeclaration, QueueState};
 pub use session::{BlockedNotice, BlockedNotices, Server, Session};
-pub use subscription::{Arrival, ChannelEnd, Deliveries, REPLY_TO, Subscription};
+pub use subscription::{Arrival, ChannelEnd, Deliveries, REPLY_TO, SubscribeOptions, Subscription};
 pub use transport::deadline::Cutter;
 pub use transport::tls::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};
 

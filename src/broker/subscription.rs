@@ -10,11 +10,12 @@ use crossbeam_channel::{Receiver, RecvError, Select};
 
 use super::connect::endpoint::ConnectOptions;
 use super::connect::first_call::FirstCall;
-use super::convert::short_string;
+use super::convert::{short_string, table_to_wire};
 use super::delivery::Delivery;
 use super::error::{Error, Result};
 use super::session::Session;
 use super::transport::connection_events::ConnectionEvents;
+use crate::message::Headers;
 
 const QOS: &str = "basic.qos";
 
@@ -28,6 +29,15 @@ pub const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 pub struct Subscription<'session> {
     session: &'session Session,
     consumer: ManuallyDrop<Consumer<'session>>,
+}
+
+/// How a queue is subscribed to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SubscribeOptions {
+    /// Whether this is to be the queue's only consumer.
+    pub exclusive: bool,
+    /// The consumer's arguments: `x-priority`, `x-stream-offset` and so on.
+    pub arguments: Headers,
 }
 
 /// Where the messages of a subscription arrive.
@@ -133,10 +143,19 @@ impl Session {
     }
 
     /// Subscribes to `queue` (basic.consume). Each delivery must be answered.
-    pub fn subscribe(&self, queue: &str) -> Result<Subscription<'_>> {
+    pub fn subscribe(
+        &self,
+        queue: &str,
+        options: &SubscribeOptions,
+    ) -> Result<Subscription<'_>> {
         let queue = short_string("queue name", queue)?;
+        let options = ConsumerOptions {
+            exclusive: options.exclusive,
+            arguments: table_to_wire(&options.arguments)?,
+            ..ConsumerOptions::default()
+        };
         let consumer = self.call("basic.consume", |channel| {
-            channel.basic_consume(queue, ConsumerOptions::default())
+            channel.basic_consume(queue, options)
         })?;
         Ok(Subscription {
             session: self,

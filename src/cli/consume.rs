@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Command, CommandFactory, Parser};
+use clap::{ArgAction, Command, CommandFactory, Parser};
 
 use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
@@ -16,11 +16,13 @@ use super::monitoring::MonitoringArgs;
 use super::output::OutputArgs;
 use super::rate::parse_rate;
 use super::several::SeveralArgs;
+use super::typed::parse_typed;
 use super::{Tool, UsageError, complain, way_out};
-use crate::broker::Binding;
+use crate::broker::{Binding, SubscribeOptions};
 use crate::consume::{
     self, Acknowledgement, CommandWork, ConsumeOptions, SourceQueue, Stdin, Work,
 };
+use crate::message::HeaderValue;
 use crate::reason;
 use crate::status::Status;
 
@@ -71,6 +73,14 @@ pub struct Consume {
     /// Declare the queue for this connection only
     #[arg(short = 'x', long, help_heading = QUEUE)]
     exclusive: bool,
+
+    /// Argument of the consumer, such as x-priority=5; integers, true and false have their type; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_typed, action = ArgAction::Append, help_heading = QUEUE)]
+    consumer_argument: Vec<(String, HeaderValue)>,
+
+    /// Be the only consumer of the queue; a quorum queue does not see to that
+    #[arg(long, help_heading = QUEUE)]
+    exclusive_consumer: bool,
 
     /// Acknowledge each message before its command runs; a failure loses it
     #[arg(short = 'A', long, help_heading = WORK)]
@@ -210,6 +220,10 @@ impl Consume {
         }
         let options = ConsumeOptions {
             source,
+            subscription: SubscribeOptions {
+                exclusive: self.exclusive_consumer,
+                arguments: self.consumer_argument.iter().cloned().collect(),
+            },
             work: self.work()?,
             limit,
             prefetch,

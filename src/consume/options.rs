@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::failure::FailurePolicy;
 use super::publication::{OutputTarget, Publishing};
-use crate::broker::Binding;
+use crate::broker::{Binding, SubscribeOptions};
 use crate::status::Status;
 
 /// The options of amqp-consume.
@@ -16,6 +16,8 @@ use crate::status::Status;
 pub struct ConsumeOptions {
     /// The queue.
     pub source: SourceQueue,
+    /// How the queue is subscribed to.
+    pub subscription: SubscribeOptions,
     /// What is done with each message.
     pub work: Work,
     /// How many messages to handle; `None`: no limit.

@@ -32,6 +32,7 @@ mod seed_refusals;
 mod seed_sources;
 mod side_by_side;
 mod silences;
+mod streams;
 mod support;
 mod support_works;
 mod termination;

@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::own_queue::OwnQueue;
 use crate::broker::{
-    self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Destination, Error, Pulse,
-    QueueDeclaration, Server, Session, Subscription, Unsettled,
+    self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, Pulse, Server, Session,
+    Subscription, Unsettled,
 };
-use crate::consume::options::{ConsumeOptions, SourceQueue};
+use crate::consume::options::ConsumeOptions;
 use crate::consume::publication::OutputTarget;
 use crate::consume::run::{
     ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
 };
 use crate::reason::ConnectionFailure;
-use crate::system::stderr::say;
 use crate::system::waker::{Waker, WakingSender};
 
 /// The delivery limit of quorum queues unless they say otherwise, since RabbitMQ 4.0
@@ -83,6 +83,7 @@ impl ConnectionHandle {
         pause: Duration,
         connect: &ConnectOptions,
         options: &ConsumeOptions,
+        own_queue: &OwnQueue,
         waker: &Waker,
     ) -> io::Result<ConnectionHandle> {
         let (requests, to_do) = unbounded();
@@ -90,6 +91,7 @@ impl ConnectionHandle {
         let worker = ConnectionThread {
             connect: connect.clone(),
             options: options.clone(),
+            own_queue: own_queue.clone(),
             waker: waker.clone(),
             requests: to_do,
             replies,
@@ -210,6 +212,7 @@ impl ConnectionHandle {
 struct ConnectionThread {
     connect: ConnectOptions,
     options: ConsumeOptions,
+    own_queue: OwnQueue,
     waker: Waker,
     requests: Receiver<Request>,
     replies: WakingSender<Reply>,
@@ -220,7 +223,7 @@ impl ConnectionThread {
         thread::sleep(pause);
         match Session::open_with_prefetch(&self.connect, self.options.prefetch) {
             Ok(session) => self.use_session(session),
-            Err(error) => self.tell(Reply::Other(FromBroker::Lost(failure(&error)))),
+            Err(error) => self.tell(Reply::Other(FromBroker::Lost(failure(&error, None)))),
         }
     }
 
@@ -230,9 +233,15 @@ impl ConnectionThread {
     }
 
     fn use_session(&self, session: Session) {
-        let used = self
-            .prepare(&session)
-            .and_then(|queue| self.obey(&session, &queue));
+        let server = session.server();
+        let used = match self.prepare(&session) {
+            Err(error) if self.own_queue.is_to_be_declared_otherwise(&error) => {
+                drop(session);
+                OwnQueue::say_how(&self.options.source);
+                return self.work(Duration::ZERO);
+            }
+            prepared => prepared.and_then(|queue| self.obey(&session, &queue)),
+        };
         let closed = match used {
             Ok(is_to_be_closed) if is_to_be_closed => session.close(),
             Ok(_) => return,
@@ -241,13 +250,13 @@ impl ConnectionThread {
         };
         self.tell(Reply::Other(match closed {
             Ok(()) => FromBroker::Closed,
-            Err(error) => FromBroker::Lost(failure(&error)),
+            Err(error) => FromBroker::Lost(failure(&error, Some(server))),
         }));
     }
 
     fn prepare(&self, session: &Session) -> broker::Result<String> {
         session.wake_on_arrival(&self.waker);
-        let queue = prepare_queue(session, &self.options.source)?;
+        let queue = self.own_queue.prepare(session, &self.options.source)?;
         if let Some(park) = &self.options.failure.park {
             // A missing parking queue is an error now, not when the first message is parked.
             session.look_at_queue(park)?;
@@ -290,7 +299,7 @@ impl ConnectionThread {
     ) -> broker::Result<()> {
         match request {
             Request::Subscribe(number) => {
-                let subscribed = session.subscribe(queue)?;
+                let subscribed = session.subscribe(queue, &self.options.subscription)?;
                 self.tell(Reply::Subscribed(number, subscribed.deliveries()));
                 subscriptions.insert(number, subscribed);
             }
@@ -331,31 +340,6 @@ fn look_at(session: &Session, target: &OutputTarget) -> broker::Result<()> {
     }
 }
 
-/// Declares and binds the queue if the options say so, and returns its name.
-fn prepare_queue(session: &Session, source: &SourceQueue) -> broker::Result<String> {
-    let (name, exclusive, bindings) = match source {
-        SourceQueue::Existing(name) => return Ok(name.clone()),
-        SourceQueue::Declared {
-            name,
-            exclusive,
-            bindings,
-        } => (name, *exclusive, bindings),
-    };
-    let queue = session.declare_queue(&QueueDeclaration {
-        name: name.clone(),
-        exclusive,
-        auto_delete: true,
-        ..QueueDeclaration::default()
-    })?;
-    if name.is_empty() {
-        say(&format!("Server provided queue name: {}", queue.name));
-    }
-    for binding in bindings {
-        session.bind(Destination::Queue(&queue.name), binding)?;
-    }
-    Ok(queue.name)
-}
-
 fn connected(server: Server) -> FromBroker {
     let drops = server.is_rabbitmq && server.major >= 4;
     FromBroker::Connected {
@@ -372,15 +356,10 @@ fn broken() -> Error {
 }
 
 /// The failure, with advice where the error does not explain itself.
-fn failure(error: &Error) -> ConnectionFailure {
+fn failure(error: &Error, server: Option<Server>) -> ConnectionFailure {
     let is_too_late = is_delivery_timeout(error);
     let reason = if is_too_late {
-        format!(
-            "{error}\nThe broker takes a message back that is not acknowledged in time. Raise its consumer_timeout \
-             (30 minutes unless set), or x-consumer-timeout of the queue (RabbitMQ 3.12 or later), both in \
-             milliseconds, above what a command may take, or bound that with --timeout. With -c, a failed message \
-             is held until the tool ends: a smaller count, or --idle-timeout, ends it sooner."
-        )
+        format!("{error}\n{}", advice_about_time(server))
     } else {
         error.to_string()
     };
@@ -390,6 +369,23 @@ fn failure(error: &Error) -> ConnectionFailure {
         reason,
         is_transient: is_transient || is_too_late,
     }
+}
+
+/// What to do where the broker takes deliveries back that are not settled in time
+/// (<https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout>).
+fn advice_about_time(server: Option<Server>) -> String {
+    let elsewhere = match server.map(|server| (server.major, server.minor)) {
+        Some(release) if release < (3, 12) => "",
+        Some(release) if release < (4, 3) => ", or x-consumer-timeout of the queue",
+        _ => {
+            ", or x-consumer-timeout of the queue, or --consumer-argument x-consumer-timeout=MILLISECONDS"
+        }
+    };
+    format!(
+        "The broker takes a message back that is not acknowledged in time. Raise its consumer_timeout (30 minutes unless \
+         set){elsewhere}, in milliseconds, above what a command may take, or bound that with --timeout. With -c, a failed \
+         message is held until the tool ends: a smaller count, or --idle-timeout, ends it sooner."
+    )
 }
 
 /// Whether the broker took back a delivery that was not settled in time, by closing the channel. RabbitMQ 4.3 does so where the

@@ -4,6 +4,7 @@
 //! broker, for standard output or for a file; other threads do.
 //!
 //! * `connection`: the thread that uses the connection to the broker.
+//! * `own_queue`: the queue, where the tool declares it itself.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
 //! * `callers`: whether the callers that replies go to are still there.
 //! * `coprocess`: children that get message after message.
@@ -15,6 +16,7 @@ mod callers;
 mod connection;
 mod coprocess;
 mod notice;
+mod own_queue;
 mod printer;
 mod republisher;
 mod result;
@@ -55,6 +57,7 @@ use crate::system::stderr::say;
 use crate::system::waker::Waker;
 use connection::{ConnectionHandle, Request};
 use coprocess::Conversations;
+use own_queue::OwnQueue;
 use printer::Printer;
 use republisher::{Report, Republisher};
 use result::CommandResult;
@@ -87,6 +90,7 @@ pub(super) struct Driver {
     began: Instant,
     connection: Option<ConnectionHandle>,
     queue: String,
+    own_queue: OwnQueue,
     deliveries: BTreeMap<DeliveryId, OpenDelivery>,
     latest: DeliveryId,
     children: Children,
@@ -151,6 +155,7 @@ impl Driver {
             began: Instant::now(),
             connection: None,
             queue: String::new(),
+            own_queue: OwnQueue::default(),
             deliveries: BTreeMap::new(),
             latest: 0,
             children: Children::default(),
@@ -483,8 +488,14 @@ impl Driver {
     }
 
     fn connect(&mut self, number: u32, pause: Duration) {
-        let began =
-            ConnectionHandle::begin(number, pause, &self.connect, &self.options, &self.waker);
+        let began = ConnectionHandle::begin(
+            number,
+            pause,
+            &self.connect,
+            &self.options,
+            &self.own_queue,
+            &self.waker,
+        );
         match began {
             Ok(connection) => self.connection = Some(connection),
             Err(error) => {

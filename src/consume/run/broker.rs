@@ -242,7 +242,8 @@ impl Run {
         let mut reason =
             "basic.cancel: the broker cancelled the consumer: the queue is gone".to_owned();
         if self.has_unsettled() {
-            reason += ", or (RabbitMQ 4.3 or later) a message was not acknowledged within its consumer_timeout";
+            reason += ", or (a quorum queue of RabbitMQ 4.3 or later) a message was not acknowledged within its \
+                       consumer_timeout, which --consumer-argument x-consumer-timeout=MILLISECONDS raises";
         }
         let goes_on = self.phase.lies_in_the_work()
             && self.options.reconnect

@@ -2,7 +2,8 @@
 
 use super::sources::Sources;
 use crate::broker::{
-    Answers, BlockedNotices, Error, Publisher, Result, Session, Subscription as Subscribed,
+    Answers, BlockedNotices, Error, Publisher, Result, Session, SubscribeOptions,
+    Subscription as Subscribed,
 };
 use crate::transfer::run::Subscription;
 
@@ -82,7 +83,9 @@ impl<'session> Wire<'session> {
         prefetch: u16,
     ) -> Result<()> {
         self.session.set_prefetch(prefetch)?;
-        let subscribed = self.session.subscribe(queue)?;
+        let subscribed = self
+            .session
+            .subscribe(queue, &SubscribeOptions::default())?;
         self.sources.add(number, subscribed.deliveries());
         self.subscribed.push((number, subscribed));
         Ok(())

@@ -63,7 +63,7 @@ fn a_deleted_queue_is_declared_anew_by_a_tool_that_retries() {
     let mut tool = test
         .run("amqp-consume -q {queue} -d --retry 1m cat")
         .stdout("ab")
-        .stderr_line("connecting anew")
+        .stderr_contains("connecting anew")
         .spawn();
     let queue = test.queue("queue");
     eventually("a consumer", || queue.exists());

@@ -10,6 +10,7 @@ mod joblog;
 mod jobs;
 mod json;
 mod output;
+mod own_queue;
 mod pipeline;
 mod policies;
 mod random_walk;
