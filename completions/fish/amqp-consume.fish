@@ -2,6 +2,7 @@ set -l before_command 'not __fish_amqp_consume_command >/dev/null'
 complete -c amqp-consume -n $before_command -s q -l queue -d 'Queue to consume from [default: a new one, named by the broker]' -r
 complete -c amqp-consume -n $before_command -s e -l exchange -d 'Declare the queue and bind it to this exchange' -r
 complete -c amqp-consume -n $before_command -s r -l routing-key -d 'Routing keys to bind with, separated by commas' -r
+complete -c amqp-consume -n $before_command -l consumer-argument -d 'Argument of the consumer, such as x-priority=5; integers, true and false have their type; repeatable' -r
 complete -c amqp-consume -n $before_command -s c -l count -d 'End after N messages, with the first failed command\'s status [default: no limit]' -r
 complete -c amqp-consume -n $before_command -s p -l prefetch-count -d 'Prefetch limit (0 = 65535) [default: --jobs; with --json 100]; with --coprocess, how many messages a child may have unanswered [default: 1]' -r
 complete -c amqp-consume -n $before_command -s j -l jobs -d 'Number of commands to run at once' -r
@@ -54,6 +55,7 @@ complete -c amqp-consume -n $before_command -l key -d 'Private key of the client
 complete -c amqp-consume -n $before_command -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
 complete -c amqp-consume -n $before_command -s d -l declare -d 'Declare the queue; the broker deletes it with its last consumer'
 complete -c amqp-consume -n $before_command -s x -l exclusive -d 'Declare the queue for this connection only'
+complete -c amqp-consume -n $before_command -l exclusive-consumer -d 'Be the only consumer of the queue; a quorum queue does not see to that'
 complete -c amqp-consume -n $before_command -s A -l no-ack -d 'Acknowledge each message before its command runs; a failure loses it'
 complete -c amqp-consume -n $before_command -l json -d 'Without COMMAND: write each message as a line of JSON, then acknowledge it'
 complete -c amqp-consume -n $before_command -l lossy -d 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))'
@@ -78,7 +80,7 @@ function __fish_amqp_consume_command
                 set -q words[1]; or return 1
                 string escape -- $words
                 return 0
-            case -q --queue -e --exchange -r --routing-key -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
+            case -q --queue -e --exchange -r --routing-key --consumer-argument -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
                 set -q words[1]; and set -e words[1]
             case '--*'
             case '-*'

@@ -143,11 +143,7 @@ impl Session {
     }
 
     /// Subscribes to `queue` (basic.consume). Each delivery must be answered.
-    pub fn subscribe(
-        &self,
-        queue: &str,
-        options: &SubscribeOptions,
-    ) -> Result<Subscription<'_>> {
+    pub fn subscribe(&self, queue: &str, options: &SubscribeOptions) -> Result<Subscription<'_>> {
         let queue = short_string("queue name", queue)?;
         let options = ConsumerOptions {
             exclusive: options.exclusive,

@@ -9,7 +9,7 @@ use amiquip::{Connection, QueueDeclareOptions};
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::{AMQPClass, channel, connection, queue};
 use amqp_tools::broker::{
-    Authentication, ConnectOptions, Credentials, Endpoint, Session, Transport,
+    Authentication, ConnectOptions, Credentials, Endpoint, Session, SubscribeOptions, Transport,
 };
 
 use crate::lying_servers::wait_for_the_end;
@@ -74,7 +74,9 @@ fn a_prefetch_that_is_set_early_holds() {
     let session =
         Session::open_with_prefetch(&through(&proxy), NonZeroU16::new(2).unwrap()).unwrap();
     assert_eq!(proxy.round_trips(), CONNECTION - 1);
-    let _subscription = session.subscribe(queue.name()).unwrap();
+    let _subscription = session
+        .subscribe(queue.name(), &SubscribeOptions::default())
+        .unwrap();
     queue.holds(1);
 }
 

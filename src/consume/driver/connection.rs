@@ -222,7 +222,7 @@ impl ConnectionThread {
     fn work(&self, pause: Duration) {
         thread::sleep(pause);
         match Session::open_with_prefetch(&self.connect, self.options.prefetch) {
-            Ok(session) => self.use_session(session),
+            Ok(session) => self.use_session(session, None),
             Err(error) => self.tell(Reply::Other(FromBroker::Lost(failure(&error, None)))),
         }
     }
@@ -232,15 +232,17 @@ impl ConnectionThread {
         let _ = self.replies.send(reply);
     }
 
-    fn use_session(&self, session: Session) {
+    /// Uses a session to its end. `refused`: why the queue was refused before on another session.
+    fn use_session(&self, session: Session, refused: Option<Error>) {
         let server = session.server();
-        let used = match self.prepare(&session) {
-            Err(error) if self.own_queue.is_to_be_declared_otherwise(&error) => {
+        let used = match (self.prepare(&session), refused) {
+            (Err(error), None) if self.own_queue.is_to_be_declared_otherwise(&error, server) => {
                 drop(session);
-                OwnQueue::say_how(&self.options.source);
-                return self.work(Duration::ZERO);
+                return self.declare_otherwise(error);
             }
-            prepared => prepared.and_then(|queue| self.obey(&session, &queue)),
+            // The first refusal names what was asked for.
+            (Err(Error::Refused { .. }), Some(first)) => Err(first),
+            (prepared, _) => prepared.and_then(|queue| self.obey(&session, &queue)),
         };
         let closed = match used {
             Ok(is_to_be_closed) if is_to_be_closed => session.close(),
@@ -252,6 +254,14 @@ impl ConnectionThread {
             Ok(()) => FromBroker::Closed,
             Err(error) => FromBroker::Lost(failure(&error, Some(server))),
         }));
+    }
+
+    /// The broker has closed the session together with its refusal.
+    fn declare_otherwise(&self, refused: Error) {
+        match Session::open_with_prefetch(&self.connect, self.options.prefetch) {
+            Ok(session) => self.use_session(session, Some(refused)),
+            Err(error) => self.tell(Reply::Other(FromBroker::Lost(failure(&error, None)))),
+        }
     }
 
     fn prepare(&self, session: &Session) -> broker::Result<String> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::broker::{self, Destination, Error, QueueDeclaration, Session};
+use crate::broker::{self, Destination, Error, QueueDeclaration, Server, Session};
 use crate::consume::options::SourceQueue;
 use crate::system::stderr::say;
 
@@ -15,26 +15,29 @@ const TRANSIENT: &str = "transient_nonexcl_queues";
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnQueue {
     refuses_transient: Arc<AtomicBool>,
+    is_told: Arc<AtomicBool>,
 }
 
 impl OwnQueue {
     /// Whether the error is that the broker refuses a queue that is neither durable nor exclusive, for the first time. The queue
-    /// is then declared in another way, on another connection: the broker has closed this one.
-    pub(super) fn is_to_be_declared_otherwise(&self, error: &Error) -> bool {
-        matches!(error, Error::Refused { text, .. } if text.contains(TRANSIENT))
-            && !self.refuses_transient.swap(true, Ordering::Relaxed)
+    /// is then declared in another way, on another connection.
+    pub(super) fn is_to_be_declared_otherwise(&self, error: &Error, server: Server) -> bool {
+        let refuses = is_refusal(error) || (may_refuse(server) && is_durable_already(error));
+        refuses && !self.refuses_transient.swap(true, Ordering::Relaxed)
     }
 
-    /// What is said about that.
-    pub(super) fn say_how(source: &SourceQueue) {
-        let is_named = matches!(source, SourceQueue::Declared { name, .. } if !name.is_empty());
+    /// Says once how the queue is declared, where that is another way than usual.
+    fn say_how(&self, is_named: bool) {
+        if self.is_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let how = if is_named {
             "durable and auto-delete"
         } else {
             "exclusive"
         };
         say(&format!(
-            "the broker refuses queues that are neither durable nor exclusive; the queue is declared {how}"
+            "the queue is declared {how}: this release of the broker has no queues that are neither durable nor exclusive"
         ));
     }
 
@@ -52,15 +55,19 @@ impl OwnQueue {
                 bindings,
             } => (name, *exclusive, bindings),
         };
+        let is_named = !name.is_empty();
         let otherwise = self.refuses_transient.load(Ordering::Relaxed) && !exclusive;
         let queue = session.declare_queue(&QueueDeclaration {
             name: name.clone(),
-            durable: otherwise && !name.is_empty(),
-            exclusive: exclusive || (otherwise && name.is_empty()),
+            durable: otherwise && is_named,
+            exclusive: exclusive || (otherwise && !is_named),
             auto_delete: true,
             ..QueueDeclaration::default()
         })?;
-        if name.is_empty() {
+        if otherwise {
+            self.say_how(is_named);
+        }
+        if !is_named {
             say(&format!("Server provided queue name: {}", queue.name));
         }
         for binding in bindings {
@@ -68,4 +75,17 @@ impl OwnQueue {
         }
         Ok(queue.name)
     }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Refused { text, .. } if text.contains(TRANSIENT))
+}
+
+/// Whether the queue is there and durable: another worker may have declared it, which heard the refusal itself.
+fn is_durable_already(error: &Error) -> bool {
+    matches!(error, Error::Refused { text, .. } if text.contains("inequivalent arg 'durable'"))
+}
+
+fn may_refuse(server: Server) -> bool {
+    server.is_rabbitmq && (server.major, server.minor) >= (4, 3)
 }

@@ -124,8 +124,8 @@ impl Run {
         self.quiet_since = self.now;
         if self.now.saturating_sub(since) >= LONGEST_WITHHOLDING {
             self.fail(format!(
-                "the queue has {count} messages and has delivered none for 5s: if it is a stream, give --offset; if it has a \
-                 single active consumer, that is another one"
+                "the queue has {count} messages and has delivered none for 5s: if it is a stream, give \
+                 --consumer-argument x-stream-offset=first; if it has a single active consumer, that is another one"
             ));
         }
     }

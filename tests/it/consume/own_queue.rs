@@ -14,7 +14,7 @@ fn a_named_queue_is_declared_in_a_way_that_the_broker_takes() {
     let test = Test::new();
     let tool = test.run("amqp-consume -q {queue} -d -c 1 cat").stdout("a");
     let tool = if refuses_transient_queues() {
-        tool.stderr_line("the queue is declared durable and auto-delete")
+        tool.stderr_line("the queue is declared durable and auto-delete: this release of the broker has no queues that are neither durable nor exclusive")
     } else {
         tool
     };
@@ -24,6 +24,20 @@ fn a_named_queue_is_declared_in_a_way_that_the_broker_takes() {
     queue.publish(["a"]);
     tool.succeeds();
     eventually("it ends with its consumer", || !queue.exists());
+}
+
+#[test]
+fn two_workers_declare_the_same_queue() {
+    let test = Test::new();
+    let line = "amqp-consume -q {queue} -d -c 1 cat";
+    let first = test.run(line).any_stdout().any_stderr().spawn();
+    let queue = test.queue("queue");
+    eventually("the queue", || queue.exists());
+    let second = test.run(line).any_stdout().any_stderr().spawn();
+    queue.has_consumers(2);
+    queue.publish(["a", "b"]);
+    first.succeeds();
+    second.succeeds();
 }
 
 #[test]
@@ -43,9 +57,11 @@ fn a_queue_that_the_broker_names_is_declared_in_a_way_that_it_takes() {
     };
     let tool = tool.spawn();
     // It may not be bound yet.
-    test.shell("until amqp-publish --url=$BROKER_URL -e {exchange} --mandatory -b a; do sleep 0.1; done")
-        .any_stderr()
-        .succeeds();
+    test.shell(
+        "until amqp-publish --url=$BROKER_URL -e {exchange} --mandatory -b a; do sleep 0.1; done",
+    )
+    .any_stderr()
+    .succeeds();
     tool.succeeds();
     test.run("amqp-delete-exchange {exchange}").succeeds();
 }
