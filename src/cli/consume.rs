@@ -90,7 +90,7 @@ pub struct Consume {
     #[arg(short, long, value_name = "N", help_heading = WORK)]
     count: Option<i64>,
 
-    /// Prefetch limit (0 = 65535) [default: --jobs; with --json 100]; with --coprocess, how many messages a child may have unanswered [default: 1]
+    /// Prefetch limit (0 = 65535) [default: --jobs, times --batch; with --json 100]; with --coprocess, how many messages a child may have unanswered [default: 1]
     #[arg(short, long, value_name = "N", help_heading = WORK)]
     prefetch_count: Option<i64>,
 
@@ -210,7 +210,8 @@ impl Consume {
     fn options(self) -> Result<(ConsumeOptions, ConnectionArgs), UsageError> {
         let source = self.source()?;
         let limit = self.limit();
-        let prefetch = self.prefetch(limit);
+        self.several.check()?;
+        let prefetch = self.prefetch(limit)?;
         let acknowledgement = self.acknowledgement()?;
         self.failure.check_against_queue(self.queue.as_deref())?;
         if self.idle_status.is_some() && self.idle_timeout.is_none() && self.max_time.is_none() {
@@ -327,20 +328,26 @@ impl Consume {
 
     /// The prefetch limit. The default is the number of jobs, so that no worker holds messages that an idle one could handle, and never
     /// more than the count.
-    fn prefetch(&self, limit: Option<u64>) -> NonZeroU16 {
+    fn prefetch(&self, limit: Option<u64>) -> Result<NonZeroU16, UsageError> {
         let jobs = u16::try_from(self.jobs.get()).unwrap_or(u16::MAX);
+        let at_once = jobs.saturating_mul(self.several.batch_size());
         let asked = match self.prefetch_count {
             _ if self.several.prefetch_is_for_each_job() => {
                 jobs.saturating_mul(self.unanswered().get())
             }
             Some(count) => prefetch_count(count).get(),
             None if self.json => PRINT_AHEAD,
-            None => jobs,
+            None => at_once,
         };
+        if self.several.batch_size() > 1 && asked < at_once {
+            return Err(UsageError(format!(
+                "--prefetch-count {asked} is too few for --batch: {at_once} messages are worked on at once"
+            )));
+        }
         let useful = limit.map_or(asked, |limit| {
             u16::try_from(limit).map_or(asked, |limit| asked.min(limit))
         });
-        NonZeroU16::new(useful).unwrap_or(NonZeroU16::MIN)
+        Ok(NonZeroU16::new(useful).unwrap_or(NonZeroU16::MIN))
     }
 
     /// How many messages a child may have unanswered.

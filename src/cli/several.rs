@@ -1,11 +1,17 @@
 //! amqp-consume's flags for commands that get several messages.
 
 use std::num::{NonZeroU16, NonZeroU64};
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::consume::{Coprocess, Form, Framing};
+use super::UsageError;
+use super::duration::parse_duration;
+use crate::consume::{Batch, Coprocess, Form, Framing};
+
+/// How long the first message of a batch waits for the others, unless a flag says so.
+const BATCH_WAIT: Duration = Duration::from_secs(1);
 
 const HEADING: &str = "Several messages for one command";
 
@@ -16,8 +22,20 @@ pub(super) struct SeveralArgs {
     #[arg(long, conflicts_with_all = ["json", "stdin"], help_heading = HEADING)]
     coprocess: bool,
 
+    /// Start each command for up to N messages; its exit status is that of all
+    #[arg(long, value_name = "N", conflicts_with_all = ["json", "coprocess", "reply"], help_heading = HEADING)]
+    batch: Option<NonZeroU16>,
+
+    /// Time that the first message of a batch waits for the others [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "batch", help_heading = HEADING)]
+    batch_wait: Option<Duration>,
+
+    /// Run a batch that failed again in halves, so that only the messages that fail alone have failed
+    #[arg(long, requires = "batch", help_heading = HEADING)]
+    split: bool,
+
     /// How messages follow one another on standard input: json (envelopes, a line each), lines (bodies) or null (bodies with a NUL each) [default: json]
-    #[arg(long, value_name = "FRAMING", value_parser = framing_parser(), hide_possible_values = true, requires = "coprocess", help_heading = HEADING)]
+    #[arg(long, value_name = "FRAMING", value_parser = framing_parser(), hide_possible_values = true, help_heading = HEADING)]
     framing: Option<Framing>,
 
     /// Start a new child after N messages
@@ -37,6 +55,13 @@ fn framing_parser() -> impl TypedValueParser<Value = Framing> {
 impl SeveralArgs {
     /// How messages are given to commands. `unanswered` is how many a child may have.
     pub(super) fn form(&self, unanswered: NonZeroU16) -> Form {
+        if let Some(size) = self.batch {
+            return Form::Batch(Batch {
+                size,
+                wait: self.batch_wait.unwrap_or(BATCH_WAIT),
+                splits: self.split,
+            });
+        }
         if !self.coprocess {
             return Form::Single;
         }
@@ -44,6 +69,21 @@ impl SeveralArgs {
             unanswered,
             recycle: self.recycle,
         })
+    }
+
+    /// What clap cannot say.
+    pub(super) fn check(&self) -> Result<(), UsageError> {
+        if self.framing.is_some() && !self.coprocess && self.batch.is_none() {
+            return Err(UsageError(
+                "--framing needs --batch or --coprocess".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// How many messages a command gets at most.
+    pub(super) fn batch_size(&self) -> u16 {
+        self.batch.map_or(1, NonZeroU16::get)
     }
 
     pub(super) fn framing(&self) -> Framing {

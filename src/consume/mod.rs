@@ -17,6 +17,8 @@
 //! |---|---|---|
 //! | waiting | the broker delivers it | a job is free: Working; the run ends: requeued, untried |
 //! | Working | its command is started, or its line written | success: acknowledged, or Copying if its output is published; failure: Resting, or by the policy; told to end with the run: requeued |
+//! | Behind | its batch is started, and another message stands for it | the batch's command ends: as that message |
+//! | Split | its batch failed and is run again in halves (`--split`) | a job is free: Working or Behind; the run ends: requeued |
 //! | With a child | a child has it that gets several messages | the child answers, or ends while it works on it: as from Working; the child ends before: Postponed |
 //! | Resting | its command failed and has `--retries` left | when it is due: Working; the run ends: requeued |
 //! | Postponed | it was rejected, and comes back at once; or the child that had it ended and had not begun it | when it is due and a job is free: Working; the run ends: requeued |
@@ -84,8 +86,8 @@ mod signals;
 
 pub use failure::{DeliveryLimit, FailureAction, FailurePolicy, Rule};
 pub use options::{
-    Acknowledgement, CommandWork, ConsumeOptions, Coprocess, Form, Framing, SourceQueue, Stdin,
-    Work,
+    Acknowledgement, Batch, CommandWork, ConsumeOptions, Coprocess, Form, Framing, SourceQueue,
+    Stdin, Work,
 };
 pub use publication::{OutputTarget, Publishing};
 

@@ -116,8 +116,29 @@ pub enum Form {
     /// Each message has a command of its own.
     #[default]
     Single,
+    /// A command gets several messages.
+    Batch(Batch),
     /// A command gets message after message, and answers each.
     Coprocess(Coprocess),
+}
+
+/// The limits of a command that gets several messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// How many at most.
+    pub size: NonZeroU16,
+    /// How long the first one waits for the others.
+    pub wait: Duration,
+    /// Whether a batch that failed is run again in halves.
+    pub splits: bool,
+}
+
+impl Batch {
+    /// How many messages it has at most.
+    #[must_use]
+    pub fn size(self) -> usize {
+        self.size.get().into()
+    }
 }
 
 /// The limits of a command that answers message after message.

@@ -370,7 +370,7 @@ impl Simulation<'_> {
 
     /// A message that does not fit has failed, as if a command had.
     pub(super) fn note_unfit(&mut self, id: DeliveryId, status: Status) {
-        if self.scenario.coprocess().is_some() && self.is_unfit(id) {
+        if self.scenario.frames() && self.is_unfit(id) {
             self.note_answer(id, status);
         }
     }

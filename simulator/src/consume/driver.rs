@@ -77,6 +77,12 @@ impl Simulation<'_> {
                 self.wire = Wire::None;
             }
             Action::Start { id, .. } => self.start(id, answers),
+            Action::StartBatch(ids) => {
+                if let Some(first) = ids.first().copied() {
+                    self.batches.insert(first, ids);
+                    self.start(first, answers);
+                }
+            }
             Action::Signal(id, signal) => self.signal_command(id, signal),
             Action::StartChild(child) => self.start_child(child, answers),
             Action::Feed(child, id) => self.feed_child(child, id),
@@ -194,6 +200,20 @@ impl Simulation<'_> {
         self.plan_end(id, after, end);
     }
 
+    /// All messages of the command that this one names.
+    pub(super) fn batch(&self, id: DeliveryId) -> Vec<DeliveryId> {
+        self.batches.get(&id).cloned().unwrap_or_else(|| vec![id])
+    }
+
+    /// The messages that this publication is for: the output of a command is that of its whole batch.
+    pub(super) fn published_with(&self, id: DeliveryId, copy: Copy) -> Vec<DeliveryId> {
+        if copy == Copy::Output {
+            self.batch(id)
+        } else {
+            vec![id]
+        }
+    }
+
     /// The command ends so, after so long, or never.
     pub(super) fn plan_end(&mut self, id: DeliveryId, after: Duration, end: Option<(Status, i32)>) {
         self.plans += 1;
@@ -253,7 +273,9 @@ impl Simulation<'_> {
         };
         let command = *command;
         self.commands.remove(&id);
-        self.note_end(id, &command, status);
+        for id in self.batch(id) {
+            self.note_end(id, &command, status);
+        }
         // Some outputs are so large that few can be held.
         let output = self.choices.one_of(&[10, 10, 30_000_000]);
         self.tell(Event::CommandEnded {

@@ -113,6 +113,8 @@ struct Simulation<'world> {
     /// The broker processes nothing more on the present connection.
     is_stuck: bool,
     commands: BTreeMap<DeliveryId, Command>,
+    /// The messages of each command that runs for several, or whose output is published, by the first of them.
+    batches: BTreeMap<DeliveryId, Vec<DeliveryId>>,
     children: BTreeMap<ChildNumber, Child>,
     plans: u64,
     /// Lines to be written.
@@ -135,7 +137,7 @@ impl<'world> Simulation<'world> {
         let mut broker = Broker::new(scenario.broker, scenario.options.queue_ends_with_consumer);
         for _ in 0..scenario.messages {
             // One that comes back each time would do so for ever.
-            let may_be_unfit = scenario.coprocess().is_some() && !scenario.broker.dead_letters_home;
+            let may_be_unfit = scenario.frames() && !scenario.broker.dead_letters_home;
             let is_unfit = may_be_unfit && choices.chance(scenario.trouble.is_unfit);
             broker.publish(!choices.chance(4), is_unfit);
         }
@@ -156,6 +158,7 @@ impl<'world> Simulation<'world> {
             connection: 0,
             is_stuck: false,
             commands: BTreeMap::new(),
+            batches: BTreeMap::new(),
             children: BTreeMap::new(),
             plans: 0,
             lines: VecDeque::new(),
@@ -499,8 +502,10 @@ impl<'world> Simulation<'world> {
             Pending::ChildEnds(child, plan) => self.child_ends(child, plan),
             Pending::Write => self.write(),
             Pending::CopyArrives(id, copy) => {
-                let message = self.broker.message_of(id);
-                self.broker.put_copy(message, copy);
+                for id in self.published_with(id, copy) {
+                    let message = self.broker.message_of(id);
+                    self.broker.put_copy(message, copy);
+                }
                 Ok(())
             }
             Pending::CopyAnswered(id, is_done) => self.copy_answered(id, is_done),

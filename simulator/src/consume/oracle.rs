@@ -20,6 +20,9 @@ use crate::world::Failure;
 
 /// The situations that the runs must come to.
 pub(super) const MARKS: &[&str] = &[
+    "a batch is split",
+    "a batch starts before it is full",
+    "a batch's output is refused",
     "a child answers nonsense",
     "a child answers several at once",
     "a child answers too often",
@@ -87,6 +90,7 @@ pub(super) const MARKS: &[&str] = &[
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
     connection: ConnectionId,
+    arrived: Duration,
     /// How often the message had failed, by its header and the queue's count, and whether the broker only said that it had been
     /// delivered before.
     failures_before: u64,
@@ -180,9 +184,11 @@ impl Simulation<'_> {
             Event::CannotStart { id, .. } => {
                 self.oracle.has_trouble = true;
                 self.oracle.limits.note_other_end();
-                self.oracle.ended_commands += 1;
-                if let Some(record) = self.oracle.record(*id) {
-                    record.is_running = false;
+                for id in self.batch(*id) {
+                    self.oracle.ended_commands += 1;
+                    if let Some(record) = self.oracle.record(id) {
+                        record.is_running = false;
+                    }
                 }
             }
             Event::ChildCannotStart { child, .. } => self.note_child_cannot_start(*child),
@@ -196,7 +202,16 @@ impl Simulation<'_> {
                 if result.is_err() {
                     self.oracle.has_trouble = true;
                 }
-                self.note_copied(*id, result.is_ok(), is_lost);
+                let copy = self.oracle.record(*id).and_then(|record| record.copy);
+                let ids = copy.map_or_else(Vec::new, |copy| self.published_with(*id, copy));
+                if result.is_err() && ids.len() > 1 {
+                    self.reached.mark("a batch's output is refused");
+                }
+                for each in ids {
+                    self.note_copied(each, result.is_ok(), is_lost);
+                }
+                // One notice tells of all.
+                self.oracle.unsaid = self.oracle.unsaid.min(1);
                 if is_lost && result.is_ok() {
                     self.reached
                         .mark("a copy is confirmed when its delivery is lost");
@@ -246,8 +261,10 @@ impl Simulation<'_> {
     }
 
     pub(super) fn note_nothing_to_publish(&mut self, id: DeliveryId) {
-        if let Some(record) = self.oracle.record(id) {
-            record.has_nothing_to_publish = true;
+        for id in self.batch(id) {
+            if let Some(record) = self.oracle.record(id) {
+                record.has_nothing_to_publish = true;
+            }
         }
     }
 
@@ -282,6 +299,7 @@ impl Simulation<'_> {
                 }
                 self.oracle.records.push(Record {
                     connection: self.connection,
+                    arrived: self.now,
                     failures_before: info.attempts.unwrap_or(0) + info.delivery_count.unwrap_or(0),
                     may_have_failed: info.redelivered && info.delivery_count.is_none(),
                     ..Record::default()
@@ -364,6 +382,7 @@ impl Simulation<'_> {
         let is_lost = self.is_lost(id);
         let retries = self.scenario.retries();
         self.oracle.ended_commands += 1;
+        let is_split = !status.is_success() && self.is_split(id);
         let Some(record) = self.oracle.record(id) else {
             return;
         };
@@ -372,10 +391,13 @@ impl Simulation<'_> {
         record.last = Some(status);
         record.was_told_to_end = command.is_told_to_end;
         let runs = record.runs;
+        if is_split && runs > retries {
+            self.reached.mark("a batch is split");
+        }
         // Nothing runs again when the time of the run is over, or what cannot be framed.
-        let is_final = runs > retries
+        let is_final = (runs > retries && !is_split)
             || self.scenario.is_time_over(self.now)
-            || (self.scenario.coprocess().is_some() && self.is_unfit(id));
+            || (self.scenario.frames() && self.is_unfit(id));
         let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         if command.is_told_to_end || on_arrival || self.scenario.is_time_over(self.now) {
             self.oracle.limits.note_other_end();
@@ -455,8 +477,13 @@ impl Simulation<'_> {
                 self.judge_start(*id)?;
                 self.judge_count(*id, *attempt, true)?;
             }
+            Action::StartBatch(ids) => self.judge_start_of_batch(ids)?,
             Action::Signal(id, signal) => self.judge_signal(*id, *signal)?,
-            Action::Copy(id, copy) => self.judge_copy(*id, *copy)?,
+            Action::Copy(id, copy) => {
+                for id in self.published_with(*id, *copy) {
+                    self.judge_copy(id, *copy)?;
+                }
+            }
             Action::Log(id, status, _) => {
                 self.note_log(*id);
                 self.note_unfit(*id, *status);
@@ -538,6 +565,55 @@ impl Simulation<'_> {
     }
 
     pub(super) fn judge_start(&mut self, id: DeliveryId) -> Result<(), Failure> {
+        self.judge_command()?;
+        self.judge_work(id)
+    }
+
+    /// A batch has no more messages than it may, and only such that fit. One that is not full has waited.
+    fn judge_start_of_batch(&mut self, ids: &[DeliveryId]) -> Result<(), Failure> {
+        let wrong = |what: &str| {
+            Failure::of(
+                "a batch has the messages that it may have",
+                format!("{ids:?}: {what}"),
+            )
+        };
+        let Some(batch) = self.scenario.batch() else {
+            return Err(wrong("none is asked for"));
+        };
+        if ids.is_empty() || ids.len() > usize::from(batch.size.get()) {
+            return Err(wrong("too many, or none"));
+        }
+        if ids.windows(2).any(|two| two[0] >= two[1]) {
+            return Err(wrong("out of their order"));
+        }
+        if ids.iter().any(|id| self.is_unfit(*id)) {
+            return Err(wrong("one does not fit"));
+        }
+        self.judge_command()?;
+        for id in ids {
+            self.judge_name(*id, &Action::StartBatch(ids.to_vec()))?;
+            self.judge_work(*id)?;
+        }
+        let first = ids.first().and_then(|id| self.oracle.record(*id).copied());
+        let is_short = ids.len() < usize::from(batch.size.get());
+        if let Some(first) = first.filter(|first| is_short && first.runs == 0) {
+            self.reached.mark("a batch starts before it is full");
+            let has_waited = first.arrived + batch.wait <= self.now;
+            if !has_waited && self.scenario.options.limit.is_none() {
+                return Err(wrong("it is not full and has not waited"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is in a batch that is run again in halves when it fails.
+    fn is_split(&self, id: DeliveryId) -> bool {
+        let has_it = |ids: &&Vec<DeliveryId>| ids.contains(&id);
+        let size = self.batches.values().rfind(has_it).map_or(1, Vec::len);
+        size > 1 && self.scenario.batch().is_some_and(|batch| batch.splits)
+    }
+
+    fn judge_command(&mut self) -> Result<(), Failure> {
         let jobs = self.scenario.jobs();
         let is_command = self.scenario.options.work != RunWork::Print;
         if self.signals > 0 {
@@ -552,6 +628,12 @@ impl Simulation<'_> {
         if is_command && self.commands.len() >= jobs {
             return Err(Failure::of("no more commands run than there are jobs", ""));
         }
+        self.oracle
+            .limits
+            .judge_start(&self.scenario.options, self.now, self.reached)
+    }
+
+    fn judge_work(&mut self, id: DeliveryId) -> Result<(), Failure> {
         let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         let is_settled = self
             .oracle
@@ -560,9 +642,6 @@ impl Simulation<'_> {
         if self.is_lost(id) && !(on_arrival && is_settled) {
             return Err(Failure::of("no command runs for a lost delivery", ""));
         }
-        self.oracle
-            .limits
-            .judge_start(&self.scenario.options, self.now, self.reached)?;
         let Some(record) = self.oracle.record(id) else {
             return Ok(());
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amqp_tools::consume::run::{RunOptions, RunWork};
 use amqp_tools::consume::{
-    Acknowledgement, Coprocess, DeliveryLimit, FailureAction, FailurePolicy, Form, Rule,
+    Acknowledgement, Batch, Coprocess, DeliveryLimit, FailureAction, FailurePolicy, Form, Rule,
 };
 use amqp_tools::status::Status;
 
@@ -183,6 +183,21 @@ impl Scenario {
         }
     }
 
+    pub(super) fn batch(&self) -> Option<Batch> {
+        match self.options.work {
+            RunWork::Command {
+                form: Form::Batch(batch),
+                ..
+            } => Some(batch),
+            _ => None,
+        }
+    }
+
+    /// Whether a command gets several messages, so that each must fit.
+    pub(super) fn frames(&self) -> bool {
+        self.coprocess().is_some() || self.batch().is_some()
+    }
+
     pub(super) fn jobs(&self) -> usize {
         match self.options.work {
             RunWork::Command { jobs, .. } => jobs,
@@ -243,6 +258,13 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
     } else {
         Acknowledgement::AfterCommand
     };
+    let is_batch = matches!(
+        work,
+        RunWork::Command {
+            form: Form::Batch(_),
+            ..
+        }
+    );
     let may_publish = work != RunWork::Print && acknowledgement == Acknowledgement::AfterCommand;
     RunOptions {
         work,
@@ -250,7 +272,7 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
         prefetch,
         acknowledgement,
         publishes_output: may_publish && choices.chance(30),
-        replies: may_publish && choices.chance(20),
+        replies: may_publish && !is_batch && choices.chance(20),
         failure: policy(choices, &limits),
         idle_timeout,
         max_time: choices.one_of(&max_time),
@@ -266,8 +288,10 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
 }
 
 fn form(choices: &mut Choices, is_large: bool) -> Form {
-    if !choices.chance(30) {
-        return Form::Single;
+    match choices.below(10) {
+        0..=2 => {}
+        3..=5 => return Form::Batch(batch(choices, is_large)),
+        _ => return Form::Single,
     }
     let unanswered = if is_large { 20 } else { 1 + choices.below(3) };
     let unanswered = u16::try_from(unanswered).unwrap_or(1);
@@ -275,6 +299,16 @@ fn form(choices: &mut Choices, is_large: bool) -> Form {
         unanswered: NonZeroU16::new(unanswered).unwrap_or(NonZeroU16::MIN),
         recycle: NonZeroU64::new(choices.one_of(&[0, 0, 1, 3])),
     })
+}
+
+fn batch(choices: &mut Choices, is_large: bool) -> Batch {
+    let size = if is_large { 20 } else { 1 + choices.below(4) };
+    let size = u16::try_from(size).unwrap_or(1);
+    Batch {
+        size: NonZeroU16::new(size).unwrap_or(NonZeroU16::MIN),
+        wait: Duration::from_secs(choices.one_of(&[0, 1, 10])),
+        splits: choices.below(2) == 1,
+    }
 }
 
 fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {

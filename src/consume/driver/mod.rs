@@ -3,6 +3,7 @@
 //! One thread, the loop, does that. It polls a file of signals and a waker, which all other threads wake. It never waits for the
 //! broker, for standard output or for a file; other threads do.
 //!
+//! * `batch`: commands that get several messages each.
 //! * `connection`: the thread that uses the connection to the broker.
 //! * `own_queue`: the queue, where the tool declares it itself.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
@@ -12,6 +13,7 @@
 //! * `printer`: the thread that writes lines to standard output.
 //! * `notice`: what the person at the terminal is told, in words.
 
+mod batch;
 mod callers;
 mod connection;
 mod coprocess;
@@ -22,6 +24,7 @@ mod republisher;
 mod result;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
@@ -94,6 +97,8 @@ pub(super) struct Driver {
     deliveries: BTreeMap<DeliveryId, OpenDelivery>,
     latest: DeliveryId,
     children: Children,
+    /// The messages of each command that runs for several, by the first of them.
+    batches: BTreeMap<DeliveryId, Vec<DeliveryId>>,
     conversations: Conversations,
     commands_started: u64,
     /// Absent until there is a command to start.
@@ -159,6 +164,7 @@ impl Driver {
             deliveries: BTreeMap::new(),
             latest: 0,
             children: Children::default(),
+            batches: BTreeMap::new(),
             conversations: Conversations::default(),
             commands_started: 0,
             launcher: None,
@@ -371,11 +377,21 @@ impl Driver {
                     status = Status::FAILURE;
                 }
             }
+            let others = self.batches.get(&ended.id).into_iter().flatten().skip(1);
+            let mut is_of_several = false;
+            for id in others {
+                is_of_several = true;
+                if let Some(delivery) = self.deliveries.get_mut(id) {
+                    delivery.result.error.clone_from(&collected.error);
+                }
+            }
             if let Some(delivery) = self.deliveries.get_mut(&ended.id) {
                 delivery.result = CommandResult::of(collected);
+                delivery.result.is_of_several = is_of_several;
                 output = delivery.result.size();
             }
         }
+        self.batches.remove(&ended.id);
         Event::CommandEnded {
             id: ended.id,
             status,
@@ -466,6 +482,7 @@ impl Driver {
                 self.lose_deliveries();
             }
             Action::Start { id, attempt } => self.start(id, attempt),
+            Action::StartBatch(ids) => self.start_batch(ids),
             Action::Signal(id, signal) => self.children.signal(id, signal),
             Action::StartChild(child) => self.start_child(child),
             Action::Feed(child, id) => self.feed(child, id),
@@ -588,28 +605,37 @@ impl Driver {
         }
         self.commands_started += 1;
         delivery.start = Some(CommandStart::now(self.commands_started));
+        let message_id = delivery.message.properties.message_id.clone();
+        let tag = message_id.filter(|id| !id.is_empty());
+        let tag = tag.unwrap_or_else(|| self.commands_started.to_string());
+        let body = Arc::clone(&delivery.body);
+        self.launch(id, &variables, &body, &tag, work)
+            .map_err(|failure| cannot_start(id, work, failure))
+    }
+
+    /// Starts a command with that standard input.
+    fn launch(
+        &mut self,
+        id: DeliveryId,
+        variables: &[(&'static str, Option<OsString>)],
+        input: &Arc<Vec<u8>>,
+        tag: &str,
+        work: &CommandWork,
+    ) -> Result<(), (Status, io::Error)> {
+        let by_machine = |error| (Status::FAILURE, error);
         let launcher = match &mut self.launcher {
             Some(launcher) => launcher,
-            none => none.insert(
-                Launcher::new(work)
-                    .map_err(|error| cannot_start(id, work, (Status::FAILURE, error)))?,
-            ),
+            none => none.insert(Launcher::new(work).map_err(by_machine)?),
         };
         let number = self.commands_started;
         let (pipes, output) = match &mut self.collectors {
             None => (Pipes::default(), ChildOutput::Inherited),
             Some(collectors) => {
-                let message_id = delivery.message.properties.message_id.clone();
-                let tag = message_id.filter(|id| !id.is_empty());
-                let (pipes, collector) = collectors
-                    .start(number, &tag.unwrap_or_else(|| number.to_string()))
-                    .map_err(|error| cannot_start(id, work, (Status::FAILURE, error)))?;
+                let (pipes, collector) = collectors.start(number, tag).map_err(by_machine)?;
                 (pipes, ChildOutput::Pending(number, collector))
             }
         };
-        let started = launcher
-            .start(&variables, &delivery.body, &pipes)
-            .map_err(|failure| cannot_start(id, work, failure))?;
+        let started = launcher.start(variables, input, &pipes)?;
         self.children.add(id, started, output);
         self.monitor.started();
         Ok(())

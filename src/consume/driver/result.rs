@@ -10,6 +10,8 @@ use crate::message::Message;
 #[derive(Debug, Default)]
 pub(super) struct CommandResult {
     output: Vec<u8>,
+    /// It ran for several messages: the output is of none of them alone.
+    pub(super) is_of_several: bool,
     /// The end of what it wrote to standard error.
     pub(super) error: Option<String>,
     /// What was refused of the output, and is to be published again.
@@ -52,6 +54,8 @@ impl CommandResult {
             return std::mem::take(&mut self.refused);
         }
         let output = std::mem::take(&mut self.output);
+        let of_none = Message::default();
+        let input = if self.is_of_several { &of_none } else { input };
         match copy {
             Copy::Output => publishing.of_success(input, output),
             Copy::Reply(status, _) => publishing.of_failure(input, &output, status),

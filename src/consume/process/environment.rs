@@ -10,6 +10,9 @@ use crate::message::Message;
 /// The variable that holds the headers.
 pub(super) const HEADERS: &str = "AMQP_HEADERS";
 
+/// The variable that holds the number of messages of a batch.
+const BATCH_SIZE: &str = "AMQP_BATCH_SIZE";
+
 /// The longest string in an environment, with its name and a NUL at its end (execve(2)).
 const LONGEST_VARIABLE: usize = 128 * 1024;
 
@@ -67,10 +70,22 @@ pub(in crate::consume) fn of_queue(queue: &str) -> Vec<(&'static str, Option<OsS
     vec![("AMQP_QUEUE", presentable("AMQP_QUEUE", queue.to_owned()))]
 }
 
+/// The variables for a command that gets so many messages at once.
+pub(in crate::consume) fn of_batch(
+    queue: &str,
+    size: usize,
+) -> Vec<(&'static str, Option<OsString>)> {
+    let size = (BATCH_SIZE, Some(size.to_string().into()));
+    of_queue(queue).into_iter().chain([size]).collect()
+}
+
 /// The names of all variables.
 pub(in crate::consume) fn names() -> Vec<&'static str> {
     let variables = variables(&Message::default(), "", false, 0, 0).into_iter();
-    variables.map(|(name, _)| name).collect()
+    variables
+        .map(|(name, _)| name)
+        .chain([BATCH_SIZE])
+        .collect()
 }
 
 /// How often the broker has delivered the message before, if it counts (quorum queues:

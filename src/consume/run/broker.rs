@@ -197,6 +197,7 @@ impl Run {
     }
 
     fn lose_delivery(&mut self, id: DeliveryId) {
+        let (is_working, leads) = (self.is_with_command(id), self.leads(id));
         let Some(message) = self.in_hand.get_mut(&id) else {
             return;
         };
@@ -205,9 +206,8 @@ impl Run {
             (DeliveryState::Acknowledged(command), _) if self.connection.is_certain(command) => {
                 message.delivery_state = DeliveryState::Acknowledged(0);
             }
-            (DeliveryState::Acknowledged(_), state) => {
+            (DeliveryState::Acknowledged(_), _) => {
                 // The broker may deliver the message again.
-                let is_working = matches!(state, MessageState::Working(_) | MessageState::With(_));
                 message.delivery_state = DeliveryState::Lost;
                 self.in_doubt += 1;
                 self.say(Notice::InDoubt(1));
@@ -215,12 +215,14 @@ impl Run {
                     self.forget(id);
                 }
             }
-            (DeliveryState::Unsettled, MessageState::Working(_) | MessageState::With(_)) => {
+            (DeliveryState::Unsettled, _) if is_working => {
                 message.delivery_state = DeliveryState::Lost;
             }
             (DeliveryState::Unsettled, state) => {
                 match state {
-                    MessageState::Copying(Copy::Output, _) => self.say(Notice::OutputMayRepeat),
+                    MessageState::Copying(Copy::Output, _) if leads => {
+                        self.say(Notice::OutputMayRepeat);
+                    }
                     MessageState::Copying(Copy::Attempt(_) | Copy::Renew(_), _) => {
                         self.unanswered_copies.insert(id);
                     }

@@ -225,7 +225,7 @@ impl Run {
     }
 
     /// No child is given a message that cannot be framed.
-    fn on_unfit(&mut self, id: DeliveryId) {
+    pub(super) fn on_unfit(&mut self, id: DeliveryId) {
         self.say(Notice::DoesNotFit);
         self.act(Action::Begin(id));
         self.act(Action::Log(id, DATA_ERROR, 0));

@@ -65,6 +65,8 @@ impl Run {
         let will_be_done = |state: &MessageState| match state {
             MessageState::Working(_)
             | MessageState::With(_)
+            | MessageState::Behind
+            | MessageState::Split(_)
             | MessageState::Resting(..)
             | MessageState::Postponed(_)
             | MessageState::Undecided(_)
@@ -196,10 +198,10 @@ impl Run {
         for id in self.all(|state| {
             matches!(
                 state,
-                MessageState::Resting(..) | MessageState::Postponed(_)
+                MessageState::Resting(..) | MessageState::Split(_) | MessageState::Postponed(_)
             )
         }) {
-            self.give_up(id);
+            self.give_up_together(id);
         }
         match self.connection.state {
             ConnectionState::Connecting => self.abandon(),

@@ -172,6 +172,8 @@ pub enum Action {
         /// Which attempt at the message this is, from 1.
         attempt: u64,
     },
+    /// Start a command for all of these. It is named by the first of them. Answered by `CommandEnded` or `CannotStart`.
+    StartBatch(Vec<DeliveryId>),
     /// Send a signal to a command's process group.
     Signal(DeliveryId, ToCommand),
     /// Start a child that gets several messages. Answered by `ChildEnded` or `ChildCannotStart`.

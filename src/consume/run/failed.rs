@@ -189,7 +189,9 @@ impl Run {
             {
                 let (copy, copy_state) = (*copy, *copy_state);
                 self.put(id, MessageState::Copying(copy, copy_state));
-                self.act(Action::Copy(id, copy));
+                if self.leads(id) {
+                    self.act(Action::Copy(id, copy));
+                }
             }
         }
     }
@@ -293,20 +295,16 @@ impl Run {
             } else {
                 Notice::CopyRefused(reason)
             });
-            self.refused_first(copy_state);
             let refusals = copy_state.refusals.saturating_add(1);
             let again = self.now.saturating_add(pause_after(refusals));
-            self.put(
-                id,
-                MessageState::Refused(
-                    Some(again),
-                    copy,
-                    CopyState {
-                        refusals,
-                        ..copy_state
-                    },
-                ),
-            );
+            let next = CopyState {
+                refusals,
+                ..copy_state
+            };
+            for id in self.batch(id) {
+                self.refused_first(copy_state);
+                self.put(id, MessageState::Refused(Some(again), copy, next));
+            }
             return;
         }
         self.on_confirmed(id, copy, copy_state);
@@ -321,7 +319,11 @@ impl Run {
         match copy {
             Copy::Output if copy_state.refusals == 0 => self.finish_succeeded(id),
             // It has counted as one that failed.
-            Copy::Output => self.finish_failed(id, Settlement::Ack, Outcome::Succeeded),
+            Copy::Output => {
+                for id in self.dissolve(id) {
+                    self.finish_failed(id, Settlement::Ack, Outcome::Succeeded);
+                }
+            }
             Copy::Reply(status, outcome) => self.leave_queue(id, status, outcome),
             Copy::Park(..) if copy_state.status.is_some() => {
                 self.finish_failed(id, Settlement::Ack, Outcome::Parked);

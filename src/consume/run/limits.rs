@@ -30,11 +30,16 @@ impl Run {
             return self.fail("--max-time was over while there was no connection".to_owned());
         }
         self.end_idle();
-        for id in self.all(|state| matches!(state, MessageState::Resting(..))) {
+        let is_cut_short = |state: &MessageState| {
+            matches!(state, MessageState::Resting(..) | MessageState::Split(_))
+        };
+        for id in self.all(is_cut_short) {
             let state = self.in_hand.get(&id).map(|message| &message.state);
-            if let Some(&MessageState::Resting(_, status)) = state {
-                self.tell_if_lost(id);
-                self.on_failed(id, status);
+            if let Some(&(MessageState::Resting(_, status) | MessageState::Split(status))) = state {
+                for id in self.dissolve(id) {
+                    self.tell_if_lost(id);
+                    self.on_failed(id, status);
+                }
             }
         }
     }

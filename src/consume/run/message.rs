@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::{ChildNumber, Copy, DeliveryInfo};
+use super::event::{ChildNumber, Copy, DeliveryId, DeliveryInfo};
 use crate::status::Status;
 
 /// How long a command has from SIGTERM to SIGKILL.
@@ -17,6 +17,8 @@ pub(super) struct MessageInHand {
     pub(super) runs: u32,
     /// How many bytes of output the driver keeps of the last run.
     pub(super) output: usize,
+    /// The message that stands for its batch, where a command gets several.
+    pub(super) batch: Option<DeliveryId>,
     pub(super) state: MessageState,
 }
 
@@ -38,6 +40,10 @@ pub(super) enum MessageState {
     Working(Job),
     /// A child has it that gets several messages.
     With(ChildNumber),
+    /// Another message stands for it and the rest of their batch.
+    Behind,
+    /// Its batch failed with this status. The half that it stands for runs when a job is free.
+    Split(Status),
     /// Its command failed with this status and runs again at this time. It keeps its job.
     Resting(Duration, Status),
     /// It was rejected and came back at once. It is begun at this time at the earliest.
@@ -98,8 +104,13 @@ pub(super) enum Verdict {
 }
 
 impl MessageInHand {
-    /// Whether it occupies a job.
+    /// Whether it is being worked on, or will be without another delivery.
     pub(super) fn is_working(&self) -> bool {
+        self.has_job() || matches!(self.state, MessageState::Behind | MessageState::Split(_))
+    }
+
+    /// Whether it occupies a job.
+    pub(super) fn has_job(&self) -> bool {
         matches!(
             self.state,
             MessageState::Working(_) | MessageState::With(_) | MessageState::Resting(..)

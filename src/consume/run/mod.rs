@@ -11,6 +11,7 @@
 //! * `message`, `connection`, `phase`: the state.
 //! * `broker`: events of the broker, and subscribing.
 //! * `work`: messages are begun, commands end.
+//! * `batch`: commands that get several messages each.
 //! * `coprocess`: children get messages, answer them, and end.
 //! * `failed`: what happens to a failed message.
 //! * `limits`: limits to the time and the rate, and failures that end the run.
@@ -18,6 +19,7 @@
 //! * `exit_status`: the exit status.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod batch;
 mod broker;
 mod connection;
 mod coprocess;
@@ -58,6 +60,8 @@ pub struct Run {
     waiting: BTreeMap<DeliveryId, DeliveryInfo>,
     /// All other unsettled messages.
     in_hand: BTreeMap<DeliveryId, MessageInHand>,
+    /// Since when messages wait for the next batch.
+    gathering_since: Option<Duration>,
     coprocesses: Coprocesses,
     counts_deliveries: CountsDeliveries,
     /// How many messages succeeded for certain.
@@ -111,6 +115,7 @@ impl Run {
             connection: Connection::first(),
             waiting: BTreeMap::new(),
             in_hand: BTreeMap::new(),
+            gathering_since: None,
             counts_deliveries: CountsDeliveries::NotAsked,
             succeeded: 0,
             failed: 0,
@@ -140,6 +145,7 @@ impl Run {
     pub fn on(&mut self, event: Event, now: Duration) -> Vec<Action> {
         self.now = now;
         self.take_in(event);
+        self.note_gathering();
         self.enforce_deadlines();
         self.decide_to_end();
         if self.phase.is_consuming() {
@@ -298,7 +304,7 @@ impl Run {
             self.connection.state != connection::ConnectionState::Gone || self.waiting.is_empty()
         );
         let jobs = self.in_hand.values().filter(|message| {
-            message.is_working() && message.delivery_state != message::DeliveryState::Lost
+            message.has_job() && message.delivery_state != message::DeliveryState::Lost
         });
         debug_assert!(jobs.count() <= self.options.places());
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::consume::failure::FailurePolicy;
-use crate::consume::options::{Acknowledgement, Coprocess, Form};
+use crate::consume::options::{Acknowledgement, Batch, Coprocess, Form};
 use crate::status::Status;
 
 /// What is done with each message.
@@ -108,6 +108,16 @@ impl RunOptions {
                 form: Form::Coprocess(coprocess),
                 ..
             } => Some(coprocess),
+            _ => None,
+        }
+    }
+
+    pub(super) fn batch(&self) -> Option<Batch> {
+        match self.work {
+            RunWork::Command {
+                form: Form::Batch(batch),
+                ..
+            } => Some(batch),
             _ => None,
         }
     }

@@ -6,10 +6,11 @@ use super::connection::Question;
 use super::event::{
     Action, Copy, DeliveryId, DeliveryInfo, Notice, Outcome, Settlement, ToCommand,
 };
-use super::message::{DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict};
+use super::message::{
+    CopyState, DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict,
+};
 use super::phase::{Cause, Phase};
 use super::{CountsDeliveries, Run};
-use crate::consume::options::Acknowledgement;
 use crate::status::Status;
 
 /// How long a queue may deliver nothing while failed messages are held to the end of the run.
@@ -20,20 +21,18 @@ impl Run {
     pub(super) fn keep_busy(&mut self) {
         self.give_back_due();
         self.begin_rested();
+        self.begin_halves();
         // A message that cannot be framed fails at once, and a failure may end the run.
         while self.phase.is_consuming()
             && self.has_free_job()
             && self.may_begin_another()
             && self.may_start_now()
         {
-            let postponed = self
-                .first(|state| matches!(state, MessageState::Postponed(due) if *due <= self.now));
-            if let Some(id) = postponed {
-                self.begin_in_hand(id);
-            } else if let Some((id, delivery)) = self.waiting.pop_first() {
-                self.take_in_hand(id, delivery, MessageState::Postponed(self.now));
-                self.begin_in_hand(id);
-            } else {
+            let has_begun = match self.options.batch() {
+                Some(_) => self.begin_batch(),
+                None => self.begin_next(),
+            };
+            if !has_begun {
                 break;
             }
         }
@@ -47,6 +46,21 @@ impl Run {
             self.connection.question = Some(Question::DoesItWithhold);
             self.act(Action::CountReady);
         }
+    }
+
+    /// Begins the next message. False: there is none.
+    fn begin_next(&mut self) -> bool {
+        let postponed =
+            self.first(|state| matches!(state, MessageState::Postponed(due) if *due <= self.now));
+        if let Some(id) = postponed {
+            self.begin_in_hand(id);
+        } else if let Some((id, delivery)) = self.waiting.pop_first() {
+            self.take_in_hand(id, delivery, MessageState::Postponed(self.now));
+            self.begin_in_hand(id);
+        } else {
+            return false;
+        }
+        true
     }
 
     fn first(&self, is_it: impl Fn(&MessageState) -> bool) -> Option<DeliveryId> {
@@ -80,22 +94,14 @@ impl Run {
             delivery_state: DeliveryState::Unsettled,
             runs: 0,
             output: 0,
+            batch: None,
             state,
         };
         self.in_hand.insert(id, message);
     }
 
     fn begin_in_hand(&mut self, id: DeliveryId) {
-        let is_unsettled = |message: &MessageInHand| message.is_unsettled();
-        if self.options.acknowledgement == Acknowledgement::OnArrival
-            && self.in_hand.get(&id).is_some_and(is_unsettled)
-        {
-            self.settle(id, Settlement::Ack);
-            if let Some(message) = self.in_hand.get_mut(&id) {
-                message.delivery_state =
-                    DeliveryState::Acknowledged(self.connection.latest_command());
-            }
-        }
+        self.acknowledge_on_arrival(&[id]);
         self.start(id);
     }
 
@@ -108,14 +114,11 @@ impl Run {
         }
     }
 
-    fn start(&mut self, id: DeliveryId) {
+    pub(super) fn start(&mut self, id: DeliveryId) {
         if self.options.coprocess().is_some() {
             return self.feed(id);
         }
-        let deadline = self
-            .options
-            .timeout()
-            .and_then(|timeout| self.now.checked_add(timeout));
+        let job = self.job_from_now();
         let counts = match self.counts_deliveries {
             CountsDeliveries::Known(counts) => counts,
             CountsDeliveries::NotAsked | CountsDeliveries::Asked => None,
@@ -123,23 +126,28 @@ impl Run {
         let Some(message) = self.in_hand.get_mut(&id) else {
             return;
         };
-        message.state = MessageState::Working(Job::Running(deadline));
+        message.state = MessageState::Working(job);
         let attempt = message.delivery.earlier_failures(counts) + u64::from(message.runs) + 1;
+        let is_batch = message.batch.is_some();
         self.keep_pace();
-        self.act(Action::Start { id, attempt });
+        self.act(if is_batch {
+            Action::StartBatch(self.batch(id))
+        } else {
+            Action::Start { id, attempt }
+        });
     }
 
     pub(super) fn has_free_job(&self) -> bool {
         self.in_hand
             .values()
-            .filter(|message| message.is_working())
+            .filter(|message| message.has_job())
             .count()
             < self.options.places()
             && (self.options.coprocess().is_none() || self.has_place())
     }
 
     /// How many messages count towards the limit: succeeded, failed, running, or succeeded with an output that is not confirmed.
-    fn begun(&self) -> u64 {
+    pub(super) fn begun(&self) -> u64 {
         let ours = |message: &&MessageInHand| {
             (message.is_working() || message.is_output_on_its_way())
                 && message.delivery_state != DeliveryState::Lost
@@ -166,19 +174,25 @@ impl Run {
         let MessageState::Working(job) = message.state else {
             return;
         };
-        message.runs += 1;
         message.output = output;
-        let (runs, delivery_state) = (message.runs, message.delivery_state);
+        let (runs, delivery_state) = (message.runs + 1, message.delivery_state);
         let (verdict, status) = job.verdict(status);
-        self.act(Action::Log(id, status, signal));
+        for id in self.batch(id) {
+            if let Some(message) = self.in_hand.get_mut(&id) {
+                message.runs += 1;
+            }
+            self.act(Action::Log(id, status, signal));
+        }
         if delivery_state == DeliveryState::Lost {
             self.say(Notice::ResultDropped(status));
-            self.forget(id);
+            for id in self.dissolve(id) {
+                self.forget(id);
+            }
             return;
         }
         match verdict {
             Verdict::Succeeded => self.succeed(id),
-            Verdict::Interrupted => self.give_up(id),
+            Verdict::Interrupted => self.give_up_together(id),
             Verdict::Failed(status) => self.retry_or_fail(id, status, runs),
         }
     }
@@ -191,10 +205,15 @@ impl Run {
                 self.put(id, MessageState::Resting(due, status));
             }
             retry => {
-                if retry.is_some() {
-                    self.tell_if_lost(id); // the run ends before the retries are used up
+                if self.split(id, status) {
+                    return;
                 }
-                self.on_failed(id, status);
+                for id in self.dissolve(id) {
+                    if retry.is_some() {
+                        self.tell_if_lost(id); // the run ends before the retries are used up
+                    }
+                    self.on_failed(id, status);
+                }
             }
         }
     }
@@ -205,20 +224,26 @@ impl Run {
         }
     }
 
+    /// A command has succeeded.
     pub(super) fn succeed(&mut self, id: DeliveryId) {
         self.failures_in_a_row = 0;
-        if self.options.publishes_output || self.options.replies {
-            self.copy(id, Copy::Output, None);
-        } else {
-            self.finish_succeeded(id);
+        if !self.options.publishes_output && !self.options.replies {
+            return self.finish_succeeded(id);
+        }
+        self.copy(id, Copy::Output, None);
+        // One publication is the output of a whole batch.
+        for id in self.batch(id).into_iter().skip(1) {
+            self.put(
+                id,
+                MessageState::Copying(Copy::Output, CopyState::default()),
+            );
         }
     }
 
-    /// A message that is done leaves the queue.
+    /// A message that is done leaves the queue, and its batch with it.
     pub(super) fn finish_succeeded(&mut self, id: DeliveryId) {
-        self.conclude(id, Settlement::Ack, Outcome::Succeeded);
-        self.conclude_acknowledged(id, Outcome::Succeeded);
-        self.count_success(id);
+        let ids = self.dissolve(id);
+        self.finish_all_succeeded(&ids);
     }
 
     fn count_success(&mut self, id: DeliveryId) {
@@ -250,6 +275,13 @@ impl Run {
         self.forget(id);
     }
 
+    /// The same for a whole batch.
+    pub(super) fn give_up_together(&mut self, id: DeliveryId) {
+        for id in self.dissolve(id) {
+            self.give_up(id);
+        }
+    }
+
     /// Says that a message is lost which was acknowledged on arrival and will not be worked on again.
     pub(super) fn tell_if_lost(&mut self, id: DeliveryId) {
         if self.is_acknowledged(id) {
@@ -274,9 +306,11 @@ impl Run {
     /// Ends the run: every other message would fail in the same way.
     pub(super) fn on_cannot_start(&mut self, id: DeliveryId, status: Status, reason: String) {
         self.quiet_since = self.now;
-        self.act(Action::Log(id, status, 0));
+        for id in self.batch(id) {
+            self.act(Action::Log(id, status, 0));
+        }
         self.say(Notice::CannotStart(reason));
-        self.give_up(id);
+        self.give_up_together(id);
         if self.phase.lies_in_the_work() {
             self.phase = Phase::Draining(Cause::CannotStart(status));
         }
@@ -421,12 +455,19 @@ impl Run {
         let may_start_rested = self.options.coprocess().is_none() || self.has_place();
         let of_message = |message: &MessageInHand| match message.state {
             MessageState::Resting(due, _) => may_start_rested.then(|| self.paced(due)),
-            MessageState::Postponed(due) => may_begin.then(|| self.paced(due)),
+            MessageState::Split(_) => self.has_free_job().then_some(self.next_start),
+            MessageState::Postponed(due) if self.options.batch().is_none() || due > self.now => {
+                may_begin.then(|| self.paced(due))
+            }
             MessageState::Held(due, ..) | MessageState::Refused(due, ..) => due,
             _ => None,
         };
         let messages = self.in_hand.values().filter_map(of_message).min();
-        let waiting = (may_begin && !self.waiting.is_empty()).then_some(self.next_start);
+        let waiting = match self.options.batch() {
+            Some(_) => self.batch_due().map(|due| self.paced(due)),
+            None => (!self.waiting.is_empty()).then_some(self.next_start),
+        };
+        let waiting = waiting.filter(|_| may_begin);
         let restart = self.coprocesses.restart_at(self.now);
         [
             messages,

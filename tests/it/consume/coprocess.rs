@@ -219,7 +219,7 @@ fn its_environment_holds_nothing_of_a_message() {
 }
 
 /// The example of this name in the guide.
-fn example(name: &str) -> String {
+pub(super) fn example(name: &str) -> String {
     let guide = include_str!("../../../docs/coprocesses.md");
     let (_, after) = guide.split_once(&format!("`{name}`:\n\n")).unwrap();
     let is_code = |line: &&str| line.is_empty() || line.starts_with("    ");

@@ -1,5 +1,6 @@
 //! amqp-consume: what becomes of messages, of commands, and of the tool itself.
 
+mod batch;
 mod broker_trouble;
 mod coprocess;
 mod environment;
