@@ -316,10 +316,12 @@ impl<'world> Simulation<'world> {
         }
     }
 
-    /// Whether the run has long been trying nothing but messages that fail for ever. It would go on without end.
+    /// Whether the run has long been trying nothing but messages that fail for ever. It would go on without end, unless its time is
+    /// limited.
     fn is_tried_in_vain(&self) -> bool {
         self.signals == 0
             && self.is_calm()
+            && self.scenario.options.max_time.is_none()
             && self.fails_for_ever()
             && self.events >= 10 * self.calm_after()
     }
