@@ -810,6 +810,7 @@ impl Simulation<'_> {
             (Outcome::Requeued, Some(Settlement::Ack)) => matches!(copy, Some(Copy::Attempt(_))),
             (Outcome::Rejected, settlement) => settlement == Some(Settlement::Reject),
             (Outcome::Parked, Some(Settlement::Ack)) => matches!(copy, Some(Copy::Park(..))),
+            (Outcome::Ignored, Some(Settlement::AckUpTo)) => on_arrival,
             (Outcome::Ignored, Some(Settlement::Ack)) => {
                 on_arrival || !has_succeeded || record.was_told_to_end
             }

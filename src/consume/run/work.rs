@@ -265,7 +265,11 @@ impl Run {
         self.tell_if_lost(id);
         self.conclude_acknowledged(id, Outcome::Ignored);
         let was_begun = |message: &MessageInHand| {
-            message.runs > 0 || matches!(message.state, MessageState::Working(_))
+            message.runs > 0
+                || matches!(
+                    message.state,
+                    MessageState::Working(_) | MessageState::Behind
+                )
         };
         if !self.prints() && self.in_hand.get(&id).is_some_and(was_begun) {
             self.conclude(id, Settlement::Return, Outcome::Requeued);
