@@ -4,7 +4,7 @@ complete -c amqp-consume -n $before_command -s e -l exchange -d 'Declare the que
 complete -c amqp-consume -n $before_command -s r -l routing-key -d 'Routing keys to bind with, separated by commas' -r
 complete -c amqp-consume -n $before_command -l consumer-argument -d 'Argument of the consumer, such as x-priority=5; integers, true and false have their type; repeatable' -r
 complete -c amqp-consume -n $before_command -s c -l count -d 'End after N messages, with the first failed command\'s status [default: no limit]' -r
-complete -c amqp-consume -n $before_command -s p -l prefetch-count -d 'Prefetch limit (0 = 65535) [default: --jobs; with --json 100]; with --coprocess, how many messages a child may have unanswered [default: 1]' -r
+complete -c amqp-consume -n $before_command -s p -l prefetch-count -d 'Prefetch limit (0 = 65535) [default: --jobs, times --batch; with --json 100]; with --coprocess, how many messages a child may have unanswered [default: 1]' -r
 complete -c amqp-consume -n $before_command -s j -l jobs -d 'Number of commands to run at once' -r
 complete -c amqp-consume -n $before_command -l stdin -d 'Kind of standard input for the command: pipe, or file (seekable) [default: pipe]' -r -f -a "pipe\t''
 file\t''"
@@ -16,6 +16,8 @@ complete -c amqp-consume -n $before_command -l idle-status -d 'Exit status if --
 complete -c amqp-consume -n $before_command -l max-time -d 'Take no more messages after this time, and end as with --idle-timeout' -r
 complete -c amqp-consume -n $before_command -l rate -d 'Start no more commands than that: 10, 10/s, 5/m, 100/h' -r
 complete -c amqp-consume -n $before_command -l grace -d 'Time that running commands have after SIGTERM or SIGINT [default: no limit]' -r
+complete -c amqp-consume -n $before_command -l batch -d 'Start each command for up to N messages; its exit status is that of all' -r
+complete -c amqp-consume -n $before_command -l batch-wait -d 'Time that the first message of a batch waits for the others [default: 1s]' -r
 complete -c amqp-consume -n $before_command -l framing -d 'How messages follow one another on standard input: json (envelopes, a line each), lines (bodies) or null (bodies with a NUL each) [default: json]' -r -f -a "json\t''
 lines\t''
 null\t''"
@@ -61,6 +63,7 @@ complete -c amqp-consume -n $before_command -l json -d 'Without COMMAND: write e
 complete -c amqp-consume -n $before_command -l lossy -d 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))'
 complete -c amqp-consume -n $before_command -l hide-url -d 'Keep the URL in the environment, which may hold a password, from the command'
 complete -c amqp-consume -n $before_command -l coprocess -d 'Start the command once for each job and give it message after message; it answers each with a line on file descriptor 3: the exit status'
+complete -c amqp-consume -n $before_command -l split -d 'Run a batch that failed again in halves, so that only the messages that fail alone have failed'
 complete -c amqp-consume -n $before_command -l reply -d 'Send what the command wrote, and its exit status as x-exit-status, to the message\'s reply-to, before the message is acknowledged'
 complete -c amqp-consume -n $before_command -l tag -d 'Put the message id, or the command\'s number, and a tab before each line of output, and write lines whole'
 complete -c amqp-consume -n $before_command -l ssl -d 'Use TLS, as a URL of amqps:// does'
@@ -80,7 +83,7 @@ function __fish_amqp_consume_command
                 set -q words[1]; or return 1
                 string escape -- $words
                 return 0
-            case -q --queue -e --exchange -r --routing-key --consumer-argument -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
+            case -q --queue -e --exchange -r --routing-key --consumer-argument -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --batch --batch-wait --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
                 set -q words[1]; and set -e words[1]
             case '--*'
             case '-*'

@@ -20,8 +20,10 @@ impl Driver {
         self.commands_started += 1;
         let start = CommandStart::now(self.commands_started);
         for id in &ids {
-            if let Some(delivery) = self.deliveries.get_mut(id) {
-                delivery.start = Some(start);
+            if let Some(delivery) = self.deliveries.get_mut(id)
+                && delivery.start.replace(start).is_none()
+            {
+                self.monitor.begun(&delivery.message);
             }
         }
         let input = Arc::new(self.framed(&ids));

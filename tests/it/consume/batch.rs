@@ -64,6 +64,7 @@ fn a_batch_fails_as_a_whole() {
     test.script("work", &format!("echo wrong >&2; {WORK}"));
     queue.publish(["1", "bad", "3"]);
     test.run("amqp-consume -q {queue} -c 3 --batch 3 --framing lines --max-attempts 1 --park {park} --joblog log ./work")
+        .stderr("wrong\n")
         .exits(9);
     assert_eq!(logged(&test), ["9"; 3]);
     queue.holds(0);
