@@ -70,7 +70,7 @@ fn a_batch_fails_as_a_whole() {
     queue.holds(0);
     park.holds(3);
     test.run("amqp-get -q {park} -c 3 --json")
-        .stdout_contains(r#""x-error":"wrong""#)
+        .stdout_contains(r#""x-error":"wrong\n""#)
         .stdout_contains(r#"{"body":"bad""#)
         .succeeds();
 }
