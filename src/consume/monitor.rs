@@ -8,7 +8,7 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 use super::run::{FromBroker, Outcome};
 use crate::broker::Pulse;
 use crate::message::Message;
-use crate::monitoring::{Link, Numbers, Pages, StatusServer};
+use crate::monitoring::{self, Link, Numbers, StatusServer};
 
 /// How long commands run, in seconds: from those that are started by the hundred to those of hours.
 const DURATIONS: [f64; 14] = [
@@ -36,15 +36,7 @@ struct Meters {
 impl Monitor {
     /// Has the server, if there is one, answer from now on.
     pub(super) fn start(server: Option<StatusServer>) -> io::Result<Monitor> {
-        let Some(server) = server else {
-            return Ok(Monitor(None));
-        };
-        let (meters, numbers) = Meters::new().map_err(io::Error::other)?;
-        server.start(Pages {
-            health: meters.link.health().clone(),
-            numbers,
-        })?;
-        Ok(Monitor(Some(meters)))
+        monitoring::start(server, Meters::new, |meters| &meters.link).map(Monitor)
     }
 
     /// Whether there is a status address.

@@ -17,4 +17,4 @@ mod server;
 
 pub(crate) use link::Link;
 pub(crate) use registry::{Numbers, raise};
-pub(crate) use server::{Pages, StatusServer};
+pub(crate) use server::{StatusServer, start};

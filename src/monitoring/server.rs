@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::health::Health;
 use super::http::{self, Code, LONGEST_HEAD};
+use super::link::Link;
 use super::registry::Numbers;
 use crate::system::signals::without_signals;
 use crate::system::stderr::say;
@@ -26,9 +27,9 @@ const BREATHER: Duration = Duration::from_millis(100);
 pub(crate) struct StatusServer(TcpListener);
 
 /// What the server's pages say.
-pub(crate) struct Pages {
-    pub(crate) health: Health,
-    pub(crate) numbers: Numbers,
+struct Pages {
+    health: Health,
+    numbers: Numbers,
 }
 
 /// A client's connection.
@@ -67,7 +68,7 @@ impl StatusServer {
     }
 
     /// Answers requests from now on, until the process ends.
-    pub(crate) fn start(self, pages: Pages) -> io::Result<()> {
+    fn start(self, pages: Pages) -> io::Result<()> {
         without_signals(|| {
             thread::Builder::new()
                 .name("status".to_owned())
@@ -75,6 +76,21 @@ impl StatusServer {
         })
         .map(drop)
     }
+}
+
+/// Has the server, if there is one, answer from now on, with what `new` makes: what the tool counts, and the same for the pages.
+pub(crate) fn start<M>(
+    server: Option<StatusServer>,
+    new: impl FnOnce() -> prometheus::Result<(M, Numbers)>,
+    link: impl FnOnce(&M) -> &Link,
+) -> io::Result<Option<M>> {
+    let Some(server) = server else {
+        return Ok(None);
+    };
+    let (meters, numbers) = new().map_err(io::Error::other)?;
+    let health = link(&meters).health().clone();
+    server.start(Pages { health, numbers })?;
+    Ok(Some(meters))
 }
 
 fn serve(listener: &TcpListener, pages: &Pages) {

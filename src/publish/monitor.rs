@@ -6,7 +6,7 @@ use prometheus::{IntCounter, IntGauge};
 
 use super::run::Tally;
 use crate::broker::Session;
-use crate::monitoring::{Link, Numbers, Pages, StatusServer, raise};
+use crate::monitoring::{self, Link, Numbers, StatusServer, raise};
 
 /// Counts, where there is a status address.
 pub(super) struct Monitor(Option<Meters>);
@@ -23,15 +23,7 @@ struct Meters {
 impl Monitor {
     /// Has the server, if there is one, answer from now on.
     pub(super) fn start(server: Option<StatusServer>) -> io::Result<Monitor> {
-        let Some(server) = server else {
-            return Ok(Monitor(None));
-        };
-        let (meters, numbers) = Meters::new().map_err(io::Error::other)?;
-        server.start(Pages {
-            health: meters.link.health().clone(),
-            numbers,
-        })?;
-        Ok(Monitor(Some(meters)))
+        monitoring::start(server, Meters::new, |meters| &meters.link).map(Monitor)
     }
 
     /// A session is open.

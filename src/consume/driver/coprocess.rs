@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use rustix::event::PollFd;
 
+use super::commands::cannot_start_reason;
 use super::result::CommandResult;
-use super::{Driver, cannot_start_reason, framing};
+use super::{Driver, framing};
 use crate::consume::answer;
 use crate::consume::framing as framed;
 use crate::consume::joblog::CommandStart;

@@ -3,7 +3,8 @@
 //! One thread, the loop, does that. It polls a file of signals and a waker, which all other threads wake. It never waits for the
 //! broker, for standard output or for a file; other threads do.
 //!
-//! * `batch`: commands that get several messages each.
+//! * `commands`: commands are started, and their ends become events.
+//! * `open_delivery`: a delivery that the core has not forgotten.
 //! * `connection`: the thread that uses the connection to the broker.
 //! * `own_queue`: the queue, where the tool declares it itself.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
@@ -13,20 +14,18 @@
 //! * `printer`: the thread that writes lines to standard output.
 //! * `notice`: what the person at the terminal is told, in words.
 
-mod batch;
 mod callers;
+mod commands;
 mod connection;
 mod coprocess;
 mod notice;
+mod open_delivery;
 mod own_queue;
 mod printer;
 mod republisher;
 mod result;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsString;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,34 +35,30 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGCHLD;
 
 use super::framing;
-use super::joblog::{CommandStart, Joblog};
+use super::joblog::Joblog;
 use super::monitor::Monitor;
-use super::options::{CommandWork, ConsumeOptions, Form, Framing, SourceQueue, Work};
-use super::output::{Collectors, Pipes, Wanted};
-use super::process::children::{ChildOutput, Children, EndedChild};
+use super::options::{ConsumeOptions, Form, Framing, SourceQueue, Work};
+use super::output::{Collectors, Wanted};
+use super::process::children::{Children, EndedChild};
 use super::process::command::Launcher;
-use super::process::environment::{self, delivery_count};
-use super::process::headers_file::HeadersFile;
 use super::publication::{Publication, Recipient};
 use super::republish;
 use super::run::{
-    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork,
-    Settlement, SubscriptionId,
+    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork, Settlement,
 };
 use super::signals::SignalQueue;
-use crate::broker::{ConnectOptions, Delivery, Unsettled};
-use crate::envelope;
-use crate::message::{Fidelity, Message};
+use crate::broker::ConnectOptions;
+use crate::message::Message;
 use crate::reason::{ConnectionFailure, reason};
 use crate::status::Status;
 use crate::system::stderr::say;
 use crate::system::waker::Waker;
 use connection::{ConnectionHandle, Request};
 use coprocess::Conversations;
+use open_delivery::{OpenDelivery, info};
 use own_queue::OwnQueue;
 use printer::Printer;
 use republisher::{Report, Republisher};
-use result::CommandResult;
 
 /// After how many messages a long run with a count and `--retry` makes sure of them.
 const CERTAIN_EVERY: u64 = 1000;
@@ -79,9 +74,6 @@ const STDERR_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same, and for standard output, when a signal has asked to end.
 const PATIENCE_AFTER_SIGNAL: Duration = Duration::from_secs(1);
-
-/// How much of a body goes into its digest.
-const HASHED: usize = 4096;
 
 /// All that the core has no part in: files, threads, children, and the deliveries themselves.
 pub(super) struct Driver {
@@ -112,26 +104,6 @@ pub(super) struct Driver {
     /// Events that the core is told first: commands that ended, actions that failed.
     pending: VecDeque<Event>,
     is_asked_to_end: bool,
-}
-
-/// A delivery that the core has not forgotten.
-struct OpenDelivery {
-    message: Message,
-    /// Shared with the thread that writes it to a command.
-    body: Arc<Vec<u8>>,
-    redelivered: bool,
-    tag: u64,
-    fidelity: Fidelity,
-    /// For the command that runs, where a variable cannot hold them.
-    headers_file: Option<HeadersFile>,
-    /// Used up when the delivery is settled.
-    unsettled: Option<Unsettled>,
-    /// A child was given it and has not answered it.
-    is_with_child: bool,
-    /// The last start of its command.
-    start: Option<CommandStart>,
-    /// What that command wrote, where it is collected.
-    result: CommandResult,
 }
 
 impl Driver {
@@ -357,49 +329,6 @@ impl Driver {
         self.pending.push_back(event);
     }
 
-    /// A command that wrote too much has failed.
-    fn command_ended(&mut self, ended: EndedChild) -> Event {
-        let mut status = ended.status;
-        let mut output = 0;
-        let mut start = None;
-        if let Some(delivery) = self.deliveries.get_mut(&ended.id) {
-            delivery.headers_file = None;
-            start = delivery.start;
-        }
-        let ran = start.map(|start| start.instant.elapsed());
-        self.monitor.ended(ran.unwrap_or_default());
-        if let Some(collected) = ended.collected {
-            if collected.is_over_limit {
-                say(
-                    "a command wrote more to standard output than --output-limit allows; it has failed",
-                );
-                if status.is_success() {
-                    status = Status::FAILURE;
-                }
-            }
-            let others = self.batches.get(&ended.id).into_iter().flatten().skip(1);
-            let mut is_of_several = false;
-            for id in others {
-                is_of_several = true;
-                if let Some(delivery) = self.deliveries.get_mut(id) {
-                    delivery.result.error.clone_from(&collected.error);
-                }
-            }
-            if let Some(delivery) = self.deliveries.get_mut(&ended.id) {
-                delivery.result = CommandResult::of(collected);
-                delivery.result.is_of_several = is_of_several;
-                output = delivery.result.size();
-            }
-        }
-        self.batches.remove(&ended.id);
-        Event::CommandEnded {
-            id: ended.id,
-            status,
-            signal: ended.signal,
-            output,
-        }
-    }
-
     fn next_from_broker(&mut self) -> Option<Event> {
         let connection = self.connection.as_mut()?;
         let framing = framing(&self.options.work);
@@ -580,67 +509,6 @@ impl Driver {
             .map_err(|error| Event::CannotWrite(format!("starting a thread: {}", reason(&error))))
     }
 
-    fn start_command(
-        &mut self,
-        id: DeliveryId,
-        attempt: u64,
-        work: &CommandWork,
-    ) -> Result<(), Event> {
-        let Some(delivery) = self.deliveries.get_mut(&id) else {
-            return Ok(());
-        };
-        let mut variables = environment::variables(
-            &delivery.message,
-            &self.queue,
-            delivery.redelivered,
-            delivery.tag,
-            attempt,
-        );
-        delivery.headers_file = HeadersFile::instead_of_variable(&delivery.message, &mut variables)
-            .map_err(|error| cannot_start(id, work, (Status::FAILURE, error)))?;
-        if delivery.headers_file.is_some() {
-            say(
-                "a message's headers are too large for the environment: its command has AMQP_HEADERS_FILE, and no AMQP_HEADERS",
-            );
-        }
-        self.commands_started += 1;
-        delivery.start = Some(CommandStart::now(self.commands_started));
-        let message_id = delivery.message.properties.message_id.clone();
-        let tag = message_id.filter(|id| !id.is_empty());
-        let tag = tag.unwrap_or_else(|| self.commands_started.to_string());
-        let body = Arc::clone(&delivery.body);
-        self.launch(id, &variables, &body, &tag, work)
-            .map_err(|failure| cannot_start(id, work, failure))
-    }
-
-    /// Starts a command with that standard input.
-    fn launch(
-        &mut self,
-        id: DeliveryId,
-        variables: &[(&'static str, Option<OsString>)],
-        input: &Arc<Vec<u8>>,
-        tag: &str,
-        work: &CommandWork,
-    ) -> Result<(), (Status, io::Error)> {
-        let by_machine = |error| (Status::FAILURE, error);
-        let launcher = match &mut self.launcher {
-            Some(launcher) => launcher,
-            none => none.insert(Launcher::new(work).map_err(by_machine)?),
-        };
-        let number = self.commands_started;
-        let (pipes, output) = match &mut self.collectors {
-            None => (Pipes::default(), ChildOutput::Inherited),
-            Some(collectors) => {
-                let (pipes, collector) = collectors.start(number, tag).map_err(by_machine)?;
-                (pipes, ChildOutput::Pending(number, collector))
-            }
-        };
-        let started = launcher.start(variables, input, &pipes)?;
-        self.children.add(id, started, output);
-        self.monitor.started();
-        Ok(())
-    }
-
     fn copy(&mut self, id: DeliveryId, copy: Copy) {
         let Some(delivery) = self.deliveries.get_mut(&id) else {
             return;
@@ -702,35 +570,6 @@ impl Driver {
     }
 }
 
-impl OpenDelivery {
-    fn new(delivery: Delivery) -> OpenDelivery {
-        let mut message = delivery.message;
-        OpenDelivery {
-            body: Arc::new(std::mem::take(&mut message.body)),
-            message,
-            redelivered: delivery.redelivered,
-            tag: delivery.tag,
-            fidelity: delivery.fidelity,
-            headers_file: None,
-            unsettled: Some(delivery.unsettled),
-            is_with_child: false,
-            start: None,
-            result: CommandResult::default(),
-        }
-    }
-
-    /// The message's line, or why there is none. The body is dropped.
-    fn line(&mut self, is_lossy: bool) -> Result<String, &'static str> {
-        if self.fidelity == Fidelity::Lossy && !is_lossy {
-            return Err(envelope::NOT_WHOLE);
-        }
-        self.message.body = Arc::unwrap_or_clone(std::mem::take(&mut self.body));
-        let line = envelope::to_json_line(&self.message, Some(self.redelivered)) + "\n";
-        self.message.body = Vec::new();
-        Ok(line)
-    }
-}
-
 /// What of commands' streams is taken. The output of a coprocess is in its answers.
 fn wanted(options: &ConsumeOptions) -> Wanted {
     let answers =
@@ -754,41 +593,6 @@ fn framing(work: &Work) -> Option<Framing> {
 /// Whether whoever was to tell of an end has done so.
 fn is_done(end: &Receiver<()>) -> bool {
     end.try_recv() == Err(TryRecvError::Disconnected)
-}
-
-/// What the core needs to know about a delivery.
-fn info(delivery: &Delivery, subscription: SubscriptionId, frame_max: usize) -> DeliveryInfo {
-    let message = &delivery.message;
-    let mut hasher = DefaultHasher::new();
-    message.body.len().hash(&mut hasher);
-    message.body[..message.body.len().min(HASHED)].hash(&mut hasher);
-    message.properties.message_id.hash(&mut hasher);
-    let headers = message.properties.headers.as_ref();
-    DeliveryInfo {
-        subscription,
-        redelivered: delivery.redelivered,
-        delivery_count: delivery_count(message),
-        attempts: republish::counted_attempts(message),
-        dead_lettered: headers.is_some_and(|headers| headers.contains_key("x-death")),
-        size: message.body.len(),
-        obstacle: republish::obstacle(message, delivery.fidelity, frame_max),
-        digest: hasher.finish(),
-        is_unfit: false,
-    }
-}
-
-fn cannot_start(id: DeliveryId, work: &CommandWork, (status, error): (Status, io::Error)) -> Event {
-    let reason = cannot_start_reason(work, status, &error);
-    Event::CannotStart { id, status, reason }
-}
-
-fn cannot_start_reason(work: &CommandWork, status: Status, error: &io::Error) -> String {
-    let what = if status == Status::FAILURE {
-        "starting a command".into()
-    } else {
-        work.program.to_string_lossy()
-    };
-    format!("{what}: {}", reason(error))
 }
 
 /// A duration as the system takes it, a century at most.

@@ -10,8 +10,8 @@ use crate::message::Message;
 #[derive(Debug, Default)]
 pub(super) struct CommandResult {
     output: Vec<u8>,
-    /// It ran for several messages: the output is of none of them alone.
-    pub(super) is_of_several: bool,
+    /// It ran for several messages. Its output is not of any one of them.
+    is_of_several: bool,
     /// The end of what it wrote to standard error.
     pub(super) error: Option<String>,
     /// What was refused of the output, and is to be published again.
@@ -22,9 +22,10 @@ pub(super) struct CommandResult {
 }
 
 impl CommandResult {
-    pub(super) fn of(collected: Collected) -> CommandResult {
+    pub(super) fn of(collected: Collected, is_of_several: bool) -> CommandResult {
         CommandResult {
             output: collected.output,
+            is_of_several,
             error: collected.error,
             ..CommandResult::default()
         }
@@ -109,10 +110,13 @@ mod tests {
             },
             ..Message::default()
         };
-        let mut result = CommandResult::of(Collected {
-            output: b"out".to_vec(),
-            ..Collected::default()
-        });
+        let mut result = CommandResult::of(
+            Collected {
+                output: b"out".to_vec(),
+                ..Collected::default()
+            },
+            false,
+        );
         assert_eq!(result.size(), 3);
         let mut all = result.publications(Copy::Output, &publishing(), &input);
         assert_eq!(all.len(), 2);

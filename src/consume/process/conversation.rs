@@ -92,7 +92,9 @@ impl Outgoing {
     /// All that is not written, as one piece.
     pub(in crate::consume) fn to_vec(&self) -> Vec<u8> {
         let pieces = self.pieces.iter().map(Piece::bytes);
-        pieces.collect::<Vec<_>>().concat()[self.written..].to_vec()
+        let mut bytes = pieces.collect::<Vec<_>>().concat();
+        bytes.drain(..self.written);
+        bytes
     }
 }
 
