@@ -46,7 +46,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand --recycle 'Start a new child after N messages'
             cand --retries 'Run a failed command up to N more times on the same message'
             cand --retry-delay 'Pause before the first retry, doubled before each further one [default: 1s]'
-            cand --on-failure 'What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park) or stop (requeue, and end with its status) [default: requeue]'
+            cand --on-failure 'What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park), retry:DURATION (it waits in the broker) or stop (requeue, and end with its status) [default: requeue]'
             cand --on-exit 'The same by exit status, such as 65=reject or 64-78,99=requeue; repeatable'
             cand --max-attempts 'Reject a message that has failed N times; without a dead-letter exchange it is dropped, see --park'
             cand --park 'Queue for messages that are parked, or that have failed --max-attempts times'

@@ -24,11 +24,12 @@ null\t''"
 complete -c amqp-consume -n $before_command -l recycle -d 'Start a new child after N messages' -r
 complete -c amqp-consume -n $before_command -l retries -d 'Run a failed command up to N more times on the same message' -r
 complete -c amqp-consume -n $before_command -l retry-delay -d 'Pause before the first retry, doubled before each further one [default: 1s]' -r
-complete -c amqp-consume -n $before_command -l on-failure -d 'What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park) or stop (requeue, and end with its status) [default: requeue]' -r -f -a "requeue\t''
+complete -c amqp-consume -n $before_command -l on-failure -d 'What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park), retry:DURATION (it waits in the broker) or stop (requeue, and end with its status) [default: requeue]' -r -f -a "requeue\t''
 reject\t''
 ack\t''
 park\t''
-stop\t''"
+stop\t''
+retry:\t''"
 complete -c amqp-consume -n $before_command -l on-exit -d 'The same by exit status, such as 65=reject or 64-78,99=requeue; repeatable' -r
 complete -c amqp-consume -n $before_command -l max-attempts -d 'Reject a message that has failed N times; without a dead-letter exchange it is dropped, see --park' -r
 complete -c amqp-consume -n $before_command -l park -d 'Queue for messages that are parked, or that have failed --max-attempts times' -r

@@ -49,7 +49,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-consume' -ScriptBlock {
             [CompletionResult]::new('--recycle', '--recycle', [CompletionResultType]::ParameterName, 'Start a new child after N messages')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Run a failed command up to N more times on the same message')
             [CompletionResult]::new('--retry-delay', '--retry-delay', [CompletionResultType]::ParameterName, 'Pause before the first retry, doubled before each further one [default: 1s]')
-            [CompletionResult]::new('--on-failure', '--on-failure', [CompletionResultType]::ParameterName, 'What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park) or stop (requeue, and end with its status) [default: requeue]')
+            [CompletionResult]::new('--on-failure', '--on-failure', [CompletionResultType]::ParameterName, 'What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park), retry:DURATION (it waits in the broker) or stop (requeue, and end with its status) [default: requeue]')
             [CompletionResult]::new('--on-exit', '--on-exit', [CompletionResultType]::ParameterName, 'The same by exit status, such as 65=reject or 64-78,99=requeue; repeatable')
             [CompletionResult]::new('--max-attempts', '--max-attempts', [CompletionResultType]::ParameterName, 'Reject a message that has failed N times; without a dead-letter exchange it is dropped, see --park')
             [CompletionResult]::new('--park', '--park', [CompletionResultType]::ParameterName, 'Queue for messages that are parked, or that have failed --max-attempts times')

@@ -1,11 +1,12 @@
 //! amqp-consume's options for failed messages.
 
+use std::ffi::OsStr;
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Args};
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, ArgAction, Args, Command};
 
 use super::UsageError;
 use super::duration::parse_duration;
@@ -25,8 +26,8 @@ pub(super) struct FailureArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "retries", help_heading = HEADING)]
     retry_delay: Option<Duration>,
 
-    /// What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park) or stop (requeue, and end with its status) [default: requeue]
-    #[arg(long, value_name = "ACTION", value_parser = action_parser(), hide_possible_values = true, help_heading = HEADING)]
+    /// What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park), retry:DURATION (it waits in the broker) or stop (requeue, and end with its status) [default: requeue]
+    #[arg(long, value_name = "ACTION", value_parser = ActionParser, hide_possible_values = true, help_heading = HEADING)]
     on_failure: Option<FailureAction>,
 
     /// The same by exit status, such as 65=reject or 64-78,99=requeue; repeatable
@@ -59,14 +60,49 @@ const ACTIONS: [(&str, FailureAction); 5] = [
     ("stop", FailureAction::Stop),
 ];
 
-fn action_parser() -> impl TypedValueParser<Value = FailureAction> {
-    PossibleValuesParser::new(ACTIONS.map(|(name, _)| name))
-        .map(|name| action_named(&name).unwrap_or(FailureAction::Requeue))
+/// What stands before the time of an action that has one.
+const RETRY: &str = "retry:";
+
+/// The longest time that a broker keeps a message for (32 bits of milliseconds).
+const LONGEST_WAIT: Duration = Duration::from_millis(u32::MAX as u64);
+
+/// Takes an action. It names the actions, for completions.
+#[derive(Clone)]
+struct ActionParser;
+
+impl TypedValueParser for ActionParser {
+    type Value = FailureAction;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<FailureAction, clap::Error> {
+        let parse: fn(&str) -> Result<FailureAction, String> = parse_action;
+        parse.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = ACTIONS.iter().map(|(name, _)| *name);
+        Some(Box::new(names.chain([RETRY]).map(PossibleValue::new)))
+    }
 }
 
-fn action_named(name: &str) -> Option<FailureAction> {
-    let action = ACTIONS.iter().find(|(known, _)| *known == name)?;
-    Some(action.1)
+fn parse_action(text: &str) -> Result<FailureAction, String> {
+    if let Some(time) = text.strip_prefix(RETRY) {
+        let time = parse_duration(time)?;
+        let milliseconds = time.as_nanos().div_ceil(1_000_000);
+        return match u64::try_from(milliseconds).map(Duration::from_millis) {
+            Ok(time) if !time.is_zero() && time <= LONGEST_WAIT => Ok(FailureAction::Retry(time)),
+            _ => Err("expected a time of 1ms to 49 days after retry:".to_owned()),
+        };
+    }
+    let known = ACTIONS.iter().find(|(known, _)| *known == text);
+    known.map(|(_, action)| *action).ok_or_else(|| {
+        let names = ACTIONS.map(|(name, _)| name).join(", ");
+        format!("'{text}' is none of {names}, retry:DURATION")
+    })
 }
 
 impl FailureArgs {
@@ -145,12 +181,7 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
         .split(',')
         .map(parse_codes)
         .collect::<Result<_, _>>()?;
-    let action = action_named(action).ok_or_else(|| {
-        format!(
-            "'{action}' is none of {}",
-            ACTIONS.map(|(name, _)| name).join(", ")
-        )
-    })?;
+    let action = parse_action(action)?;
     Ok(Rule { statuses, action })
 }
 
@@ -180,6 +211,11 @@ mod tests {
                 FailureAction::Ack,
             ),
             ("1-255=reject", vec![1..=255], FailureAction::Reject),
+            (
+                "75=retry:1.5s",
+                vec![75..=75],
+                FailureAction::Retry(Duration::from_millis(1500)),
+            ),
         ] {
             assert_eq!(parse_rule(text), Ok(Rule { statuses, action }), "{text}");
         }
@@ -208,6 +244,11 @@ mod tests {
             "5,=ack",
             "x=ack",
             "65=REJECT",
+            "65=retry",
+            "65=retry:",
+            "65=retry:0s",
+            "65=retry:soon",
+            "65=retry:50000h",
         ] {
             assert!(parse_rule(text).is_err(), "{text}");
         }

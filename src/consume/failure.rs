@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::status::Status;
 
@@ -45,6 +46,8 @@ pub enum FailureAction {
     Ack,
     /// A copy is published to the parking queue, and the message is acknowledged.
     Park,
+    /// A copy waits in a queue of the broker for so long and then comes back, and the message is acknowledged.
+    Retry(Duration),
     /// It is requeued, and the run ends with its status.
     Stop,
 }
@@ -65,22 +68,40 @@ impl FailurePolicy {
     /// |---|---|---|---|
     /// | ack, reject, park | any | | ack, reject, park |
     /// | requeue, stop | fewer than `--max-attempts`, or no limit | | requeue |
-    /// | requeue, stop | `--max-attempts` or more | no | reject |
-    /// | requeue, stop | `--max-attempts` or more | yes | park |
+    /// | retry | fewer than `--max-attempts`, or no limit | | retry |
+    /// | requeue, stop, retry | `--max-attempts` or more | no | reject |
+    /// | requeue, stop, retry | `--max-attempts` or more | yes | park |
     pub(super) fn decide(&self, status: Status, failures: u64) -> FailureAction {
         let is_last = self
             .max_attempts
             .is_some_and(|limit| failures >= limit.get());
-        match (self.action_for(status), &self.park) {
-            (FailureAction::Requeue | FailureAction::Stop, Some(_)) if is_last => {
-                FailureAction::Park
-            }
-            (FailureAction::Requeue | FailureAction::Stop, None) if is_last => {
-                FailureAction::Reject
-            }
+        let action = self.action_for(status);
+        let goes_on = matches!(
+            action,
+            FailureAction::Requeue | FailureAction::Stop | FailureAction::Retry(_)
+        );
+        match (action, &self.park) {
+            (_, Some(_)) if goes_on && is_last => FailureAction::Park,
+            (_, None) if goes_on && is_last => FailureAction::Reject,
             (FailureAction::Stop, _) => FailureAction::Requeue,
-            (action, _) => action,
+            _ => action,
         }
+    }
+
+    /// The times for which messages may have to wait in the broker, each once.
+    #[must_use]
+    pub fn retry_times(&self) -> Vec<Duration> {
+        let rules = self.rules.iter().map(|rule| rule.action);
+        let mut times: Vec<Duration> = rules
+            .chain([self.action])
+            .filter_map(|action| match action {
+                FailureAction::Retry(time) => Some(time),
+                _ => None,
+            })
+            .collect();
+        times.sort_unstable();
+        times.dedup();
+        times
     }
 
     /// Whether the run ends with a message that failed with this status, the last of so many in a row.
@@ -128,7 +149,8 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table() {
-        use FailureAction::{Ack, Park, Reject, Requeue, Stop};
+        use FailureAction::{Ack, Park, Reject, Requeue, Retry, Stop};
+        let retry = Retry(Duration::from_secs(2));
         for (action, max_attempts, park, failures, expected) in [
             (Ack, None, None, 1, Ack),
             (Ack, Some(2), Some("bad"), 2, Ack),
@@ -143,6 +165,10 @@ mod tests {
             (Requeue, Some(3), None, 4, Reject),
             (Requeue, Some(3), Some("bad"), 3, Park),
             (Requeue, Some(3), Some("bad"), 4, Park),
+            (retry, None, None, 9, retry),
+            (retry, Some(3), None, 2, retry),
+            (retry, Some(3), None, 3, Reject),
+            (retry, Some(3), Some("bad"), 3, Park),
             (Stop, None, None, 9, Requeue),
             (Stop, Some(3), None, 2, Requeue),
             (Stop, Some(3), None, 3, Reject),

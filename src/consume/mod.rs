@@ -24,7 +24,7 @@
 //! | Postponed | it was rejected, and comes back at once; or the child that had it ended and had not begun it | when it is due and a job is free: Working; the run ends: requeued |
 //! | Undecided | it failed, and the policy depends on whether the queue counts deliveries | when that is known: by the policy |
 //! | Held | it failed and is to be tried again | after its pause, or at the end with `-c`: requeued, or Copying if attempts are counted in a header |
-//! | Copying | a copy is on its way to the queue's tail or the parking queue, or the command's output to its queue or caller | confirmed: acknowledged; refused: Refused |
+//! | Copying | a copy is on its way to the queue's tail, the parking queue or a queue that it waits in (`retry:`), or the command's output to its queue or caller | confirmed: acknowledged; refused: Refused |
 //! | Refused | its copy was refused, or cannot be made | after a pause: Copying; the run ends: requeued |
 //!
 //! By the policy (`failure`), a message whose command failed for good is Held, rejected, acknowledged, or Copying to the parking
@@ -66,6 +66,7 @@
 //! * `output`: collects what commands write, and passes it on to the tool's own streams.
 //! * `publication`: the messages that a command's output becomes.
 //! * `republish`: what a republished copy of a failed message looks like.
+//! * `waiting_queue`: the queues that failed messages wait in before they come back.
 //! * `signals`: signals to the tool.
 //! * `joblog`: the log of commands.
 //! * `monitor`: what `--status-address` shows.
@@ -83,6 +84,7 @@ mod publication;
 pub(crate) mod republish;
 pub mod run;
 mod signals;
+mod waiting_queue;
 
 pub use failure::{DeliveryLimit, FailureAction, FailurePolicy, Rule};
 pub use options::{

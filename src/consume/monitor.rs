@@ -26,7 +26,7 @@ pub(super) struct Monitor(Option<Meters>);
 
 struct Meters {
     link: Link,
-    outcomes: [IntCounter; 5],
+    outcomes: [IntCounter; OUTCOMES.len()],
     durations: Histogram,
     ages: Histogram,
     running: IntGauge,
@@ -157,11 +157,12 @@ impl Meters {
     }
 }
 
-const OUTCOMES: [Outcome; 5] = [
+const OUTCOMES: [Outcome; 6] = [
     Outcome::Succeeded,
     Outcome::Requeued,
     Outcome::Rejected,
     Outcome::Parked,
+    Outcome::Delayed,
     Outcome::Ignored,
 ];
 
@@ -172,7 +173,8 @@ fn index(outcome: Outcome) -> usize {
         Outcome::Requeued => 1,
         Outcome::Rejected => 2,
         Outcome::Parked => 3,
-        Outcome::Ignored => 4,
+        Outcome::Delayed => 4,
+        Outcome::Ignored => 5,
     }
 }
 
@@ -183,6 +185,7 @@ pub(super) fn name(outcome: Outcome) -> &'static str {
         Outcome::Requeued => "requeued",
         Outcome::Rejected => "rejected",
         Outcome::Parked => "parked",
+        Outcome::Delayed => "delayed",
         Outcome::Ignored => "ignored",
     }
 }

@@ -17,8 +17,11 @@ pub(crate) const ERROR: &str = "x-error";
 /// The exchange and the routing key that the message was first published with.
 pub(crate) const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
 pub(crate) const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
-/// The `expiration` of a parked message, which would remove it from the parking queue.
+/// The `expiration` of a message that is parked or waits, which would remove it from the queue there.
 pub(crate) const ORIGINAL_EXPIRATION: &str = "x-original-expiration";
+
+/// The header in which `RabbitMQ` keeps a message's dead-letterings.
+pub(super) const DEATHS: &str = "x-death";
 
 /// The headers that parking adds about a failure.
 pub(crate) const OF_PARKING: [&str; 4] = [EXIT_STATUS, FAILED_AT, FAILED_ON, ERROR];
@@ -78,6 +81,25 @@ pub(super) fn for_another_attempt(message: Message, queue: &str, attempts: u64) 
     message
 }
 
+/// A copy for another attempt that waits in the queue `waiting` before. It does not expire there. `x-death` is taken off: where that
+/// says that the message expired in its queue before, `RabbitMQ` drops it on the way back
+/// (<https://www.rabbitmq.com/docs/dlx#cycles>).
+pub(super) fn for_waiting(message: Message, waiting: &str, attempts: u64) -> Message {
+    let mut message = for_another_attempt(message, waiting, attempts);
+    keep_from_expiring(&mut message);
+    let headers = message.properties.headers.get_or_insert_default();
+    headers.remove(DEATHS);
+    message
+}
+
+/// Takes the expiration off, and keeps it in a header.
+fn keep_from_expiring(message: &mut Message) {
+    if let Some(time) = message.properties.expiration.take() {
+        let headers = message.properties.headers.get_or_insert_default();
+        headers.insert(ORIGINAL_EXPIRATION.to_owned(), HeaderValue::String(time));
+    }
+}
+
 /// A copy for the parking queue `park`, with headers that say why it is there. Without `status`, the message was not run: it arrived
 /// with too many failures. `error` is the end of what the command wrote to standard error.
 pub(super) fn for_parking(
@@ -88,7 +110,7 @@ pub(super) fn for_parking(
     error: Option<String>,
 ) -> Message {
     let mut message = readdressed(message, park);
-    let expiration = message.properties.expiration.take();
+    keep_from_expiring(&mut message);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let host = rustix::system::uname()
         .nodename()
@@ -108,7 +130,6 @@ pub(super) fn for_parking(
         .into_iter()
         .chain(status.map(|status| (EXIT_STATUS, HeaderValue::Int32(status.code().into()))))
         .chain(error.map(|text| (ERROR, HeaderValue::String(text))))
-        .chain(expiration.map(|time| (ORIGINAL_EXPIRATION, HeaderValue::String(time))))
         .map(|(name, value)| (name.to_owned(), value)),
     );
     message
@@ -206,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_parked_message_does_not_expire() {
+    fn only_a_message_that_is_parked_or_waits_does_not_expire() {
         let time = Some("1000".to_owned());
         assert_eq!(
             unchanged(message(&[]), "q", None).properties.expiration,
@@ -214,6 +235,10 @@ mod tests {
         );
         let again = for_another_attempt(message(&[]), "q", 1);
         assert_eq!(again.properties.expiration, time);
+        let waiting = for_waiting(message(&[]), "q", 1);
+        assert_eq!(waiting.properties.expiration, None);
+        assert_eq!(header(&waiting, ORIGINAL_EXPIRATION), Some(&text("1000")));
+        assert_eq!(counted_attempts(&waiting), Some(1));
         let parked = for_parking(message(&[]), "q", 1, Some(Status::FAILURE), None);
         assert_eq!(parked.properties.expiration, None);
         assert_eq!(header(&parked, ORIGINAL_EXPIRATION), Some(&text("1000")));
@@ -280,6 +305,7 @@ mod tests {
         for copy in [
             unchanged(message.clone(), "queue", Some(u64::MAX)),
             for_another_attempt(message.clone(), "queue", u64::MAX),
+            for_waiting(message.clone(), "queue", u64::MAX),
             for_parking(
                 message,
                 "queue",

@@ -156,9 +156,17 @@ fn with_a_broker_that_is_silent_a_tool_is_live_and_not_ready() {
 }
 
 /// How many messages came to each end.
-fn outcomes(metrics: &BTreeMap<String, u64>) -> [u64; 5] {
+fn outcomes(metrics: &BTreeMap<String, u64>) -> [u64; 6] {
     let outcome = |name| metrics[&format!("amqp_consume_messages_total{{outcome=\"{name}\"}}")];
-    ["succeeded", "requeued", "rejected", "parked", "ignored"].map(outcome)
+    let all = [
+        "succeeded",
+        "requeued",
+        "rejected",
+        "parked",
+        "delayed",
+        "ignored",
+    ];
+    all.map(outcome)
 }
 
 /// The samples when so many messages have come to an end.
@@ -201,7 +209,7 @@ fn metrics_count_what_became_of_each_message() {
     let address = address_of(&mut running);
     becomes(&address, "/readyz", 200);
     let found = when_concluded(&address, &mut running, 60);
-    assert_eq!(outcomes(&found), [10, 0, 10, 30, 10]);
+    assert_eq!(outcomes(&found), [10, 0, 10, 30, 0, 10]);
     // Each that failed ran twice.
     assert_eq!(found["amqp_consume_command_duration_seconds_count"], 110);
     assert_eq!(found["amqp_consume_messages_unacknowledged"], 0);
@@ -210,6 +218,26 @@ fn metrics_count_what_became_of_each_message() {
     running.exits(143);
     let log = test.read("log");
     assert_eq!(log.lines().count(), 111);
+}
+
+#[test]
+fn metrics_count_what_waits_in_the_broker() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    let _waiting = test.adopt(&format!("{}.retry.3600s", queue.name()));
+    queue.publish(["7", "0"]);
+    test.script("work", "read -r x; exit $x");
+    let mut running = test
+        .run("amqp-consume -q {queue}")
+        .args(ANY_PORT)
+        .args(["--on-failure", "retry:1h", "./work"])
+        .any_stderr()
+        .spawn();
+    let address = address_of(&mut running);
+    let found = when_concluded(&address, &mut running, 2);
+    assert_eq!(outcomes(&found), [1, 0, 0, 0, 1, 0]);
+    running.signal(Signal::TERM);
+    running.exits(143);
 }
 
 #[test]
@@ -227,7 +255,7 @@ fn metrics_count_each_answer_of_a_coprocess() {
     let address = address_of(&mut running);
     becomes(&address, "/readyz", 200);
     let found = when_concluded(&address, &mut running, 60);
-    assert_eq!(outcomes(&found), [20, 0, 20, 0, 20]);
+    assert_eq!(outcomes(&found), [20, 0, 20, 0, 0, 20]);
     assert_eq!(found["amqp_consume_command_duration_seconds_count"], 60);
     assert_eq!(found["amqp_consume_messages_unacknowledged"], 0);
     assert_eq!(found["amqp_consume_commands_running"], 0);

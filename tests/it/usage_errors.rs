@@ -148,7 +148,7 @@ fn values_that_are_none_are_named() {
         ),
         (
             "amqp-consume -q q --on-failure drop cat",
-            "invalid value 'drop' for '--on-failure <ACTION>' [possible values: requeue, reject, ack, park, stop]",
+            "invalid value 'drop' for '--on-failure <ACTION>': 'drop' is none of requeue, reject, ack, park, stop, retry:DURATION",
         ),
     ]);
 }

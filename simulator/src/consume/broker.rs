@@ -8,53 +8,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use amqp_tools::consume::run::{
-    ConnectionId, Copy, DeliveryId, DeliveryInfo, FromBroker, Obstacle, Settlement, SubscriptionId,
+    ConnectionId, Copy, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
 };
 
+use super::message::{Message, Sent, Why, count_done_with, done_with, info};
 use super::scenario::BrokerKind;
+use super::waiting::Waiting;
 use crate::reached::Reached;
 
 /// How many commands are on their way to a leader at most.
 const TO_LEADER: usize = 32;
-
-/// Why a message is not in the queue any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    Succeeded,
-    Copied,
-    ByPolicy,
-    OnArrival,
-    Rejected,
-    /// It came back too often.
-    Dropped,
-    QueueGone,
-    TakenByRival,
-}
-
-/// One message in the queue. A copy is another one, with the same original.
-#[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) original: usize,
-    pub(super) attempts: Option<u64>,
-    pub(super) count: u64,
-    redelivered: bool,
-    dead_lettered: bool,
-    pub(super) can_be_copied: bool,
-    pub(super) is_unfit: bool,
-    pub(super) gone: Option<Why>,
-}
-
-/// What was written to the broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
-    Consume(SubscriptionId),
-    Cancel(SubscriptionId),
-    Prefetch(u16),
-    Count,
-    /// The deliveries that it covers, and why they are acknowledged if they are.
-    Settle(Settlement, Vec<(DeliveryId, Why)>),
-    Close,
-}
 
 #[derive(Clone, Debug)]
 struct Consumer {
@@ -111,6 +74,8 @@ pub(super) struct Broker {
     ready: BTreeSet<usize>,
     /// What is kept before it is delivered again. True: the tool gave it back as failed.
     delayed: BTreeMap<usize, bool>,
+    /// What waits in a queue of its own.
+    pub(super) waiting: Waiting,
     /// Those that are delayed since the calendar was looked at.
     pub(super) newly_delayed: Vec<usize>,
     /// How many messages were done with by settlements that never came to the queue.
@@ -135,6 +100,7 @@ impl Broker {
             messages: Vec::new(),
             ready: BTreeSet::new(),
             delayed: BTreeMap::new(),
+            waiting: Waiting::default(),
             newly_delayed: Vec::new(),
             lost_settlements: 0,
             parked: Vec::new(),
@@ -172,13 +138,13 @@ impl Broker {
     }
 
     /// A copy arrives.
-    pub(super) fn put_copy(&mut self, of: usize, copy: Copy) {
-        let original = &self.messages[of];
-        let attempts = match copy {
+    pub(super) fn put_copy(&mut self, id: DeliveryId, what: Copy) {
+        let original = &self.messages[self.message_of(id)];
+        let attempts = match what {
             Copy::Park(..) => return self.parked.push(original.original),
             Copy::Output => return self.outputs.push(original.original),
             Copy::Reply(..) => return self.replies.push(original.original),
-            Copy::Attempt(attempts) => Some(attempts),
+            Copy::Attempt(attempts) | Copy::Delay(_, attempts) => Some(attempts),
             Copy::Renew(attempts) => attempts.or(original.attempts),
         };
         let copy = Message {
@@ -188,7 +154,25 @@ impl Broker {
             gone: None,
             ..original.clone()
         };
+        if let Copy::Delay(time, _) = what {
+            self.waiting.add(self.messages.len(), id, time);
+            self.messages.push(copy);
+            return;
+        }
         self.put(copy);
+    }
+
+    /// A message has waited for long enough.
+    pub(super) fn wait_ends(&mut self, message: usize) {
+        if !self.waiting.end(message) {
+            return;
+        }
+        if self.queue_was_deleted {
+            self.messages[message].gone = Some(Why::QueueGone);
+            return;
+        }
+        self.ready.insert(message);
+        self.deliver();
     }
 
     /// A rejected message comes back.
@@ -512,8 +496,10 @@ impl Broker {
 
     /// All messages are gone. A queue that the tool declares itself is there again with the next connection.
     pub(super) fn delete_queue(&mut self) {
-        for message in &mut self.messages {
-            message.gone.get_or_insert(Why::QueueGone);
+        for (number, message) in self.messages.iter_mut().enumerate() {
+            if !self.waiting.holds(number) {
+                message.gone.get_or_insert(Why::QueueGone);
+            }
         }
         self.ready.clear();
         self.delayed.clear();
@@ -567,38 +553,19 @@ impl Broker {
         gone.count() as u64
     }
 
+    /// How many messages are in the queue that came back after another copy of the same delivery.
+    pub(super) fn twins(&self) -> usize {
+        let twins = self.waiting.twins().iter();
+        twins
+            .filter(|number| self.messages[**number].gone.is_none())
+            .count()
+    }
+
     /// How many messages are in the queue, delivered or not.
     pub(super) fn in_queue(&self) -> usize {
         self.messages
             .iter()
             .filter(|message| message.gone.is_none())
             .count()
-    }
-}
-
-/// How many messages were done with by what was sent.
-pub(super) fn done_with(sent: &Sent) -> u64 {
-    match sent {
-        Sent::Settle(_, deliveries) => count_done_with(deliveries.iter().map(|(_, why)| *why)),
-        _ => 0,
-    }
-}
-
-fn count_done_with(whys: impl Iterator<Item = Why>) -> u64 {
-    let done = [Why::Succeeded, Why::ByPolicy, Why::Rejected];
-    whys.filter(|why| done.contains(why)).count() as u64
-}
-
-fn info(message: &Message, is_quorum: bool) -> DeliveryInfo {
-    DeliveryInfo {
-        redelivered: message.redelivered,
-        delivery_count: (is_quorum && message.count > 0).then_some(message.count),
-        attempts: message.attempts,
-        dead_lettered: message.dead_lettered,
-        size: 10,
-        obstacle: (!message.can_be_copied).then_some(Obstacle::NotAsItIs),
-        digest: message.original as u64,
-        is_unfit: message.is_unfit,
-        ..DeliveryInfo::default()
     }
 }

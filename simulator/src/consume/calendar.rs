@@ -33,6 +33,8 @@ pub(super) enum Pending {
     CountsAnswered,
     /// A message is delayed no longer.
     DelayEnds(usize),
+    /// A message comes back from the queue that it waited in.
+    WaitEnds(usize),
     RivalWorks,
     /// The other worker, which was stuck, ends.
     RivalLeaves,

@@ -7,8 +7,8 @@ use amqp_tools::consume::run::{
 };
 use amqp_tools::status::Status;
 
-use super::broker::{Sent, done_with};
 use super::calendar::Pending;
+use super::message::{Sent, done_with};
 use super::scenario::delay;
 use super::{CLOSE_LIMIT, CONNECT_LIMIT, Command, MOST_AT_ONCE, MOST_EVENTS, Simulation, Wire};
 use crate::world::Failure;

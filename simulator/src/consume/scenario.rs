@@ -328,6 +328,7 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
     } else {
         FailureAction::Requeue
     };
+    let waits = FailureAction::Retry(Duration::from_secs(choices.one_of(&[1, 7, 200])));
     FailurePolicy {
         action: choices.one_of(&[
             FailureAction::Requeue,
@@ -336,6 +337,8 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
             FailureAction::Reject,
             FailureAction::Ack,
             FailureAction::Stop,
+            waits,
+            waits,
             parks,
         ]),
         rules: if choices.below(2) == 0 {
@@ -343,7 +346,7 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
         } else {
             vec![
                 rule(65, FailureAction::Reject),
-                rule(66, FailureAction::Ack),
+                rule(66, choices.one_of(&[FailureAction::Ack, waits])),
                 rule(
                     1,
                     choices.one_of(&[FailureAction::Requeue, FailureAction::Stop, parks]),

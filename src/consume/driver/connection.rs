@@ -20,6 +20,7 @@ use crate::consume::publication::OutputTarget;
 use crate::consume::run::{
     ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
 };
+use crate::consume::waiting_queue;
 use crate::reason::ConnectionFailure;
 use crate::system::waker::{Waker, WakingSender};
 
@@ -62,8 +63,8 @@ pub(super) struct ConnectionHandle {
     pub(super) number: ConnectionId,
     /// The queue that is consumed from; empty until the connection is open.
     pub(super) queue: String,
-    /// The largest frame that the broker takes, in bytes.
-    frame_max: usize,
+    /// What the broker says about itself, once the connection is open.
+    pub(super) server: Option<Server>,
     requests: Sender<Request>,
     replies: Receiver<Reply>,
     sources: BTreeMap<SubscriptionId, Deliveries>,
@@ -102,7 +103,7 @@ impl ConnectionHandle {
         Ok(ConnectionHandle {
             number,
             queue: String::new(),
-            frame_max: 0,
+            server: None,
             requests,
             replies: heard,
             sources: BTreeMap::new(),
@@ -138,7 +139,8 @@ impl ConnectionHandle {
         // What a subscription brought came before the answer to its cancel.
         match self.next_arrival() {
             Some((id, Arrival::Delivery(delivery))) => {
-                let (delivery, info) = accept(*delivery, id, self.frame_max);
+                let frame_max = self.server.map_or(0, |server| server.frame_max);
+                let (delivery, info) = accept(*delivery, id, frame_max);
                 return Some(FromBroker::Delivered(delivery, info));
             }
             Some((id, _)) => return Some(FromBroker::CancelledByBroker(id)),
@@ -153,7 +155,7 @@ impl ConnectionHandle {
                 pulse,
             } => {
                 self.queue = queue;
-                self.frame_max = server.frame_max;
+                self.server = Some(server);
                 self.channel_end = Some(channel_end);
                 self.cutter = Some(cutter);
                 self.pulse = Some(pulse);
@@ -270,6 +272,10 @@ impl ConnectionThread {
         if let Some(park) = &self.options.failure.park {
             // A missing parking queue is an error now, not when the first message is parked.
             session.look_at_queue(park)?;
+        }
+        for time in self.options.failure.retry_times() {
+            let waiting = waiting_queue::declaration(&queue, time, session.server());
+            session.declare_queue(&waiting)?;
         }
         if let Some(target) = self.options.output_target() {
             look_at(session, target)?;

@@ -4,6 +4,7 @@
 //! broker, for standard output or for a file; other threads do.
 //!
 //! * `commands`: commands are started, and their ends become events.
+//! * `copies`: copies of messages and what commands wrote are published, and what becomes of them.
 //! * `open_delivery`: a delivery that the core has not forgotten.
 //! * `connection`: the thread that uses the connection to the broker.
 //! * `own_queue`: the queue, where the tool declares it itself.
@@ -17,6 +18,7 @@
 mod callers;
 mod commands;
 mod connection;
+mod copies;
 mod coprocess;
 mod notice;
 mod open_delivery;
@@ -41,14 +43,11 @@ use super::options::{ConsumeOptions, Form, Framing, SourceQueue, Work};
 use super::output::{Collectors, Wanted};
 use super::process::children::{Children, EndedChild};
 use super::process::command::Launcher;
-use super::publication::{Publication, Recipient};
-use super::republish;
 use super::run::{
-    Action, Copy, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork, Settlement,
+    Action, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork, Settlement,
 };
 use super::signals::SignalQueue;
 use crate::broker::ConnectOptions;
-use crate::message::Message;
 use crate::reason::{ConnectionFailure, reason};
 use crate::status::Status;
 use crate::system::stderr::say;
@@ -58,7 +57,7 @@ use coprocess::Conversations;
 use open_delivery::{OpenDelivery, info};
 use own_queue::OwnQueue;
 use printer::Printer;
-use republisher::{Report, Republisher};
+use republisher::Republisher;
 
 /// After how many messages a long run with a count and `--retry` makes sure of them.
 const CERTAIN_EVERY: u64 = 1000;
@@ -289,21 +288,6 @@ impl Driver {
         self.next_from_broker()
     }
 
-    /// What has become of what was to be published, once all is known about a delivery.
-    fn reported(&mut self, report: Report) -> Option<Event> {
-        match report {
-            Report::Published { id, result } => {
-                // The core waits also for a copy whose delivery was lost: a single message.
-                let all = match self.deliveries.get_mut(&id) {
-                    Some(delivery) => delivery.result.answered(result)?,
-                    None => result.map_err(|refusal| refusal.reason),
-                };
-                Some(Event::Copied(id, all))
-            }
-            Report::Learned(counts) => Some(Event::CountsDeliveries(counts)),
-        }
-    }
-
     fn reap(&mut self) {
         for ended in self.children.reap() {
             self.on_ended(ended);
@@ -507,56 +491,6 @@ impl Driver {
         self.printer
             .print(id, line)
             .map_err(|error| Event::CannotWrite(format!("starting a thread: {}", reason(&error))))
-    }
-
-    fn copy(&mut self, id: DeliveryId, copy: Copy) {
-        let Some(delivery) = self.deliveries.get_mut(&id) else {
-            return;
-        };
-        if copy.is_result() {
-            return self.publish_result(id, copy);
-        }
-        let message = Message {
-            body: delivery.body.to_vec(),
-            ..delivery.message.clone()
-        };
-        let park = self.options.failure.park.as_deref().unwrap_or_default();
-        let message = match copy {
-            Copy::Attempt(attempts) => {
-                republish::for_another_attempt(message, &self.queue, attempts)
-            }
-            Copy::Renew(attempts) => republish::unchanged(message, &self.queue, attempts),
-            Copy::Park(attempts, status) => {
-                let error = delivery.result.error.clone();
-                republish::for_parking(message, park, attempts, status, error)
-            }
-            Copy::Output | Copy::Reply(..) => return,
-        };
-        delivery.result.expect(1);
-        let publication = Publication {
-            message: Box::new(message),
-            recipient: Recipient::Copied,
-        };
-        self.republisher.publish(id, publication);
-    }
-
-    fn publish_result(&mut self, id: DeliveryId, copy: Copy) {
-        let (Some(delivery), Some(publishing)) =
-            (self.deliveries.get_mut(&id), &self.options.publishing)
-        else {
-            return;
-        };
-        let publications = delivery
-            .result
-            .publications(copy, publishing, &delivery.message);
-        if publications.is_empty() {
-            self.pending.push_back(Event::Copied(id, Ok(())));
-            return;
-        }
-        delivery.result.expect(publications.len());
-        for publication in publications {
-            self.republisher.publish(id, publication);
-        }
     }
 
     fn log(&mut self, id: DeliveryId, status: Status, signal: i32) {

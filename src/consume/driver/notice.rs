@@ -78,6 +78,10 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
             "{} failed, went back to queue '{queue}', and did not come again: the queue delays or another consumer has it",
             messages(*count)
         ),
+        Notice::NotBack(count) => format!(
+            "{} of queue '{queue}' failed, had to wait before being tried again, and did not come back: another consumer has it, or it still waits",
+            messages(*count)
+        ),
         Notice::GivingBackHeld => format!(
             "queue '{queue}' delivers nothing while failed messages are held; they go back now"
         ),

@@ -82,7 +82,7 @@ pub(super) fn info(
         redelivered: delivery.redelivered,
         delivery_count: delivery_count(message),
         attempts: republish::counted_attempts(message),
-        dead_lettered: headers.is_some_and(|headers| headers.contains_key("x-death")),
+        dead_lettered: headers.is_some_and(|headers| headers.contains_key(republish::DEATHS)),
         size: message.body.len(),
         obstacle: republish::obstacle(message, delivery.fidelity, frame_max),
         digest: hasher.finish(),

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, unbounded};
 use super::callers::Callers;
 use crate::broker::{
     Answer, Answers, Confirmation, ConnectOptions, DeliveryCount, Error, Numbers, Publisher,
-    Result, Returned, Session, Template, Unconfirmed, Unroutable,
+    QueueDeclaration, Result, Returned, Session, Template, Unconfirmed, Unroutable,
 };
 use crate::consume::publication::{Publication, Recipient};
 use crate::message::Message;
@@ -29,6 +29,7 @@ pub(super) struct Republisher {
 enum Task {
     Publish(Copy),
     Learn(String),
+    Declare(Box<QueueDeclaration>),
 }
 
 /// Something to be published for a delivery.
@@ -83,6 +84,11 @@ impl Republisher {
         self.task(Task::Learn(queue.to_owned()));
     }
 
+    /// Has a queue declared that copies are published to. Whether it is there is told by what becomes of the next copy.
+    pub(super) fn declare(&mut self, queue: QueueDeclaration) {
+        self.task(Task::Declare(Box::new(queue)));
+    }
+
     fn task(&mut self, task: Task) {
         if self.tasks.is_none() {
             self.tasks = self.start_thread();
@@ -92,10 +98,14 @@ impl Republisher {
             None => Some(task),
         };
         if let Some(task) = undelivered {
-            let _ = self.report_sender.send(match task {
-                Task::Publish(copy) => copy.refused("basic.publish: no thread to do it"),
-                Task::Learn(_) => Report::Learned(None),
-            });
+            let _ = match task {
+                Task::Publish(copy) => {
+                    let report = copy.refused("basic.publish: no thread to do it");
+                    self.report_sender.send(report)
+                }
+                Task::Learn(_) => self.report_sender.send(Report::Learned(None)),
+                Task::Declare(_) => Ok(()),
+            };
         }
     }
 
@@ -159,6 +169,12 @@ impl RepublisherThread {
         match task {
             Task::Learn(queue) => {
                 self.learn(&queue);
+                None
+            }
+            Task::Declare(queue) => {
+                // On a session of its own: a refusal ends the channel.
+                let _ = Session::open_declaring(&self.connect, &queue)
+                    .and_then(|(session, _)| session.close());
                 None
             }
             Task::Publish(copy) if copy.publication.recipient == Recipient::DirectCaller => {

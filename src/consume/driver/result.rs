@@ -60,7 +60,7 @@ impl CommandResult {
         match copy {
             Copy::Output => publishing.of_success(input, output),
             Copy::Reply(status, _) => publishing.of_failure(input, &output, status),
-            Copy::Attempt(_) | Copy::Renew(_) | Copy::Park(..) => Vec::new(),
+            Copy::Attempt(_) | Copy::Delay(..) | Copy::Renew(_) | Copy::Park(..) => Vec::new(),
         }
     }
 

@@ -53,6 +53,7 @@ impl Run {
         if delivery.redelivered || delivery.attempts.is_some() {
             self.came_again(delivery.digest);
         }
+        self.delayed.came(&delivery);
         if delivery.delivery_count.is_some() {
             self.on_counts_deliveries(Some(true));
         }
@@ -223,7 +224,10 @@ impl Run {
                     MessageState::Copying(Copy::Output, _) if leads => {
                         self.say(Notice::OutputMayRepeat);
                     }
-                    MessageState::Copying(Copy::Attempt(_) | Copy::Renew(_), _) => {
+                    MessageState::Copying(
+                        Copy::Attempt(_) | Copy::Renew(_) | Copy::Delay(..),
+                        _,
+                    ) => {
                         self.unanswered_copies.insert(id);
                     }
                     _ => {}

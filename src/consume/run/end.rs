@@ -46,6 +46,10 @@ impl Run {
             self.unfinished.get_or_insert(*status);
             self.say(Notice::NotSeenAgain(self.given_back.len() as u64));
         }
+        if let Some((count, status)) = self.delayed.out() {
+            self.unfinished.get_or_insert(status);
+            self.say(Notice::NotBack(count));
+        }
     }
 
     fn works_on_ours(&self) -> bool {
@@ -89,7 +93,8 @@ impl Run {
             } else {
                 LULL_AFTER_GIVING_BACK
             };
-            self.quiet_since.saturating_add(timeout.max(lull))
+            let quiet_until = self.quiet_since.saturating_add(timeout.max(lull));
+            quiet_until.max(self.delayed.until())
         })
     }
 

@@ -230,6 +230,8 @@ pub enum Outcome {
     Rejected,
     /// A copy went to the parking queue.
     Parked,
+    /// A copy waits in the broker and comes back.
+    Delayed,
     /// It failed and was acknowledged.
     Ignored,
 }
@@ -252,6 +254,8 @@ pub enum Copy {
     Attempt(u64),
     /// To the parking queue, with this `x-attempts` and the last exit status, if there was one.
     Park(u64, Option<Status>),
+    /// To the queue in which it waits for so long before it comes back, with this `x-attempts`, since it failed.
+    Delay(Duration, u64),
     /// To the tail of its queue, since the broker would soon drop it; with this `x-attempts` if attempts are counted.
     Renew(Option<u64>),
     /// What its command wrote, which succeeded: to the next queue, to whoever waits for a reply, or both.
@@ -326,6 +330,8 @@ pub enum Notice {
     TooManyFailed,
     /// So many failed messages were requeued and did not come again.
     NotSeenAgain(u64),
+    /// So many failed messages were to come back from the queue that they waited in, and did not.
+    NotBack(u64),
     /// Held messages are requeued, because the queue delivers nothing while they are held.
     GivingBackHeld,
 }

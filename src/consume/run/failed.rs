@@ -6,6 +6,7 @@ use super::event::{
     Action, Copy, DeliveryId, DeliveryInfo, FinalOutcome, Notice, Outcome, Settlement,
 };
 use super::message::{CopyState, DeliveryState, MessageState};
+use super::phase::{Cause, Phase};
 use super::{CountsDeliveries, Run};
 use crate::consume::failure::{DeliveryLimit, FailureAction};
 use crate::consume::options::Acknowledgement;
@@ -100,6 +101,9 @@ impl Run {
                 self.hold(id, delivery, Some(Copy::Attempt(failures)), status);
             }
             FailureAction::Requeue | FailureAction::Stop => self.hold(id, delivery, None, status),
+            FailureAction::Retry(time) => {
+                self.copy(id, Copy::Delay(time, failures), Some(status));
+            }
             FailureAction::Park => {
                 let outcome = FinalOutcome::Parked(failures, Some(status));
                 self.on_failed_for_good(id, status, outcome);
@@ -191,6 +195,7 @@ impl Run {
                 self.put(id, MessageState::Copying(copy, copy_state));
                 if self.leads(id) {
                     self.act(Action::Copy(id, copy));
+                    self.note_delayed(id, copy, copy_state.status);
                 }
             }
         }
@@ -249,8 +254,25 @@ impl Run {
             if let (Copy::Attempt(_), Some(status)) = (copy, status) {
                 self.remember_given_back(id, status);
             }
+            self.note_delayed(id, copy, status);
         }
         self.put(id, state);
+    }
+
+    /// Notes that a copy is on its way to a queue that it comes back from.
+    fn note_delayed(&mut self, id: DeliveryId, copy: Copy, status: Option<Status>) {
+        let ends_by_itself = self.options.idle_timeout.is_some() || self.options.max_time.is_some();
+        if let (Copy::Delay(time, attempts), Some(status), true) = (copy, status, ends_by_itself)
+            && let Some(message) = self.in_hand.get(&id)
+        {
+            let digest = message.delivery.digest;
+            self.delayed.sent(id, digest, (time, attempts), status);
+            if self.phase == Phase::Draining(Cause::Idle) {
+                // The time of the run is over.
+                self.unfinished.get_or_insert(status);
+                self.say(Notice::NotBack(1));
+            }
+        }
     }
 
     /// The state of a message that is to be copied.
@@ -279,6 +301,10 @@ impl Run {
     }
 
     pub(super) fn on_copied(&mut self, id: DeliveryId, result: Result<(), String>) {
+        match &result {
+            Ok(()) => self.delayed.confirmed(id, self.now),
+            Err(_) => self.delayed.refused(id),
+        }
         let Some(MessageState::Copying(copy, copy_state)) =
             self.in_hand.get(&id).map(|message| &message.state)
         else {
@@ -288,7 +314,10 @@ impl Run {
             return;
         };
         let (copy, copy_state) = (*copy, *copy_state);
-        self.quiet_since = self.now;
+        // The end does not wait for what is refused again and again.
+        if result.is_ok() || copy_state.refusals == 0 {
+            self.quiet_since = self.now;
+        }
         if let Err(reason) = result {
             self.say(if copy.is_result() {
                 Notice::OutputRefused(reason)
@@ -314,7 +343,7 @@ impl Run {
         match copy {
             // The output may be for the queue that is consumed from.
             Copy::Attempt(_) | Copy::Renew(_) | Copy::Output => self.connection.given_back(),
-            Copy::Park(..) | Copy::Reply(..) => {}
+            Copy::Delay(..) | Copy::Park(..) | Copy::Reply(..) => {}
         }
         match copy {
             Copy::Output if copy_state.refusals == 0 => self.finish_succeeded(id),
@@ -324,6 +353,7 @@ impl Run {
                     self.finish_failed(id, Settlement::Ack, Outcome::Succeeded);
                 }
             }
+            Copy::Delay(..) => self.finish_failed(id, Settlement::Ack, Outcome::Delayed),
             Copy::Reply(status, outcome) => self.leave_queue(id, status, outcome),
             Copy::Park(..) if copy_state.status.is_some() => {
                 self.finish_failed(id, Settlement::Ack, Outcome::Parked);

@@ -13,6 +13,7 @@
 //! * `work`: messages are begun, commands end.
 //! * `batch`: commands that get several messages each.
 //! * `coprocess`: children get messages, answer them, and end.
+//! * `delayed`: failed messages that wait in the broker.
 //! * `failed`: what happens to a failed message.
 //! * `limits`: limits to the time and the rate, and failures that end the run.
 //! * `end`: whether the run ends, and its last steps.
@@ -23,6 +24,7 @@ mod batch;
 mod broker;
 mod connection;
 mod coprocess;
+mod delayed;
 mod end;
 mod event;
 mod exit_status;
@@ -46,6 +48,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::status::Status;
 use connection::Connection;
 use coprocess::Coprocesses;
+use delayed::Delayed;
 use message::MessageInHand;
 use phase::Phase;
 
@@ -74,7 +77,9 @@ pub struct Run {
     failures_in_a_row: u32,
     /// Failed messages that were requeued and have not come again: their digests and exit statuses.
     given_back: VecDeque<(u64, Status)>,
-    /// Copies to the queue that were not confirmed when their delivery was lost. They may arrive yet.
+    /// Failed messages that wait in the broker.
+    delayed: Delayed,
+    /// Copies to the queue, or to one that it is the way back from, that were not confirmed when their delivery was lost. They may arrive yet.
     unanswered_copies: BTreeSet<DeliveryId>,
     /// Messages that were rejected lately.
     rejected: VecDeque<failed::Rejected>,
@@ -123,6 +128,7 @@ impl Run {
             in_doubt: 0,
             failures_in_a_row: 0,
             given_back: VecDeque::new(),
+            delayed: Delayed::default(),
             unanswered_copies: BTreeSet::new(),
             rejected: VecDeque::new(),
             unfinished: None,

@@ -484,3 +484,16 @@ fn a_retry_that_is_never_due_can_be_waited_for() {
     tool.exits(143);
     queue.holds(1);
 }
+
+#[test]
+fn a_queue_to_wait_in_that_the_broker_refuses_is_an_error_before_any_command() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    let _other = test.adopt(&format!("{}.retry.1s", queue.name())).declare();
+    queue.publish(["a"]);
+    test.run("amqp-consume -q {queue} -c 1 --on-exit 75=retry:1s touch ran")
+        .stderr_contains("queue.declare: server ")
+        .exits(1);
+    assert!(!test.path("ran").exists());
+    queue.holds(1);
+}

@@ -16,6 +16,7 @@ mod pipeline;
 mod policies;
 mod random_walk;
 mod reply;
+mod retry_later;
 mod signals;
 mod stdin;
 mod storm;

@@ -9,6 +9,11 @@ use amqp_tools::status::Status;
 use crate::consume::Simulation;
 use crate::world::Failure;
 
+/// Whether a message that fails is tried again, unless it has failed as often as it may.
+pub(super) fn goes_on(policy: Policy) -> bool {
+    matches!(policy, Policy::Requeue | Policy::Stop | Policy::Retry(_))
+}
+
 impl Simulation<'_> {
     /// Whether what commands wrote is published.
     pub(super) fn publishes(&self) -> bool {
@@ -35,16 +40,21 @@ impl Simulation<'_> {
                     (_, FinalOutcome::Parked(_, None))
                     | (Policy::Reject, FinalOutcome::Rejected)
                     | (Policy::Ack, FinalOutcome::Ignored)
-                    | (Policy::Requeue | Policy::Stop | Policy::Park, FinalOutcome::Parked(..)) => {
-                        true
-                    }
-                    (Policy::Requeue | Policy::Stop, FinalOutcome::Rejected) => may_reject,
+                    | (Policy::Park, FinalOutcome::Parked(..)) => true,
+                    (policy, FinalOutcome::Parked(..)) if goes_on(policy) => true,
+                    (policy, FinalOutcome::Rejected) if goes_on(policy) => may_reject,
                     _ => false,
                 };
                 replies && is_its && is_policy
             }
             Copy::Park(..) => !replies || record.is_result_confirmed,
             Copy::Attempt(_) | Copy::Renew(_) => !record.is_result_confirmed,
+            Copy::Delay(time, _) => {
+                let is_policy = |status| self.scenario.action_for(status) == Policy::Retry(time);
+                let timed_out = record.was_told_to_end.then_some(Status::TIMED_OUT);
+                let mut statuses = record.last.into_iter().chain(timed_out);
+                !record.is_result_confirmed && statuses.any(is_policy)
+            }
         };
         if matches!(copy, Copy::Park(..)) && replies {
             self.reached.mark("a reply precedes the end of a message");
@@ -82,7 +92,7 @@ impl Simulation<'_> {
             ));
         }
         match copy {
-            Copy::Attempt(failures) => {
+            Copy::Attempt(failures) | Copy::Delay(_, failures) => {
                 self.judge_count(id, failures, false)?;
             }
             Copy::Renew(Some(failures)) => self.judge_count(id, failures + 1, false)?,

@@ -7,7 +7,7 @@ use amqp_tools::consume::{Acknowledgement, DeliveryLimit};
 use amqp_tools::status::Status;
 
 use super::Record;
-use crate::consume::broker::Why;
+use crate::consume::message::Why;
 use crate::consume::scenario::UNUSED;
 use crate::consume::{Disturbance, Simulation, Wire};
 use crate::world::Failure;
@@ -174,7 +174,8 @@ impl Simulation<'_> {
                 format!("{given_back} are delayed"),
             ));
         }
-        let left = left - delayed;
+        self.judge_waiting()?;
+        let left = left - delayed - self.broker.waiting.count() - self.broker.twins();
         let is_counted = options.limit.is_some_and(|limit| done >= limit);
         if is_counted {
             return Ok(());
@@ -200,6 +201,22 @@ impl Simulation<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// A message that the tool knows to wait in the broker makes it no success.
+    fn judge_waiting(&self) -> Result<(), Failure> {
+        let known = self.broker.waiting.known();
+        // Another worker may have had the one that the tool saw.
+        let is_ours = self.scenario.options.limit.is_none()
+            && self.scenario.is_static()
+            && self.oracle.breaks == 0;
+        if !is_ours || known == 0 {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "a message that waits in the broker makes it no success",
+            format!("{known} wait"),
+        ))
     }
 
     /// How many succeeded whose acknowledgement, sent on arrival, came to the queue.

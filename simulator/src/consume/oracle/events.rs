@@ -41,6 +41,9 @@ impl Simulation<'_> {
                 for each in ids {
                     self.note_copied(each, result.is_ok(), is_lost);
                 }
+                if result.is_ok() {
+                    self.broker.waiting.confirm(*id);
+                }
                 // One notice tells of all.
                 self.oracle.unsaid = self.oracle.unsaid.min(1);
                 if is_lost && result.is_ok() {

@@ -21,8 +21,8 @@ use amqp_tools::consume::run::{
 };
 use amqp_tools::status::Status;
 
-use super::broker::Why;
 use super::limits::Limits;
+use super::message::Why;
 use super::{Simulation, Wire};
 use crate::world::Failure;
 
@@ -41,7 +41,10 @@ pub(super) const MARKS: &[&str] = &[
     "a child works too long",
     "a close is not answered",
     "a connection is half open",
+    "a message that waited did not come back",
+    "a message waits in the broker",
     "a queue delays a message",
+    "the wait of a message is over",
     "made certain on the way",
     "too many have failed",
     "a failed message ends the run",
@@ -342,6 +345,7 @@ impl Simulation<'_> {
                 self.oracle.losses_told += 1;
                 "gone by an acknowledgement on arrival"
             }
+            Notice::NotBack(_) => "a message that waited did not come back",
             Notice::ParkedOnArrival(_) => "parked on arrival",
             Notice::Renewing(..) => "renewed on arrival",
             Notice::AnswersDropped(_) => "messages are with a child when their connection is lost",

@@ -5,8 +5,9 @@ use amqp_tools::consume::{Acknowledgement, FailureAction as Policy};
 use amqp_tools::status::Status;
 
 use super::Record;
-use crate::consume::broker::Why;
+use super::copies::goes_on;
 use crate::consume::driver::is_multiple;
+use crate::consume::message::Why;
 use crate::consume::{Simulation, Wire};
 use crate::world::Failure;
 
@@ -39,6 +40,7 @@ impl Simulation<'_> {
             (Outcome::Requeued, Some(Settlement::Requeue | Settlement::Return)) => true,
             (Outcome::Requeued, Some(Settlement::Ack)) => matches!(copy, Some(Copy::Attempt(_))),
             (Outcome::Rejected, settlement) => settlement == Some(Settlement::Reject),
+            (Outcome::Delayed, Some(Settlement::Ack)) => matches!(copy, Some(Copy::Delay(..))),
             (Outcome::Parked, Some(Settlement::Ack)) => matches!(copy, Some(Copy::Park(..))),
             (Outcome::Ignored, Some(Settlement::AckUpTo)) => on_arrival,
             (Outcome::Ignored, Some(Settlement::Ack)) => {
@@ -161,12 +163,9 @@ impl Simulation<'_> {
         let prints = self.scenario.options.work == RunWork::Print;
         // One that was told to end may have run too long.
         let timed_out = record.was_told_to_end.then_some(Status::TIMED_OUT);
-        let is_policy = |policy: Policy| {
-            let statuses = record.last.into_iter().chain(timed_out);
-            statuses
-                .map(|status| self.scenario.action_for(status))
-                .any(|action| action == policy)
-        };
+        let statuses = record.last.into_iter().chain(timed_out);
+        let policies = statuses.map(|status| self.scenario.action_for(status));
+        let is_policy = |policy: Policy| policies.clone().any(|action| action == policy);
         let replies = self.scenario.options.replies;
         let is_result = record.copy.is_some_and(Copy::is_result);
         let refused = |property| {
@@ -205,7 +204,7 @@ impl Simulation<'_> {
             Settlement::Reject => {
                 let failure = &self.scenario.options.failure;
                 let may_be_last = failure.max_attempts.is_some() && failure.park.is_none();
-                let is_requeued = is_policy(Policy::Requeue) || is_policy(Policy::Stop);
+                let is_requeued = policies.clone().any(goes_on);
                 if is_policy(Policy::Reject) || (may_be_last && is_requeued) {
                     Ok(Why::Rejected)
                 } else {

@@ -128,8 +128,9 @@ impl Simulation<'_> {
         };
         let runs = if is_start { record.runs } else { 0 };
         let least = record.failures_before + u64::from(runs) + 1;
-        // As long as it is not known whether the queue counts, an earlier delivery is taken for a failure.
-        let is_unknown = is_start || !self.scenario.broker.tells_counting;
+        // As long as it is not known whether the queue counts, an earlier delivery is taken for a failure. Without a limit nobody asks.
+        let is_asked = self.scenario.options.failure.max_attempts.is_some();
+        let is_unknown = is_start || !is_asked || !self.scenario.broker.tells_counting;
         let is_guessed = is_unknown && record.may_have_failed;
         if (least..=least + u64::from(is_guessed)).contains(&said) {
             return Ok(());
