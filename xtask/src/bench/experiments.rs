@@ -204,6 +204,17 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         ..WORKER
     },
     Experiment {
+        title: "50 000 messages without a process for each; the limit is `--json`",
+        messages: 50_000,
+        entries: &[
+            ("amqp-tools --coprocess", "$OURS/amqp-consume -u $URL -q bench -c $N -p 100 --coprocess --framing lines $BARE answer", "amqp-tools --json"),
+            ("amqp-tools --batch 100, `cat`", "$OURS/amqp-consume -u $URL -q bench -c $N -p 200 --batch 100 --framing lines cat", "amqp-tools --json"),
+            ("amqp-tools --json", "$OURS/amqp-consume -u $URL -q bench -c $N --json", ""),
+            (PIKA, "$PIKA read $URL bench $N", "amqp-tools --json"),
+        ],
+        ..WORKER
+    },
+    Experiment {
         title: "publish 10 000 lines",
         messages: 10_000,
         ..GROWTH_OF_PUBLISHING

@@ -27,3 +27,9 @@ with pika.BlockingConnection(pika.URLParameters(url)) as connection:
             channel.basic_ack(method.delivery_tag)
             if done == int(count):
                 break
+    elif task == "read":
+        channel.basic_qos(prefetch_count=100)
+        for done, (method, _, _) in enumerate(channel.consume(queue), start=1):
+            channel.basic_ack(method.delivery_tag)
+            if done == int(arguments[0]):
+                break

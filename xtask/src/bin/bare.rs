@@ -2,11 +2,13 @@
 //!
 //! `bare ADDRESS declare|get QUEUE` and `bare ADDRESS publish QUEUE MESSAGES BYTES [confirm] [persistent]` write encoded AMQP
 //! 0-9-1 frames to a bare socket, in four round trips. `bare spawn MESSAGES JOBS COMMAND...` starts a command for each
-//! message without any broker. It uses the standard library alone, and the bench links it statically.
+//! message without any broker. `bare answer` is a coprocess that answers each line of its input with success. It uses the
+//! standard library alone, and the bench links it statically.
 
 use std::env::args;
 use std::error::Error;
-use std::io::{BufReader, Read as _, Write as _};
+use std::fs::OpenOptions;
+use std::io::{BufReader, Read as _, Write as _, stdin};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -47,6 +49,7 @@ fn main() -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match &words[..] {
         ["spawn", messages, jobs, command @ ..] => spawn(messages.parse()?, jobs.parse()?, command),
+        ["answer"] => answer(),
         [address, "declare", queue] => {
             let durable = [2, 0, 0, 0, 0];
             let arguments = [&[0, 0], &*name(queue)?, &durable].concat();
@@ -108,6 +111,24 @@ fn spawn(messages: usize, jobs: usize, command: &[&str]) -> Result<()> {
             result.map_err(|_| "a worker panicked")?
         })
     })
+}
+
+/// Answers all lines of a read at once.
+fn answer() -> Result<()> {
+    let mut answers = OpenOptions::new().append(true).open("/dev/fd/3")?;
+    let mut input = stdin().lock();
+    let mut bytes = vec![0; 65536];
+    loop {
+        let length = input.read(&mut bytes)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let lines = bytes[..length]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        answers.write_all("0\n".repeat(lines).as_bytes())?;
+    }
 }
 
 struct Broker {
