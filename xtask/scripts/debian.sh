@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# debian.sh SUITE FOLDER: a Debian in a folder, with the RabbitMQ and amqp-tools of its suite, complete or not at all. Where
-# another run makes the same, this one waits for it.
+# debian.sh SUITE FOLDER [PACKAGE...]: a Debian in a folder, with these packages of its suite, or else RabbitMQ and amqp-tools;
+# complete or not at all. Where another run makes the same, this one waits for it.
 set -euo pipefail
-suite=$1 folder=$2
+suite=$1 folder=$2 packages=("${@:3}")
+[ ${#packages[@]} != 0 ] || packages=(rabbitmq-server amqp-tools)
 if [ -z "${LOCKED-}" ]; then
     [ "$(id -u)" = 0 ] || { echo "only root can make a Debian in a folder" >&2 && exit 1; }
     "$(dirname "$0")/install.sh" debootstrap
@@ -27,8 +28,10 @@ printf '#!/bin/sh\nexit 101\n' >"$making/usr/sbin/policy-rc.d"
 chmod 755 "$making/usr/sbin/policy-rc.d"
 mount --rbind /proc "$making/proc"
 mount --rbind /dev "$making/dev"
+# Packages of another architecture name it.
+[[ ${packages[*]} != *:arm64* ]] || chroot "$making" dpkg --add-architecture arm64
 chroot "$making" apt-get update -q
-DEBIAN_FRONTEND=noninteractive chroot "$making" apt-get install -q -y rabbitmq-server amqp-tools
+DEBIAN_FRONTEND=noninteractive chroot "$making" apt-get install -q -y "${packages[@]}"
 chroot "$making" apt-get clean
 rm -rf "$making"/var/lib/apt/lists/*
 umount --recursive "$making/proc" "$making/dev"

@@ -1,6 +1,8 @@
-//! `cargo xtask demo`: the tutorial and its Job against a real RabbitMQ.
+//! `cargo xtask demo`: the tutorial and its Job against a real RabbitMQ. `cargo xtask arm64`: the same with the tools for arm64,
+//! under emulation.
 
 use std::env;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -8,7 +10,7 @@ use testbroker::Service;
 
 use crate::{install, root, run};
 
-/// Builds the tools, starts a broker unless there is one, and runs `scripts/demo.sh`.
+/// Builds the tools and shows them.
 pub(crate) fn run() -> Result<()> {
     println!("Building the tools.");
     run::succeed(run::cargo().args([
@@ -19,6 +21,18 @@ pub(crate) fn run() -> Result<()> {
         "amqp-tools",
         "--bins",
     ]))?;
+    let this = env::current_exe()?;
+    show(this.parent().context("no folder of xtask's")?) // cargo puts all that it builds beside it
+}
+
+/// Builds the tools for arm64 and shows them.
+pub(crate) fn emulated() -> Result<()> {
+    run::script::<&str>("arm64.sh", [])?;
+    show(&root().join("target/arm64/bin"))
+}
+
+/// Starts a broker unless there is one, and runs `scripts/demo.sh` with the tools in this folder.
+fn show(tools: &Path) -> Result<()> {
     if env::var_os("AMQP_URL").is_none_or(|url| url.is_empty()) {
         install::rabbitmq()?;
         println!("Starting a private RabbitMQ.");
@@ -31,8 +45,6 @@ pub(crate) fn run() -> Result<()> {
     } else {
         String::new()
     };
-    let this = env::current_exe()?;
-    let tools = this.parent().context("no folder of xtask's")?; // cargo puts all that it builds beside it
     let path = env::var("PATH").unwrap_or_default();
     run::succeed(
         Command::new("bash")

@@ -31,6 +31,7 @@ cargo xtask TASK
   cluster       the tools at work on three RabbitMQ nodes that fail: [SECONDS] [--seed N]
   simulate      simulate the cores: many schedules, each decided by a seed [--help for more]
   dist          make the tarball and the Debian package in target/dist
+  arm64         build the tools for arm64 with Debian sid's Rust, and show them at work under emulation
 
 and what serves these:
 
@@ -81,6 +82,7 @@ fn perform(task: &str, arguments: &[String]) -> Result<()> {
                 ])
                 .args(arguments),
         )?,
+        ("arm64", []) => demo::emulated()?,
         ("dist", []) => run::script("dist.sh", arguments)?,
         ("man", []) => man::generate(root())?,
         ("completions", []) => completions::generate(root())?,

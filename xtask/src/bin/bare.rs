@@ -8,7 +8,7 @@
 use std::env::args;
 use std::error::Error;
 use std::fs::OpenOptions;
-use std::io::{BufReader, Read as _, Write as _, stdin};
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _, stdin};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -113,22 +113,18 @@ fn spawn(messages: usize, jobs: usize, command: &[&str]) -> Result<()> {
     })
 }
 
-/// Answers all lines of a read at once.
+/// Answers each line of the input with success, and all lines of a read at once.
 fn answer() -> Result<()> {
-    let mut answers = OpenOptions::new().append(true).open("/dev/fd/3")?;
-    let mut input = stdin().lock();
-    let mut bytes = vec![0; 65536];
-    loop {
-        let length = input.read(&mut bytes)?;
-        if length == 0 {
-            return Ok(());
+    let answers = OpenOptions::new().append(true).open("/dev/fd/3")?;
+    let mut answers = BufWriter::new(answers);
+    let mut input = BufReader::with_capacity(65536, stdin());
+    while input.skip_until(b'\n')? > 0 {
+        answers.write_all(b"0\n")?;
+        if input.buffer().is_empty() {
+            answers.flush()?;
         }
-        let lines = bytes[..length]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
-        answers.write_all("0\n".repeat(lines).as_bytes())?;
     }
+    Ok(())
 }
 
 struct Broker {
