@@ -66,10 +66,10 @@ impl Driver {
     pub(super) fn reported(&mut self, report: Report) -> Option<Event> {
         match report {
             Report::Published { id, result } => {
-                // The core waits also for a copy whose delivery was lost: a single message.
                 if let Err(refusal) = &result {
                     self.declare_waiting_queue_again(&refusal.publication);
                 }
+                // The core waits also for a copy whose delivery was lost: a single message.
                 let all = match self.deliveries.get_mut(&id) {
                     Some(delivery) => delivery.result.answered(result)?,
                     None => result.map_err(|refusal| refusal.reason),
@@ -80,7 +80,7 @@ impl Driver {
         }
     }
 
-    /// Has a queue declared that refused a copy: it may be gone.
+    /// Declares a waiting queue again that refused a copy, since it may be gone.
     fn declare_waiting_queue_again(&mut self, refused: &Publication) {
         let Some(server) = self.connection.as_ref().and_then(|one| one.server) else {
             return;

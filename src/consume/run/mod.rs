@@ -79,7 +79,8 @@ pub struct Run {
     given_back: VecDeque<(u64, Status)>,
     /// Failed messages that wait in the broker.
     delayed: Delayed,
-    /// Copies to the queue, or to one that it is the way back from, that were not confirmed when their delivery was lost. They may arrive yet.
+    /// Copies to the queue, or to one that returns messages to it, that were not confirmed when their delivery was lost. They may
+    /// arrive yet.
     unanswered_copies: BTreeSet<DeliveryId>,
     /// Messages that were rejected lately.
     rejected: VecDeque<failed::Rejected>,
