@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     } else {
         "docs"
     };
-    page::write(&root().join(docs), &results, idle, &lab.programs()?)
+    page::write(&root().join(docs), &results, idle, &lab.facts()?)
 }
 
 /// The broker, the programs, and files to feed them with.
@@ -78,14 +78,10 @@ impl Lab {
         let bench = root().join("target/bench");
         fs::create_dir_all(&bench)?;
         run::script("dist.sh", ["tools".as_ref(), bench.join("bin").as_os_str()])?;
-        run::succeed(
-            Command::new("rustc")
-                .args(["--edition=2024", "-Copt-level=3", "-Cpanic=abort"])
-                .arg("-Ctarget-feature=+crt-static")
-                .arg(root().join("xtask/src/bin/bare.rs"))
-                .arg("-o")
-                .arg(bench.join("bare")),
-        )?;
+        let options = "--edition=2024 -Copt-level=3 -Cpanic=abort -Ctarget-feature=+crt-static -o";
+        let mut rustc = Command::new("rustc");
+        rustc.args(options.split(' ')).arg(bench.join("bare"));
+        run::succeed(rustc.arg(root().join("xtask/src/bin/bare.rs")))?;
         install::python("bench/python", "pika", PIKA)?;
         Ok(Self {
             broker: Broker::start(&Options::new())?,
@@ -94,32 +90,14 @@ impl Lab {
         })
     }
 
-    /// What is compared, with versions and sizes.
-    fn programs(&self) -> Result<Vec<(String, String)>> {
+    /// What is compared, and on what, with versions and sizes; a line each.
+    fn facts(&self) -> Result<String> {
         let tools = root().join("target/bench/bin/amqp-tools");
-        let ours = fs::metadata(tools)?.len() / 1024;
-        let libraries = "ldd /usr/bin/amqp-publish | grep -oE '/[^ ]*(rabbitmq|popt)[^ ]*'";
-        let count = format!("du -Lck /usr/bin/amqp-[cdgp]* $({libraries}) | tail -1 | cut -f1");
-        let reference = output(Command::new("sh").args(["-c", &count]))?;
-        let version = output(Command::new("dpkg-query").args(["-Wf=${Version}", "amqp-tools"]))?;
-        let commit = output(Command::new("git").args(["describe", "--always", "--dirty"]))?;
-        Ok(vec![
-            (
-                "this project".to_owned(),
-                format!("{commit}; all five tools, static: {ours} KiB"),
-            ),
-            (
-                "amqp-tools (reference)".to_owned(),
-                format!(
-                    "{version}; five tools, librabbitmq, libpopt: {reference} KiB, without OpenSSL"
-                ),
-            ),
-            ("RabbitMQ".to_owned(), self.broker.version()?),
-            (
-                "pika".to_owned(),
-                PIKA.trim_start_matches("pika==").to_owned(),
-            ),
-        ])
+        let mut facts = Command::new("bash");
+        facts.arg(root().join("xtask/scripts/facts.sh")).arg(tools);
+        let [facts, broker] = [output(facts.current_dir(root()))?, self.broker.version()?];
+        let pika = PIKA.trim_start_matches("pika==");
+        Ok(format!("{facts}\n* RabbitMQ: {broker}\n* pika: {pika}\n"))
     }
 
     /// Lets all entries run in turn, each round beginning with another one.
@@ -203,10 +181,8 @@ impl Lab {
             None => (&*line, Stdio::null()),
         };
         let meter = peak.map(|file| {
-            format!(
-                "/usr/bin/time --quiet --format=%M --output={}",
-                file.display()
-            )
+            let file = file.display();
+            format!("/usr/bin/time --quiet --format=%M --output={file}")
         });
         let mut words = meter
             .iter()
@@ -225,10 +201,8 @@ impl Lab {
     /// A file of so many lines, each as long as a body, the newline among it.
     fn lines(&self, experiment: &Experiment) -> Result<PathBuf> {
         let (messages, bytes) = (self.messages(experiment), experiment.bytes);
-        let path = self
-            .folder
-            .path()
-            .join(format!("{messages}-lines-of-{bytes}"));
+        let name = format!("{messages}-lines-of-{bytes}");
+        let path = self.folder.path().join(name);
         if !path.exists() {
             let mut file = BufWriter::new(File::create(&path)?);
             let padding = "x".repeat(bytes - 8);
@@ -248,10 +222,8 @@ impl Lab {
             let (lines, messages) = (self.lines(experiment)?, self.messages(experiment));
             let lines = lines.display().to_string();
             let by_line: &[&str] = if messages > 1 { &["-l"] } else { &[] };
-            self.ours(
-                "amqp-publish",
-                &[&["-r", "bench", &lines], by_line].concat(),
-            )?;
+            let publish = [&["-r", "bench", &lines], by_line].concat();
+            self.ours("amqp-publish", &publish)?;
         }
         Ok(())
     }
@@ -259,13 +231,8 @@ impl Lab {
     fn wait_for_depth(&self, messages: u64) -> Result<()> {
         let deadline = Instant::now() + ARRIVAL_LIMIT;
         let wanted = format!("\"messages\":{messages},");
-        while !self
-            .ours(
-                "amqp-declare-queue",
-                &["-q", "bench", "--passive", "--json"],
-            )?
-            .contains(&wanted)
-        {
+        let look = ["-q", "bench", "--passive", "--json"];
+        while !self.ours("amqp-declare-queue", &look)?.contains(&wanted) {
             ensure!(
                 Instant::now() < deadline,
                 "the queue does not come to hold {messages} messages"
@@ -276,11 +243,7 @@ impl Lab {
 
     /// Runs one of our tools outside the measurement.
     fn ours(&self, tool: &str, arguments: &[&str]) -> Result<String> {
-        let tool = root().join("target/bench/bin").join(tool);
-        output(
-            Command::new(tool)
-                .args(["-u", &self.broker.url()])
-                .args(arguments),
-        )
+        let mut tool = Command::new(root().join("target/bench/bin").join(tool));
+        output(tool.args(["-u", &self.broker.url()]).args(arguments))
     }
 }

@@ -27,11 +27,8 @@ fn generated_files(root: &Path) -> Result<()> {
     completions::generate(root)?;
     install::program("mandoc", "mandoc")?;
     let pages = files(&root.join("man"), "")?;
-    let remarks = output(
-        Command::new("mandoc")
-            .args(["-T", "lint", "-W", "style"])
-            .args(pages),
-    )?;
+    let mut mandoc = Command::new("mandoc");
+    let remarks = output(mandoc.args(["-T", "lint", "-W", "style"]).args(pages))?;
     ensure!(remarks.is_empty(), "mandoc:\n{remarks}");
     let mut git = Command::new("git");
     git.args(["status", "--porcelain", "--", "man", "completions"]);
@@ -57,31 +54,19 @@ fn scripts(root: &Path) -> Result<()> {
 
 /// For contributors: private items are in it, and links to them resolve.
 fn documentation() -> Result<()> {
-    let mut doc = cargo();
-    doc.args(["doc", "--quiet", "--no-deps", "--workspace", "--locked"]);
-    doc.arg("--document-private-items");
-    succeed(doc.env(
-        "RUSTDOCFLAGS",
-        "-D warnings -A rustdoc::private_intra_doc_links",
-    ))
+    let doc = "doc --quiet --no-deps --workspace --locked --document-private-items";
+    let flags = "-D warnings -A rustdoc::private_intra_doc_links";
+    succeed(cargo().args(doc.split(' ')).env("RUSTDOCFLAGS", flags))
 }
 
 /// Licences, sources and bans as `deny.toml` has them, and advisories where their database can be had.
 fn dependencies(root: &Path) -> Result<()> {
     if !works(cargo().args(["deny", "--version"])) {
-        println!(
-            "skipped: cargo deny check bans advisories: not installed (cargo install --locked cargo-deny)"
-        );
+        println!("skipped: cargo deny: not installed (cargo install --locked cargo-deny)");
         return licences_and_sources(root);
     }
-    succeed(cargo().args([
-        "deny",
-        "--log-level=error",
-        "check",
-        "licenses",
-        "bans",
-        "sources",
-    ]))?;
+    let check = "deny --log-level=error check licenses bans sources";
+    succeed(cargo().args(check.split(' ')))?;
     if !works(cargo().args(["deny", "fetch", "db"])) {
         println!("skipped: cargo deny check advisories: their database can't be fetched");
         return Ok(());
@@ -125,25 +110,18 @@ fn declared_rust() -> Result<()> {
     let with = |arguments: &[&str]| {
         let mut rustup = Command::new("rustup");
         rustup.args(["run", version, "cargo"]).args(arguments);
-        rustup
-            .env_remove("RUSTUP_TOOLCHAIN")
-            .env_remove("CARGO")
-            .env_remove("RUSTC");
+        for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC"] {
+            rustup.env_remove(variable);
+        }
         rustup
     };
     if !works(&mut with(&["--version"])) {
         println!("skipped: building with Rust {version}: rustup does not have it here");
         return Ok(());
     }
-    let packages = [
-        "check",
-        "--quiet",
-        "--locked",
-        "--package",
-        "amqp-tools",
-        "--bins",
-    ];
-    succeed(with(&packages).args(["--target-dir", "target/declared-rust"]))
+    let check = "check --quiet --locked --package amqp-tools --bins --target-dir";
+    let check: Vec<&str> = check.split(' ').collect();
+    succeed(with(&check).arg("target/declared-rust"))
 }
 
 /// They are a workspace of their own, which needs no nightly Rust to be checked.
@@ -154,23 +132,12 @@ fn fuzz_targets(root: &Path) -> Result<()> {
         println!("skipped: linting the fuzz targets: libFuzzer needs a C++ compiler");
         return Ok(());
     }
-    let clippy = [
-        "clippy",
-        "--quiet",
-        "--locked",
-        "--target-dir",
-        "../target/fuzz-lint",
-    ];
-    succeed(
-        cargo()
-            .args(clippy)
-            .args(["--", "-D", "warnings"])
-            .current_dir(&fuzz),
-    )
+    let clippy = "clippy --quiet --locked --target-dir ../target/fuzz-lint -- -D warnings";
+    succeed(cargo().args(clippy.split(' ')).current_dir(&fuzz))
 }
 
 /// The files with that extension, whatever it is if none is given, in the order of their names.
-fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut files: Vec<_> = entries
         .map(|entry| Ok(entry?.path()))

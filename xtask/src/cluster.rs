@@ -22,8 +22,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         Ok(installation) => installation,
         Err(error) => return missing.judge("cluster", error),
     };
-    let build = ["build", "--quiet", "--locked", "--package", "amqp-tools"];
-    run::succeed(run::cargo().args(build).arg("--bins"))?;
+    run::build_tools()?;
     println!(
         "Starting {NODES} nodes of RabbitMQ {}.",
         installation.version()?
@@ -67,17 +66,11 @@ fn prepare() -> Result<Installation> {
 fn serve(cluster: &mut Cluster, arguments: &[String]) -> Result<()> {
     let this = env::current_exe()?;
     let tools = this.parent().context("no folder of xtask's")?; // cargo puts all that it builds beside it
+    let places: Vec<String> = cluster.nodes.iter().map(place).collect();
     let mut script = Command::new("python3")
         .arg(root().join("xtask/cluster"))
         .arg(tools)
-        .arg(
-            cluster
-                .nodes
-                .iter()
-                .map(place)
-                .collect::<Vec<_>>()
-                .join(","),
-        )
+        .arg(places.join(","))
         .args(arguments)
         .current_dir(root())
         .stdin(Stdio::piped())
@@ -100,10 +93,8 @@ fn serve(cluster: &mut Cluster, arguments: &[String]) -> Result<()> {
     }
     let status = script.wait()?;
     for (number, node) in cluster.nodes.iter().enumerate() {
-        fs::write(
-            root().join(format!("target/cluster/node-{number}.log")),
-            node.log(),
-        )?;
+        let log = root().join(format!("target/cluster/node-{number}.log"));
+        fs::write(log, node.log())?;
     }
     ensure!(status.success(), "{status}");
     Ok(())

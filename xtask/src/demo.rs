@@ -13,14 +13,7 @@ use crate::{install, root, run};
 /// Builds the tools and shows them.
 pub(crate) fn run() -> Result<()> {
     println!("Building the tools.");
-    run::succeed(run::cargo().args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "amqp-tools",
-        "--bins",
-    ]))?;
+    run::build_tools()?;
     let this = env::current_exe()?;
     show(this.parent().context("no folder of xtask's")?) // cargo puts all that it builds beside it
 }

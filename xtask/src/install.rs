@@ -1,12 +1,10 @@
 //! What tests, demo and bench need: Debian packages, Python packages, Debians in folders, and Qpid, which no package has.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
-use tempfile::TempDir;
+use anyhow::Result;
 use testbroker::{Flavour, Installation, QPID_RELEASE, cache_folder};
 
 use crate::root;
@@ -14,9 +12,6 @@ use crate::run::{output, script, works};
 
 /// What Debian's package of that name has instead of a program.
 const BASH_COMPLETION: &str = "/usr/share/bash-completion/bash_completion";
-
-/// Maven's plugin that copies a file out of a repository.
-const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy";
 
 /// RabbitMQ's files, which a private node runs from.
 pub(crate) fn rabbitmq() -> Result<()> {
@@ -62,55 +57,16 @@ pub(crate) fn python(folder: &str, module: &str, package: &str) -> Result<PathBu
     let folder = root().join("target").join(folder);
     let python = folder.join("bin/python");
     if !works(Command::new(&python).args(["-c", &format!("import {module}")])) {
-        output(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&folder),
-        )?;
-        let pip = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ];
-        output(Command::new(&python).args(pip).arg(package))?;
+        let mut venv = Command::new("python3");
+        output(venv.args(["-m", "venv", "--clear"]).arg(&folder))?;
+        let pip = "-m pip install --quiet --disable-pip-version-check";
+        output(Command::new(&python).args(pip.split(' ')).arg(package))?;
     }
     Ok(python)
 }
 
 /// Apache Qpid, by Maven, into the cache: a second run downloads nothing.
 pub(crate) fn qpid() -> Result<()> {
-    program("java", "default-jre-headless")?;
-    let home = cache_folder(&format!("qpid-{QPID_RELEASE}"))?;
-    if home.exists() {
-        return Ok(());
-    }
-    program("mvn", "maven")?;
-    println!(
-        "fetching Apache Qpid {QPID_RELEASE} into {}",
-        home.display()
-    );
-    let cache = home.parent().context("a cache without a folder")?;
-    fs::create_dir_all(cache)?;
-    // Beside its place, so that it comes there whole or not at all.
-    let folder = TempDir::with_prefix_in("qpid-", cache)?;
-    let artifact = format!("org.apache.qpid:apache-qpid-broker-j:{QPID_RELEASE}:tar.gz:bin");
-    output(
-        Command::new("mvn")
-            .args(["--quiet", "--batch-mode", MAVEN_COPY])
-            .arg(format!("-Dartifact={artifact}"))
-            .arg(format!("-DoutputDirectory={}", folder.path().display()))
-            .current_dir(folder.path()),
-    )?;
-    fs::create_dir(folder.path().join("unpacked"))?;
-    output(
-        Command::new("tar")
-            .args(["--extract", "--strip-components=2", "--directory=unpacked"])
-            .arg(format!(
-                "--file=apache-qpid-broker-j-{QPID_RELEASE}-bin.tar.gz"
-            ))
-            .current_dir(folder.path()),
-    )?;
-    fs::rename(folder.path().join("unpacked"), home).context("moving Qpid into the cache")
+    let folder = cache_folder(&format!("qpid-{QPID_RELEASE}"))?;
+    script("qpid.sh", [OsStr::new(QPID_RELEASE), folder.as_os_str()])
 }

@@ -11,7 +11,6 @@ mod run;
 mod test;
 mod tools;
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -69,19 +68,10 @@ fn perform(task: &str, arguments: &[String]) -> Result<()> {
         ("test", _) => test::run(root(), arguments)?,
         ("bench", _) => bench::run(arguments)?,
         ("cluster", _) => cluster::run(arguments)?,
-        ("simulate", _) => run::succeed(
-            run::cargo()
-                .args([
-                    "run",
-                    "--quiet",
-                    "--profile",
-                    "simulation",
-                    "--package",
-                    "simulator",
-                    "--",
-                ])
-                .args(arguments),
-        )?,
+        ("simulate", _) => {
+            let simulator = "run --quiet --profile simulation --package simulator --";
+            run::succeed(run::cargo().args(simulator.split(' ')).args(arguments))?;
+        }
         ("arm64", []) => demo::emulated()?,
         ("dist", []) => run::script("dist.sh", arguments)?,
         ("man", []) => man::generate(root())?,
@@ -114,14 +104,7 @@ fn manifests(missing: Missing) -> Result<()> {
         Ok(python) => python,
         Err(error) => return missing.judge("manifests", error),
     };
-    let mut files: Vec<_> = fs::read_dir(root().join("k8s"))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
-        .collect();
-    files.sort();
+    let files = check::files(&root().join("k8s"), "yaml")?;
     let script = root().join("xtask/scripts/manifests.py");
     run::succeed(Command::new(python).arg(script).args(files))
 }

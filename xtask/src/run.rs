@@ -15,6 +15,12 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Builds the tools for development.
+pub(crate) fn build_tools() -> Result<()> {
+    let build = "build --quiet --locked --package amqp-tools --bins";
+    succeed(cargo().args(build.split(' ')))
+}
+
 /// A script of `xtask/scripts/`, with its output shown. The last line of its complaint is the error.
 pub(crate) fn script<S: AsRef<OsStr>>(
     name: &str,

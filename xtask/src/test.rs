@@ -86,12 +86,8 @@ fn everything(root: &Path) -> Result<()> {
     let broker = Broker::own()?;
     let plan = Marks::read(root)?.plan(&suite.tests()?, &broker)?;
     let results = suite.run(&broker, &plan)?;
-    let compared = results
-        .passed
-        .iter()
-        .filter(|test| is_compared(test))
-        .count();
-    print_reference(&Reference::own()?.version, compared);
+    let compared = results.passed.iter().filter(|test| is_compared(test));
+    print_reference(&Reference::own()?.version, compared.count());
     with_newest_reference(&integration, &plan)
 }
 
@@ -103,12 +99,8 @@ fn with_newest_reference(program: &Program, plan: &Plan) -> Result<()> {
         );
         return Ok(());
     };
-    let compared: Vec<String> = plan
-        .run
-        .iter()
-        .filter(|test| is_compared(test))
-        .cloned()
-        .collect();
+    let compared = plan.run.iter().filter(|test| is_compared(test));
+    let compared: Vec<String> = compared.cloned().collect();
     let folder = reference
         .folder
         .to_str()
@@ -117,13 +109,12 @@ fn with_newest_reference(program: &Program, plan: &Plan) -> Result<()> {
         .without(BROKER_VARIABLE)
         .with(reference::VARIABLE, folder)
         .only(&compared)?;
+    let (failed, version) = (results.failed.len(), &reference.version);
     ensure!(
-        results.failed.is_empty(),
-        "{} tests failed beside amqp-tools {}",
-        results.failed.len(),
-        reference.version
+        failed == 0,
+        "{failed} tests failed beside amqp-tools {version}"
     );
-    print_reference(&reference.version, results.passed.len());
+    print_reference(version, results.passed.len());
     Ok(())
 }
 
@@ -162,12 +153,11 @@ fn chosen_by_cargo(arguments: &[String]) -> Result<()> {
 }
 
 fn cargo_test(arguments: &[String]) -> Result<()> {
-    succeed(
-        cargo()
-            .args(["test", "--workspace", "--locked"])
-            .args(arguments),
-    )
-    .context("tests failed")
+    let mut cargo = cargo();
+    cargo
+        .args(["test", "--workspace", "--locked"])
+        .args(arguments);
+    succeed(&mut cargo).context("tests failed")
 }
 
 #[cfg(test)]

@@ -18,12 +18,7 @@ use crate::run::output;
 type Results<'a> = [(&'a Experiment, Vec<Measured>)];
 
 /// Writes the page into `folder`, and the results and plots into `benchmarks/` in it.
-pub(crate) fn write(
-    folder: &Path,
-    results: &Results,
-    idle: f64,
-    programs: &[(String, String)],
-) -> Result<()> {
+pub(crate) fn write(folder: &Path, results: &Results, idle: f64, facts: &str) -> Result<()> {
     let date = output(Command::new("date").args(["-u", "+%F"]))?;
     let assets = folder.join("benchmarks");
     let _ = fs::remove_dir_all(&assets); // what an earlier run has left
@@ -61,10 +56,9 @@ pub(crate) fn write(
         }
     }
     losses(&mut page, results)?;
-    write!(page, "\n## Machine and programs\n\n")?;
-    for (name, value) in machine(idle)?.iter().chain(programs) {
-        writeln!(page, "* {name}: {value}")?;
-    }
+    let idle = idle * 100.0;
+    write!(page, "\n## Machine and programs\n\n{facts}")?;
+    writeln!(page, "* idle before the start: {idle:.0} %")?;
     let path = folder.join("BENCHMARKS.md");
     fs::write(&path, page)?;
     println!("{}", path.display());
@@ -193,13 +187,8 @@ fn plot(
     drawing.fill(&WHITE)?;
     let all: Vec<[f64; 3]> = (entries.iter())
         .map(|entry| {
-            quartiles(
-                entry
-                    .seconds
-                    .iter()
-                    .map(|seconds| seconds * 1000.0)
-                    .collect(),
-            )
+            let milliseconds = entry.seconds.iter().map(|seconds| seconds * 1000.0);
+            quartiles(milliseconds.collect())
         })
         .collect();
     let longest = all.iter().map(|[_, _, high]| *high).fold(0.0, f64::max);
@@ -235,37 +224,19 @@ fn plot(
     Ok(())
 }
 
-fn machine(idle: f64) -> Result<Vec<(String, String)>> {
-    let facts = "grep -m1 'model name' /proc/cpuinfo | cut -d: -f2; nproc; uname -srm; . /etc/os-release; echo $PRETTY_NAME";
-    let facts = output(Command::new("sh").args(["-c", facts]))?;
-    let facts: Vec<&str> = facts.lines().map(str::trim).collect();
-    Ok(vec![
-        ("machine".to_owned(), facts.join(", ")),
-        (
-            "idle before the start".to_owned(),
-            format!("{:.0} %", idle * 100.0),
-        ),
-    ])
-}
-
 /// The share of all processors' time that is idle, over three seconds.
 pub(crate) fn idle_share() -> Result<f64> {
     let times = || -> Result<Vec<f64>> {
         let text = fs::read_to_string("/proc/stat")?;
         let line = text.lines().next().context("/proc/stat is empty")?;
-        Ok(line
-            .split(' ')
-            .filter_map(|word| word.parse().ok())
-            .collect())
+        let numbers = line.split(' ').filter_map(|word| word.parse().ok());
+        Ok(numbers.collect())
     };
     let before = times()?;
     sleep(Duration::from_secs(3));
     let after = times()?;
-    let spent: Vec<f64> = after
-        .iter()
-        .zip(&before)
-        .map(|(late, early)| late - early)
-        .collect();
+    let pairs = after.iter().zip(&before);
+    let spent: Vec<f64> = pairs.map(|(late, early)| late - early).collect();
     // user, nice, system, idle, waiting for a disk, ...
     Ok(spent.iter().skip(3).take(2).sum::<f64>() / spent.iter().sum::<f64>())
 }

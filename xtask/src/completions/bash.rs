@@ -2,72 +2,7 @@
 
 use super::options::{OptionWithValue, Options, Value};
 
-const SCRIPT: &str = r#"# Completion of @TOOL@ in bash.
-
-@FUNCTION@() {
-    # bash splits words also at = and :. These are the words as they are typed, and where each begins among bash's.
-    local -a words=() begins=()
-    local i line=${COMP_LINE:0:COMP_POINT}
-    for ((i = 0; i < COMP_CWORD; i++)); do
-        if ((i == 0)) || [[ $line == [[:blank:]]* ]]; then
-            words+=("${COMP_WORDS[i]}")
-            begins+=("$i")
-        else
-            words[${#words[@]} - 1]+=${COMP_WORDS[i]}
-        fi
-        line=${line#*"${COMP_WORDS[i]}"}
-    done
-    local word=${line#"${line%%[![:blank:]]*}"}
-    if [[ $line != [[:blank:]]* ]]; then
-        word=${words[${#words[@]} - 1]}$word
-        unset "words[${#words[@]} - 1]"
-    fi
-
-    # The option whose value is typed, and where operands begin.
-    local option= value=$word prefix= operands=
-    COMPREPLY=()
-    for ((i = 1; i < ${#words[@]}; i++)); do
-        case ${words[i]} in
-            --)
-                operands=$((i + 1))
-                break
-                ;;
-            @WITH_VALUE@)
-                ((++i == ${#words[@]})) && option=${words[i - 1]}
-                ;;
-            --*) ;;
-            -*)
-                if [[ ${words[i]} =~ ^-[@FLAGS@]*[@LETTERS@]$ ]]; then
-                    ((++i == ${#words[@]})) && option=-${words[i - 1]: -1}
-                fi
-                ;;
-@OPERAND@
-        esac
-    done
-    if [[ ! $option && ! $operands && $word == --*=* ]]; then
-        option=${word%%=*}
-        value=${word#*=}
-        [[ $COMP_WORDBREAKS == *=* ]] || prefix=$option=
-    fi
-
-@BEHIND_COMMAND@
-    case $option in
-        '')
-            if [[ ! $operands && $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '@ALL@' -- "$word")
-            else
-@OPERANDS@
-            fi
-            ;;
-@VALUES@
-        *)
-            compopt +o default +o bashdefault
-            ;;
-    esac
-}
-
-complete -o bashdefault -o default -F @FUNCTION@ @TOOL@
-"#;
+const SCRIPT: &str = include_str!("bash.template");
 
 const FIRST_OPERAND: &str = "            *)
                 operands=$i

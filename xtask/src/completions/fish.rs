@@ -2,40 +2,7 @@
 
 use super::options::Options;
 
-const COMMAND: &str = r"# COMMAND and its arguments, without the word that is being typed; fails where COMMAND does not stand there yet.
-function __fish_@FUNCTION@_command
-    set -l words (commandline -opc)[2..-1]
-    while set -q words[1]
-        set -l word $words[1]
-        set -e words[1]
-        switch $word
-            case --
-                set -q words[1]; or return 1
-                string escape -- $words
-                return 0
-            case @WITH_VALUE@
-                set -q words[1]; and set -e words[1]
-            case '--*'
-            case '-*'
-                if string match -rq -- '^-[@FLAGS@]*[@LETTERS@]$' $word; and set -q words[1]
-                    set -e words[1]
-                end
-            case '*'
-                string escape -- $word $words
-                return 0
-        end
-    end
-    return 1
-end
-
-# What is behind COMMAND is completed as if it stood alone.
-function __fish_@FUNCTION@_operands
-    set -l command (__fish_@FUNCTION@_command)
-    complete -C (string join ' ' -- $command (commandline -ct))
-end
-
-complete -c @TOOL@ -x -a '(__fish_@FUNCTION@_operands)'
-";
+const COMMAND: &str = include_str!("fish.template");
 
 /// clap's script, made right.
 pub(super) fn improved(script: &str, options: &Options) -> String {

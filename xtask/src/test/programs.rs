@@ -45,22 +45,15 @@ fn first(programs: Vec<(String, Program)>) -> Result<Program> {
 }
 
 fn build(what: &[&str]) -> Result<Vec<(String, Program)>> {
-    let output = cargo()
-        .args([
-            "test",
-            "--locked",
-            "--no-run",
-            "--message-format=json-render-diagnostics",
-        ])
+    let test = "test --locked --no-run --message-format=json-render-diagnostics";
+    let mut cargo = cargo();
+    cargo
+        .args(test.split(' '))
         .args(what)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("running cargo")?;
-    ensure!(
-        output.status.success(),
-        "building the tests: {}",
-        output.status
-    );
+        .stderr(Stdio::inherit());
+    let output = cargo.output().context("running cargo")?;
+    let status = output.status;
+    ensure!(status.success(), "building the tests: {status}");
     let messages = String::from_utf8(output.stdout)?;
     Ok(messages
         .lines()

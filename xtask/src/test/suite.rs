@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::broker::Broker;
 use super::marks::Plan;
 use super::programs::Program;
+use crate::run::output;
 
 /// The test program, and the environment that makes it use a broker or a reference.
 pub(super) struct Suite<'p> {
@@ -52,13 +53,7 @@ impl<'p> Suite<'p> {
 
     /// The names of all tests.
     pub(super) fn tests(&self) -> Result<Vec<String>> {
-        let output = self.command(["--list", "--format=terse"]).output()?;
-        ensure!(
-            output.status.success(),
-            "listing the tests: {}",
-            output.status
-        );
-        let listed = String::from_utf8(output.stdout)?;
+        let listed = output(&mut self.command(["--list", "--format=terse"]))?;
         let name = |line: &str| Some(line.strip_suffix(": test")?.to_owned());
         Ok(listed.lines().filter_map(name).collect())
     }
