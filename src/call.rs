@@ -18,8 +18,9 @@ use crate::envelope;
 use crate::message::{Fidelity, HeaderValue, Message};
 use crate::publish::driver::channel::reason;
 use crate::status::Status;
+use crate::system::closed;
 use crate::system::signals::end_at_signals;
-use crate::system::stdout::{self, Format};
+use crate::system::stdout::Format;
 
 /// What amqp-call was asked for.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ enum Ended {
 
 /// Sends the request, writes the reply, and gives the status that the reply tells; nothing where no reply came in time.
 pub fn call(connect: &ConnectOptions, options: CallOptions) -> anyhow::Result<Option<Status>> {
-    stdout::ensure_open().context("standard output")?;
+    closed::ensure_stdout_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
     let timeout = options.timeout.min(LONGEST_TIMEOUT);
     let request = prepare(options.request, timeout);

@@ -6,8 +6,9 @@ use crate::bindings::Bindings;
 use crate::broker::{ConnectOptions, Destination, ExchangeDeclaration, Session};
 use crate::message::Headers;
 use crate::status::Status;
+use crate::system::closed;
 use crate::system::signals::end_at_signals;
-use crate::system::stdout::{self, Format, print_line};
+use crate::system::stdout::{Format, print_line};
 
 /// What amqp-declare-exchange was asked for.
 #[derive(Clone, Debug)]
@@ -61,7 +62,7 @@ impl ExchangeTraits {
 
 /// Declares the exchanges and prints their names as the broker confirms them.
 pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Result<Status> {
-    stdout::ensure_open().context("standard output")?;
+    closed::ensure_stdout_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
     let mut session = Session::open(connect)?;
     for name in &options.names {

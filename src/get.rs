@@ -12,9 +12,10 @@ use crate::envelope;
 use crate::message::Fidelity;
 use crate::status::Status;
 use crate::streams;
+use crate::system::closed;
 use crate::system::signals::end_at_signals;
 use crate::system::stderr::say;
-use crate::system::stdout::{self, Format};
+use crate::system::stdout::Format;
 
 /// The options of amqp-get.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ pub struct GetOptions {
 
 /// Takes messages while there are any, and writes them to standard output.
 pub fn get(connect: &ConnectOptions, options: &GetOptions) -> anyhow::Result<Status> {
-    stdout::ensure_open().context("standard output")?;
+    closed::ensure_stdout_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
     let session = Session::open(connect)?;
     let written = if options.requeue {

@@ -8,8 +8,9 @@ use crate::broker::{
 };
 use crate::status::Status;
 use crate::streams;
+use crate::system::closed;
 use crate::system::signals::end_at_signals;
-use crate::system::stdout::{self, Format, print_line};
+use crate::system::stdout::{Format, print_line};
 
 /// The options of amqp-declare-queue.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct DeclareOptions {
 
 /// Declares the queues and prints their names.
 pub fn declare(connect: &ConnectOptions, options: &DeclareOptions) -> anyhow::Result<Status> {
-    stdout::ensure_open().context("standard output")?;
+    closed::ensure_stdout_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
     let explained = |error| explain(error, options.create.as_ref());
     let (mut session, mut first) = open_declaring_first(connect, options).map_err(explained)?;
@@ -132,7 +133,7 @@ pub enum DeleteAction {
 
 /// Deletes or purges the queues and prints how many messages were in each.
 pub fn delete(connect: &ConnectOptions, options: &DeleteOptions) -> anyhow::Result<Status> {
-    stdout::ensure_open().context("standard output")?;
+    closed::ensure_stdout_open().context("standard output")?;
     end_at_signals().context("taking note of signals")?;
     let session = Session::open(connect)?;
     for name in &options.names {

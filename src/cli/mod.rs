@@ -54,8 +54,8 @@ use clap::{Command, FromArgMatches};
 
 use crate::reason;
 use crate::status::Status;
+use crate::system::closed;
 use crate::system::stderr::{self, say as complain};
-use crate::system::stdout;
 
 pub use call::Call;
 pub use consume::Consume;
@@ -144,7 +144,7 @@ fn usage_error<T: Tool>(message: &str) -> ExitCode {
 /// Prints a text to standard output. If that fails, so does the tool.
 fn print(text: &str) -> ExitCode {
     let mut stdout = io::stdout();
-    match stdout::ensure_open()
+    match closed::ensure_stdout_open()
         .and_then(|()| stdout.write_all(text.as_bytes()))
         .and_then(|()| stdout.flush())
     {

@@ -98,7 +98,7 @@ use anyhow::Context;
 use crate::broker::ConnectOptions;
 use crate::monitoring::StatusServer;
 use crate::status::Status;
-use crate::system::stdout;
+use crate::system::closed;
 use driver::Driver;
 use monitor::Monitor;
 use signals::SignalQueue;
@@ -106,7 +106,7 @@ use signals::SignalQueue;
 /// Runs the command for each message, or prints it, until there is a reason to end.
 pub fn consume(connect: &ConnectOptions, options: ConsumeOptions) -> anyhow::Result<Status> {
     if matches!(options.work, Work::Print { .. }) {
-        stdout::ensure_open().context("standard output")?;
+        closed::ensure_stdout_open().context("standard output")?;
     }
     let server = options
         .status_address

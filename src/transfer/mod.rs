@@ -38,7 +38,7 @@ use anyhow::Context as _;
 use crate::broker::ConnectOptions;
 use crate::monitoring::StatusServer;
 use crate::publish::interrupts::Caught;
-use crate::system::stdout;
+use crate::system::closed;
 use monitor::Monitor;
 
 /// Moves messages, and says what came of it. A signal that comes afterwards ends the process.
@@ -53,7 +53,7 @@ pub fn transfer(connect: &ConnectOptions, options: &MoveOptions) -> Outcome {
 /// An error means that nothing was moved.
 fn try_transfer(connect: &ConnectOptions, options: &MoveOptions) -> anyhow::Result<Outcome> {
     if options.form == Form::Json {
-        stdout::ensure_open().context("standard output")?;
+        closed::ensure_stdout_open().context("standard output")?;
     }
     let address = options.status_address.as_deref();
     let server = address.map(StatusServer::listen_for).transpose()?;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::source_file::SourceFile;
 use crate::reason::reason;
-use crate::system::stdin;
+use crate::system::closed;
 
 /// A file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Input {
     fn open(&self) -> Result<File, ReadError> {
         let file = match self {
             // Unbuffered: a line must not wait in a buffer for the next one.
-            Input::Stdin => stdin::ensure_open()
+            Input::Stdin => closed::ensure_stdin_open()
                 .and_then(|()| io::stdin().as_fd().try_clone_to_owned())
                 .map(File::from),
             Input::File(path) => File::open(path),

@@ -25,6 +25,7 @@ fn a_failed_command_is_a_failed_run_and_its_message_goes_back() {
         ("sh -c 'exit 255'", 255, ""),
         ("sh -c 'kill -9 $$'", 137, ""),
         ("sh -c 'kill -TERM $$'", 143, ""),
+        ("sh -c 'kill -34 $$'", 162, ""), // a real-time signal
         ("./missing", 127, "./missing: No such file or directory\n"),
         (
             "missing-everywhere",
