@@ -85,6 +85,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand --json 'Without COMMAND: write each message as a line of JSON, then acknowledge it'
             cand --lossy 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))'
             cand --hide-url 'Keep the URL in the environment, which may hold a password, from the command'
+            cand --quiet 'Say nothing on standard error about failed commands'
             cand --coprocess 'Start the command once for each job and give it message after message; it answers each with a line on file descriptor 3: the exit status'
             cand --split 'Run a batch that failed again in halves, so that only the messages that fail alone have failed'
             cand --reply 'Send what the command wrote, and its exit status as x-exit-status, to the message''s reply-to, before the message is acknowledged'

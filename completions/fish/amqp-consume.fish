@@ -63,6 +63,7 @@ complete -c amqp-consume -n $before_command -s A -l no-ack -d 'Acknowledge each 
 complete -c amqp-consume -n $before_command -l json -d 'Without COMMAND: write each message as a line of JSON, then acknowledge it'
 complete -c amqp-consume -n $before_command -l lossy -d 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))'
 complete -c amqp-consume -n $before_command -l hide-url -d 'Keep the URL in the environment, which may hold a password, from the command'
+complete -c amqp-consume -n $before_command -l quiet -d 'Say nothing on standard error about failed commands'
 complete -c amqp-consume -n $before_command -l coprocess -d 'Start the command once for each job and give it message after message; it answers each with a line on file descriptor 3: the exit status'
 complete -c amqp-consume -n $before_command -l split -d 'Run a batch that failed again in halves, so that only the messages that fail alone have failed'
 complete -c amqp-consume -n $before_command -l reply -d 'Send what the command wrote, and its exit status as x-exit-status, to the message\'s reply-to, before the message is acknowledged'

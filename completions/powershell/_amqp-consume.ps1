@@ -88,6 +88,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-consume' -ScriptBlock {
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Without COMMAND: write each message as a line of JSON, then acknowledge it')
             [CompletionResult]::new('--lossy', '--lossy', [CompletionResultType]::ParameterName, 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))')
             [CompletionResult]::new('--hide-url', '--hide-url', [CompletionResultType]::ParameterName, 'Keep the URL in the environment, which may hold a password, from the command')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on standard error about failed commands')
             [CompletionResult]::new('--coprocess', '--coprocess', [CompletionResultType]::ParameterName, 'Start the command once for each job and give it message after message; it answers each with a line on file descriptor 3: the exit status')
             [CompletionResult]::new('--split', '--split', [CompletionResultType]::ParameterName, 'Run a batch that failed again in halves, so that only the messages that fail alone have failed')
             [CompletionResult]::new('--reply', '--reply', [CompletionResultType]::ParameterName, 'Send what the command wrote, and its exit status as x-exit-status, to the message''s reply-to, before the message is acknowledged')

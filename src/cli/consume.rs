@@ -114,6 +114,10 @@ pub struct Consume {
     #[arg(long, help_heading = WORK)]
     hide_url: bool,
 
+    /// Say nothing on standard error about failed commands
+    #[arg(long, help_heading = WORK)]
+    quiet: bool,
+
     /// Append a line about each command to FILE
     #[arg(long, value_name = "FILE", help_heading = WORK)]
     joblog: Option<PathBuf>,
@@ -238,6 +242,7 @@ impl Consume {
             error_status: self.error_status(),
             pace: self.rate,
             grace: self.grace,
+            quiet: self.quiet,
             joblog: self.joblog,
             status_address: self.monitoring.status_address,
         };

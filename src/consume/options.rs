@@ -44,6 +44,8 @@ pub struct ConsumeOptions {
     pub pace: Option<Duration>,
     /// How long running commands may take to end after the first signal; `None`: no limit.
     pub grace: Option<Duration>,
+    /// Whether failed commands are not told on standard error.
+    pub quiet: bool,
     /// The file for a line about each command.
     pub joblog: Option<PathBuf>,
     /// HOST:PORT of the status server.

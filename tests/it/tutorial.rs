@@ -130,8 +130,12 @@ impl Pods<'_> {
         }
         while self.running.len() < 2 && self.succeeded + self.running.len() < FRUIT.len() {
             let worker = "amqp-consume --url=$BROKER_URL -q {job1} -c 1 ./worker.sh";
-            self.running
-                .push(self.test.shell(&format!("exec {worker}")).spawn());
+            self.running.push(
+                self.test
+                    .shell(&format!("exec {worker}"))
+                    .any_stderr()
+                    .spawn(),
+            );
         }
     }
 }

@@ -348,6 +348,8 @@ impl Simulation<'_> {
             self.reached.mark("a child works too long");
             self.oracle.given_up.insert(number);
         }
+        let messages: Vec<DeliveryId> = child.messages.iter().copied().collect();
+        self.note_signalled(&messages);
         Ok(())
     }
 

@@ -64,7 +64,8 @@ impl Simulation<'_> {
             | Action::Log(..)
             | Action::Conclude(..)
             | Action::Forget(_)
-            | Action::Say(_) => {}
+            | Action::Say(_)
+            | Action::TellFailed(_) => {}
             Action::Close => {
                 self.wire = Wire::Closing;
                 self.ask_broker(Sent::Close);

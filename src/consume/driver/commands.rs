@@ -157,9 +157,10 @@ impl Driver {
     /// these are.
     fn keep_result(&mut self, ids: &[DeliveryId], collected: Collected) -> usize {
         if collected.is_over_limit {
-            say(
-                "a command wrote more to standard output than --output-limit allows; it has failed",
-            );
+            self.teller.say(|| {
+                "a command wrote more to standard output than --output-limit allows; it has failed"
+                    .to_owned()
+            });
         }
         for id in ids.iter().skip(1) {
             if let Some(delivery) = self.deliveries.get_mut(id) {

@@ -20,7 +20,6 @@ use crate::consume::process::conversation::{Conversation, Heard};
 use crate::consume::process::environment;
 use crate::consume::run::{Answer, ChildNumber, DeliveryId, Event};
 use crate::status::Status;
-use crate::system::stderr::say;
 
 /// How long an answer may be that has no output in it.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -250,7 +249,10 @@ impl Driver {
         let mut status = parsed.status;
         let mut output = parsed.output;
         if output.len() > publishing.limit {
-            say("an answer has more output than --output-limit allows; its message has failed");
+            self.teller.say(|| {
+                "an answer has more output than --output-limit allows; its message has failed"
+                    .to_owned()
+            });
             output.truncate(publishing.limit);
             if status.is_success() {
                 status = Status::FAILURE;

@@ -14,12 +14,14 @@
 //! * `result`: what a command wrote, until all of it is published.
 //! * `printer`: the thread that writes lines to standard output.
 //! * `notice`: what the person at the terminal is told, in words.
+//! * `failed_commands`: the same of failed commands.
 
 mod callers;
 mod commands;
 mod connection;
 mod copies;
 mod coprocess;
+mod failed_commands;
 mod notice;
 mod open_delivery;
 mod own_queue;
@@ -54,6 +56,7 @@ use crate::system::stderr::say;
 use crate::system::waker::Waker;
 use connection::{ConnectionHandle, Request};
 use coprocess::Conversations;
+use failed_commands::Teller;
 use open_delivery::{OpenDelivery, info};
 use own_queue::OwnQueue;
 use printer::Printer;
@@ -100,6 +103,7 @@ pub(super) struct Driver {
     republisher: Republisher,
     joblog: Option<Joblog>,
     monitor: Monitor,
+    teller: Teller,
     /// Events that the core is told first: commands that ended, actions that failed.
     pending: VecDeque<Event>,
     is_asked_to_end: bool,
@@ -124,6 +128,7 @@ impl Driver {
         Ok(Driver {
             republisher: Republisher::new(connect.clone(), &waker),
             printer: Printer::new(waker.clone()),
+            teller: Teller::new(options.quiet),
             options,
             connect: connect.clone(),
             signals,
@@ -153,6 +158,7 @@ impl Driver {
         self.carry_out(actions);
         loop {
             if let Some(ended) = run.ended() {
+                self.teller.finish();
                 self.finish_streams();
                 self.finish_joblog();
                 return ended.map_err(anyhow::Error::msg);
@@ -246,7 +252,8 @@ impl Driver {
                 return Event::Tick;
             }
             self.conversations.flush();
-            self.wait(left);
+            let until_told = self.teller.sum_up(Instant::now());
+            self.wait(left.into_iter().chain(until_told).min());
         }
     }
 
@@ -414,6 +421,7 @@ impl Driver {
             Action::Conclude(_, outcome) => self.monitor.concluded(outcome),
             Action::Forget(id) => self.forget(id),
             Action::Say(notice) => say(&notice::words(&notice, &self.queue)),
+            Action::TellFailed(failed) => self.tell_failed(&failed),
         }
     }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Run;
-use super::event::DeliveryId;
+use super::event::{DeliveryId, Fate};
 use super::message::{DeliveryState, Job, MessageInHand, MessageState};
 use crate::consume::options::{Acknowledgement, Batch};
 use crate::status::Status;
@@ -183,6 +183,7 @@ impl Run {
         let Some(&second) = others.first() else {
             return false;
         };
+        self.tell_all(first, Fate::RunsInHalves);
         for id in others {
             if let Some(message) = self.in_hand.get_mut(id) {
                 message.batch = Some(second);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Run;
-use super::event::{Action, Answer, ChildNumber, DeliveryId, Notice, ToCommand};
+use super::event::{Action, Answer, ChildNumber, CommandEnd, DeliveryId, Notice, ToCommand};
 use super::message::{DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict};
 use super::options::RunOptions;
 use super::phase::{Cause, Phase};
@@ -295,6 +295,7 @@ impl Run {
             if self.is_delivery_lost(id) {
                 self.forget(id);
             } else if !status.is_success() {
+                self.note_failure(id, CommandEnd::Exited(status));
                 self.retry_or_fail(id, status, runs);
             } else if self.options.publishes_output || self.options.replies {
                 self.succeed(id);
@@ -368,6 +369,7 @@ impl Run {
 
     /// A child has ended that was working on this message.
     fn end_without_answer(&mut self, id: DeliveryId, job: Job, status: Status, signal: i32) {
+        let has_failed = !status.is_success() || job.stop_reason() == Some(StopReason::TimedOut);
         let (verdict, status) = job.verdict_without_answer(status);
         let Some(runs) = self.end_of_run(id, 0) else {
             return;
@@ -375,7 +377,15 @@ impl Run {
         self.act(Action::Log(id, status, signal));
         match verdict {
             _ if self.is_delivery_lost(id) => self.forget(id),
-            Verdict::Failed(status) => self.retry_or_fail(id, status, runs),
+            Verdict::Failed(status) => {
+                let end = if has_failed {
+                    self.end_of(job, status, signal)
+                } else {
+                    CommandEnd::WithoutAnswer
+                };
+                self.note_failure(id, end);
+                self.retry_or_fail(id, status, runs);
+            }
             Verdict::Succeeded | Verdict::Interrupted => self.give_up(id),
         }
     }

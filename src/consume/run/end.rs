@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Run;
 use super::connection::ConnectionState;
-use super::event::{Action, Copy, DeliveryId, Notice, Outcome, Settlement};
+use super::event::{Action, Copy, DeliveryId, Fate, Notice, Outcome, Settlement};
 use super::message::{DeliveryState, MessageState};
 use super::phase::{Cause, Phase};
 
@@ -282,6 +282,7 @@ impl Run {
     /// tried the queue must count no failed delivery.
     fn requeue_at_end(&mut self, id: DeliveryId) {
         self.note_unfinished(id);
+        self.tell(id, Fate::Requeued(None));
         let was_tried = self.in_hand.get(&id).is_some_and(|message| {
             let has_failed = match &message.state {
                 MessageState::Copying(_, copy_state) | MessageState::Refused(_, _, copy_state) => {

@@ -200,6 +200,8 @@ pub enum Action {
     Forget(DeliveryId),
     /// Tell the person at the terminal.
     Say(Notice),
+    /// Tell the person at the terminal of a failed command, unless that is not wanted (`--quiet`).
+    TellFailed(FailedCommand),
 }
 
 /// How a delivery is settled.
@@ -281,6 +283,53 @@ impl Copy {
     pub fn is_result(self) -> bool {
         matches!(self, Copy::Output | Copy::Reply(..))
     }
+}
+
+/// How a command ended that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandEnd {
+    /// By its exit status, or by that of a child's answer.
+    Exited(Status),
+    /// By this signal.
+    Killed(i32),
+    /// It ran longer than this and was told to end.
+    TimedOut(Duration),
+    /// By the exit status 0 of a child that had not answered.
+    WithoutAnswer,
+}
+
+/// What becomes of a message whose command failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The command runs again after this pause.
+    RunsAgain(Duration),
+    /// Its batch runs again in halves.
+    RunsInHalves,
+    /// It goes back to the queue after this pause; `None`: when the run ends.
+    Requeued(Option<Duration>),
+    /// It waits in the broker for so long, and comes back.
+    Delayed(Duration),
+    /// It goes to the parking queue.
+    Parked,
+    /// It is rejected.
+    Rejected,
+    /// It is acknowledged though it failed.
+    Ignored,
+    /// It was acknowledged before its command started.
+    AcknowledgedBefore,
+    /// Its connection was lost before that was decided. The broker delivers it again.
+    DeliveredAgain,
+}
+
+/// A command that failed, and its messages of which the same becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedCommand {
+    /// These messages.
+    pub ids: Vec<DeliveryId>,
+    /// How the command ended.
+    pub end: CommandEnd,
+    /// What becomes of each of them.
+    pub fate: Fate,
 }
 
 /// What the person at the terminal is told.

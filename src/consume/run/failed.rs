@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event::{
-    Action, Copy, DeliveryId, DeliveryInfo, FinalOutcome, Notice, Outcome, Settlement,
+    Action, Copy, DeliveryId, DeliveryInfo, Fate, FinalOutcome, Notice, Outcome, Settlement,
 };
 use super::message::{CopyState, DeliveryState, MessageState};
 use super::phase::{Cause, Phase};
@@ -39,6 +39,7 @@ impl Run {
         };
         let delivery = message.delivery;
         if message.delivery_state != DeliveryState::Unsettled {
+            self.tell(id, Fate::AcknowledgedBefore);
             self.conclude_acknowledged(id, Outcome::Ignored);
             self.forget(id);
         } else if let Some(counts) = self.counts_deliveries_of(&delivery) {
@@ -96,7 +97,9 @@ impl Run {
         counts: Option<bool>,
     ) {
         let failures = delivery.earlier_failures(counts).saturating_add(1);
-        match self.options.failure.decide(status, failures) {
+        let action = self.options.failure.decide(status, failures);
+        self.tell(id, self.fate(action, &delivery, status));
+        match action {
             FailureAction::Requeue if self.must_be_counted_here(&delivery, counts) => {
                 self.hold(id, delivery, Some(Copy::Attempt(failures)), status);
             }
@@ -153,7 +156,28 @@ impl Run {
         self.forget(id);
     }
 
+    /// What becomes of a failed message by this action.
+    fn fate(&self, action: FailureAction, delivery: &DeliveryInfo, status: Status) -> Fate {
+        let policy = &self.options.failure;
+        let goes_on = self.phase.is_consuming() && !policy.ends_run(status, self.failures_in_a_row);
+        match action {
+            FailureAction::Requeue if goes_on => Fate::Requeued(self.pause_of(delivery)),
+            FailureAction::Requeue | FailureAction::Stop => Fate::Requeued(None),
+            FailureAction::Retry(time) => Fate::Delayed(time),
+            FailureAction::Park => Fate::Parked,
+            FailureAction::Reject => Fate::Rejected,
+            FailureAction::Ack => Fate::Ignored,
+        }
+    }
+
     fn hold(&mut self, id: DeliveryId, delivery: DeliveryInfo, copy: Option<Copy>, status: Status) {
+        let pause = self.pause_of(&delivery);
+        let until = pause.map(|pause| self.now.saturating_add(pause));
+        self.put(id, MessageState::Held(until, copy, status));
+    }
+
+    /// How long a failed message is held before it goes back to the queue; `None`: until the run ends.
+    fn pause_of(&self, delivery: &DeliveryInfo) -> Option<Duration> {
         let is_counted = delivery.delivery_count.is_some()
             || delivery.attempts.is_some()
             || self.options.failure.max_attempts.is_some();
@@ -165,12 +189,8 @@ impl Run {
             // Nothing counts the failures of this message.
             self.failures_in_a_row
         };
-        let until = self
-            .options
-            .limit
-            .is_none()
-            .then(|| self.now.saturating_add(pause_after(failures)));
-        self.put(id, MessageState::Held(until, copy, status));
+        let is_held_to_the_end = self.options.limit.is_some();
+        (!is_held_to_the_end).then(|| pause_after(failures))
     }
 
     /// Whether the limits of held messages are reached.

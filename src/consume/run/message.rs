@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::event::{ChildNumber, Copy, DeliveryId, DeliveryInfo};
+use super::told::Failure;
 use crate::status::Status;
 
 /// How long a command has from SIGTERM to SIGKILL.
@@ -19,6 +20,8 @@ pub(super) struct MessageInHand {
     pub(super) output: usize,
     /// The message that stands for its batch, where a command gets several.
     pub(super) batch: Option<DeliveryId>,
+    /// How its command failed, until that is told.
+    pub(super) untold: Option<Failure>,
     pub(super) state: MessageState,
 }
 

@@ -15,6 +15,7 @@
 //! * `coprocess`: children get messages, answer them, and end.
 //! * `delayed`: failed messages that wait in the broker.
 //! * `failed`: what happens to a failed message.
+//! * `told`: what is told of a failed command.
 //! * `limits`: limits to the time and the rate, and failures that end the run.
 //! * `end`: whether the run ends, and its last steps.
 //! * `exit_status`: the exit status.
@@ -33,11 +34,13 @@ mod limits;
 mod message;
 mod options;
 mod phase;
+mod told;
 mod work;
 
 pub use event::{
-    Action, Answer, ChildNumber, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event, FinalOutcome,
-    FromBroker, Notice, Obstacle, Outcome, Settlement, SubscriptionId, ToCommand,
+    Action, Answer, ChildNumber, CommandEnd, ConnectionId, Copy, DeliveryId, DeliveryInfo, Event,
+    FailedCommand, Fate, FinalOutcome, FromBroker, Notice, Obstacle, Outcome, Settlement,
+    SubscriptionId, ToCommand,
 };
 pub use options::{RunOptions, RunWork};
 
@@ -98,6 +101,8 @@ pub struct Run {
     /// When the run stops waiting for outstanding answers of the broker, after a signal.
     patience_ends: Option<Duration>,
     actions: Vec<Action>,
+    /// Where among these the last failed command is told, with its number.
+    told: Option<(usize, DeliveryId)>,
 }
 
 /// Whether the queue counts deliveries.
@@ -141,6 +146,7 @@ impl Run {
             grace_ends: None,
             patience_ends: None,
             actions: Vec::new(),
+            told: None,
         };
         run.act(Action::Connect(run.connection.number, Duration::ZERO));
         let actions = std::mem::take(&mut run.actions);
@@ -151,6 +157,7 @@ impl Run {
     #[must_use]
     pub fn on(&mut self, event: Event, now: Duration) -> Vec<Action> {
         self.now = now;
+        self.told = None;
         self.take_in(event);
         self.note_gathering();
         self.enforce_deadlines();
@@ -259,6 +266,7 @@ impl Run {
 
     /// Removes a message from the run.
     fn forget(&mut self, id: DeliveryId) {
+        self.tell(id, Fate::DeliveredAgain);
         self.in_hand.remove(&id);
         self.act(Action::Forget(id));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::connection::Question;
 use super::event::{
-    Action, Copy, DeliveryId, DeliveryInfo, Notice, Outcome, Settlement, ToCommand,
+    Action, Copy, DeliveryId, DeliveryInfo, Fate, Notice, Outcome, Settlement, ToCommand,
 };
 use super::message::{
     CopyState, DeliveryState, Job, MessageInHand, MessageState, StopReason, Verdict,
@@ -95,6 +95,7 @@ impl Run {
             runs: 0,
             output: 0,
             batch: None,
+            untold: None,
             state,
         };
         self.in_hand.insert(id, message);
@@ -193,7 +194,11 @@ impl Run {
         match verdict {
             Verdict::Succeeded => self.succeed(id),
             Verdict::Interrupted => self.give_up_together(id),
-            Verdict::Failed(status) => self.retry_or_fail(id, status, runs),
+            Verdict::Failed(status) => {
+                let end = self.end_of(job, status, signal);
+                self.note_failure(id, end);
+                self.retry_or_fail(id, status, runs);
+            }
         }
     }
 
@@ -202,6 +207,7 @@ impl Run {
         match self.options.retry_pause(runs) {
             Some(pause) if self.phase.is_consuming() => {
                 let due = self.now.saturating_add(pause);
+                self.tell_all(id, Fate::RunsAgain(pause));
                 self.put(id, MessageState::Resting(due, status));
             }
             retry => {

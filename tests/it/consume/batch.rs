@@ -63,7 +63,7 @@ fn a_batch_fails_as_a_whole() {
     let (queue, park) = (test.queue("queue").declare(), test.queue("park").declare());
     test.script("work", &format!("echo wrong >&2; {WORK}"));
     queue.publish(["1", "bad", "3"]);
-    test.run("amqp-consume -q {queue} -c 3 --batch 3 --framing lines --max-attempts 1 --park {park} --joblog log ./work")
+    test.run("amqp-consume --quiet -q {queue} -c 3 --batch 3 --framing lines --max-attempts 1 --park {park} --joblog log ./work")
         .stderr("wrong\n")
         .exits(9);
     assert_eq!(logged(&test), ["9"; 3]);
@@ -81,7 +81,7 @@ fn a_batch_that_is_split_fails_only_where_it_is_bad() {
     let (queue, park) = (test.queue("queue").declare(), test.queue("park").declare());
     test.script("work", WORK);
     queue.publish(["1", "2", "3", "bad", "5"]);
-    test.run("amqp-consume -q {queue} -c 5 --batch 5 --split --framing lines --max-attempts 1 --park {park} ./work")
+    test.run("amqp-consume --quiet -q {queue} -c 5 --batch 5 --split --framing lines --max-attempts 1 --park {park} ./work")
         .exits(9);
     assert_eq!(lines(&test, "sizes"), ["5", "3", "2", "1", "1"]);
     queue.holds(0);
@@ -97,7 +97,7 @@ fn retries_come_before_the_batch_is_split() {
         &format!("[ -e tried ] || {{ touch tried; exit 1; }}; {WORK}"),
     );
     queue.publish(["1", "2"]);
-    test.run("amqp-consume -q {queue} -c 2 --batch 2 --split --retries 1 --retry-delay 0s --framing lines ./work")
+    test.run("amqp-consume --quiet -q {queue} -c 2 --batch 2 --split --retries 1 --retry-delay 0s --framing lines ./work")
         .succeeds();
     assert_eq!(lines(&test, "sizes"), ["2"]);
 }
@@ -166,7 +166,7 @@ fn a_batch_that_takes_too_long_is_ended() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     queue.publish(["1", "2"]);
-    test.run("amqp-consume -q {queue} -c 2 --batch 2 --timeout 200ms sleep 60")
+    test.run("amqp-consume --quiet -q {queue} -c 2 --batch 2 --timeout 200ms sleep 60")
         .within(Duration::from_secs(20))
         .exits(124);
     queue.holds(2);

@@ -29,7 +29,7 @@ fn each_answer_is_the_status_of_its_message() {
     let queue = test.queue("queue").declare();
     queue.publish(["0\n", "3", "0"]);
     test.script("work", &format!("echo start >>starts; {ECHO}"));
-    test.run("amqp-consume -q {queue} -c 3 -p 3 --coprocess --framing lines --on-failure ack --joblog log ./work")
+    test.run("amqp-consume --quiet -q {queue} -c 3 -p 3 --coprocess --framing lines --on-failure ack --joblog log ./work")
         .exits(3);
     assert_eq!(lines(&test, "starts").len(), 1);
     assert_eq!(lines(&test, "done"), ["0", "3", "0"]);
@@ -74,7 +74,7 @@ fn a_child_that_ends_fails_what_it_worked_on_and_nothing_else() {
         "work",
         "echo start >>starts; while read -r line; do [ \"$line\" != die ] || kill -9 $$; echo \"$line\" >>done; echo 0 >&3; done",
     );
-    test.run("amqp-consume -q {queue} -c 4 -p 4 --coprocess --framing lines --on-failure ack --joblog log ./work")
+    test.run("amqp-consume --quiet -q {queue} -c 4 -p 4 --coprocess --framing lines --on-failure ack --joblog log ./work")
         .exits(137);
     assert_eq!(lines(&test, "starts").len(), 2);
     assert_eq!(lines(&test, "done"), ["0", "0", "0"]);
@@ -88,7 +88,7 @@ fn what_a_child_left_before_it_ended_counts_if_it_is_whole() {
     let queue = test.queue("queue").declare();
     queue.publish(["a", "b", "c"]);
     let script = "read -r a; read -r b; read -r c; printf \"0\\n0\\n0\" >&3";
-    test.run(&format!("amqp-consume -q {{queue}} -c 3 -p 3 --coprocess --framing lines --on-failure ack --joblog log sh -c '{script}'"))
+    test.run(&format!("amqp-consume --quiet -q {{queue}} -c 3 -p 3 --coprocess --framing lines --on-failure ack --joblog log sh -c '{script}'"))
         .exits(1);
     assert_eq!(logged(&test), ["1 0 0", "2 0 0", "3 1 0"]);
 }
@@ -126,7 +126,7 @@ fn one_that_works_too_long_is_ended() {
     let queue = test.queue("queue").declare();
     queue.publish(["0", "60", "0"]);
     test.script("work", "while read -r s; do sleep $s; echo 0 >&3; done");
-    test.run("amqp-consume -q {queue} -c 3 -p 3 --coprocess --framing lines --timeout 500ms --on-failure ack --joblog log ./work")
+    test.run("amqp-consume --quiet -q {queue} -c 3 -p 3 --coprocess --framing lines --timeout 500ms --on-failure ack --joblog log ./work")
         .exits(124);
     assert_eq!(logged(&test), ["1 0 0", "2 124 15", "3 0 0"]);
 }
@@ -169,7 +169,7 @@ fn a_failed_message_is_parked_after_its_attempts() {
     let queue = test.queue("queue").declare();
     let parked = test.queue("parked").declare();
     queue.publish(["0", "7", "0"]);
-    test.run(&format!("amqp-consume -q {{queue}} --idle-timeout 0s -p 3 --coprocess --framing lines --max-attempts 2 --park {{parked}} sh -c '{ECHO}'"))
+    test.run(&format!("amqp-consume --quiet -q {{queue}} --idle-timeout 0s -p 3 --coprocess --framing lines --max-attempts 2 --park {{parked}} sh -c '{ECHO}'"))
         .succeeds();
     assert_eq!(parked.take_texts(), ["7"]);
     assert_eq!(queue.depth(), 0);

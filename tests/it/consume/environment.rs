@@ -107,8 +107,9 @@ fn a_redelivery_is_told() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     queue.publish(["a"]);
-    test.run("amqp-consume -q {queue} -c 1 false").exits(1);
-    test.run("amqp-consume -q {queue} -c 1 sh -c 'echo $AMQP_REDELIVERED $AMQP_ATTEMPT'")
+    test.run("amqp-consume --quiet -q {queue} -c 1 false")
+        .exits(1);
+    test.run("amqp-consume --quiet -q {queue} -c 1 sh -c 'echo $AMQP_REDELIVERED $AMQP_ATTEMPT'")
         .stdout("1 2\n")
         .succeeds();
 }

@@ -51,7 +51,7 @@ fn a_failed_command_is_a_failed_run_and_its_message_goes_back() {
         std::fs::write(test.path("empty"), "").unwrap();
         let queue = test.queue("queue").declare();
         queue.publish(["a"]);
-        test.run(&format!("amqp-consume -q {{queue}} -c 1 {command}"))
+        test.run(&format!("amqp-consume --quiet -q {{queue}} -c 1 {command}"))
             .stderr(complaint)
             .exits(status);
         queue.holds(1);
@@ -63,7 +63,7 @@ fn the_first_failure_is_the_status_of_many() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     queue.publish(["0", "3", "0", "4"]);
-    test.run("amqp-consume -q {queue} -c 4 sh -c 'exit $(cat)'")
+    test.run("amqp-consume --quiet -q {queue} -c 4 sh -c 'exit $(cat)'")
         .exits(3);
     queue.holds(2);
     assert_eq!(queue.take_texts(), ["3", "4"]);
@@ -75,7 +75,8 @@ fn one_bad_message_cannot_use_up_the_count() {
     let queue = test.queue("queue").declare();
     queue.publish(["bad", "a", "b", "c"]);
     test.script("picky", PICKY);
-    test.run("amqp-consume -q {queue} -c 3 ./picky").exits(7);
+    test.run("amqp-consume --quiet -q {queue} -c 3 ./picky")
+        .exits(7);
     assert_eq!(lines(&test, "runs"), ["bad", "a", "b"]);
     queue.holds(2);
 }
@@ -146,7 +147,7 @@ fn without_a_count_the_tool_stays_and_failures_go_round() {
     let queue = test.queue("queue").declare();
     queue.publish(["bad", "a", "b"]);
     test.script("picky", PICKY);
-    let tool = test.run("amqp-consume -q {queue} ./picky").spawn();
+    let tool = test.run("amqp-consume --quiet -q {queue} ./picky").spawn();
     // The bad one at the head is out of the way at once, and comes again after a second.
     eventually("a second run of the bad message", || {
         lines(&test, "runs") == ["bad", "a", "b", "bad"]

@@ -56,7 +56,7 @@ fn retries_run_the_command_again_before_the_message_counts_as_failed() {
         "third-time",
         "echo $AMQP_ATTEMPT >>runs; [ $AMQP_ATTEMPT = 3 ] && cat",
     );
-    test.run("amqp-consume -q {queue} -c 1 --retries 2 --retry-delay 10ms ./third-time")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --retries 2 --retry-delay 10ms ./third-time")
         .stdout("a")
         .succeeds();
     assert_eq!(lines(&test, "runs"), ["1", "2", "3"]);
@@ -69,7 +69,7 @@ fn retries_come_to_an_end() {
     let queue = test.queue("queue").declare();
     queue.publish(["bad"]);
     test.script("picky", PICKY);
-    test.run("amqp-consume -q {queue} -c 1 --retries 2 --retry-delay 1ms ./picky")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --retries 2 --retry-delay 1ms ./picky")
         .exits(7);
     assert_eq!(lines(&test, "runs"), ["bad", "bad", "bad"]);
     queue.holds(1);
@@ -82,7 +82,7 @@ fn a_signal_ends_the_wait_for_a_retry() {
     queue.publish(["bad"]);
     test.script("picky", PICKY);
     let tool = test
-        .run("amqp-consume -q {queue} --retries 1 --retry-delay 1h --joblog log ./picky")
+        .run("amqp-consume --quiet -q {queue} --retries 1 --retry-delay 1h --joblog log ./picky")
         .spawn();
     super::has_lines(&test, "log", 2);
     tool.signal(Signal::TERM);
@@ -116,7 +116,7 @@ fn failed_messages_go_where_the_policy_says() {
             .declare_with(dead_letters_to(dead_letters.name()));
         queue.publish(["a"]);
         test.run(&format!(
-            "amqp-consume -q {{queue}} -c 1 {flags} sh -c 'exit {status}'"
+            "amqp-consume --quiet -q {{queue}} -c 1 {flags} sh -c 'exit {status}'"
         ))
         .exits(status);
         queue.holds(left);
@@ -159,7 +159,7 @@ fn poison_is_parked(arguments: FieldTable) {
         "picky",
         &format!("echo $AMQP_ATTEMPT >>attempts-$AMQP_MESSAGE_ID; {PICKY}"),
     );
-    test.run("amqp-consume -q {queue} --idle-timeout 0s --max-attempts 3 --park {parking} ./picky")
+    test.run("amqp-consume --quiet -q {queue} --idle-timeout 0s --max-attempts 3 --park {parking} ./picky")
         .succeeds();
     assert_eq!(lines(&test, "attempts-m1"), ["1", "2", "3"]);
     assert_eq!(super::sorted_lines(&test, "done"), ["a", "b", "c"]);
@@ -206,7 +206,7 @@ fn attempts_are_counted_across_runs() {
         let parking = test.queue("parking").declare();
         let queue = test.queue("queue").declare_with(arguments);
         queue.publish(["a"]);
-        let line = "amqp-consume -q {queue} -c 1 --max-attempts 3 --park {parking} \
+        let line = "amqp-consume --quiet -q {queue} -c 1 --max-attempts 3 --park {parking} \
                     sh -c 'echo $AMQP_ATTEMPT ${AMQP_DELIVERY_COUNT-} >>runs; exit 5'";
         for _ in 0..3 {
             parking.holds(0);
@@ -247,7 +247,7 @@ fn a_classic_queue_gets_a_copy_with_the_count() {
     test.inspector()
         .publish((&exchange, "some.key"), ["a"], &properties)
         .unwrap();
-    test.run("amqp-consume -q {queue} -c 1 --max-attempts 9 false")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --max-attempts 9 false")
         .exits(1);
     let copy = the_message_of(&queue);
     assert!(!copy.redelivered, "it is a new message");
@@ -259,7 +259,7 @@ fn a_classic_queue_gets_a_copy_with_the_count() {
     // The next command is told the address that the message first had.
     queue.publish_with("a", &copy.properties);
     test.run(
-        "amqp-consume -q {queue} -c 1 sh -c 'echo $AMQP_EXCHANGE $AMQP_ROUTING_KEY $AMQP_ATTEMPT'",
+        "amqp-consume --quiet -q {queue} -c 1 sh -c 'echo $AMQP_EXCHANGE $AMQP_ROUTING_KEY $AMQP_ATTEMPT'",
     )
     .stdout("{exchange} some.key 2\n")
     .succeeds();
@@ -281,7 +281,7 @@ fn attempts_without_a_parking_place_end_in_the_dead_letters() {
         .declare_with(dead_letters_to(dead_letters.name()));
     queue.publish(["bad"]);
     test.script("picky", PICKY);
-    test.run("amqp-consume -q {queue} --idle-timeout 0s --max-attempts 2 ./picky")
+    test.run("amqp-consume --quiet -q {queue} --idle-timeout 0s --max-attempts 2 ./picky")
         .succeeds();
     assert_eq!(lines(&test, "runs"), ["bad", "bad"]);
     assert_eq!(the_message_of(&dead_letters).text(), "bad");
@@ -304,7 +304,7 @@ fn where_parking_fails_the_message_goes_back() {
     test.queue("parking").declare();
     let queue = test.queue("queue").declare();
     queue.publish(["a"]);
-    test.run("amqp-consume -q {queue} -c 1 --max-attempts 1 --park {parking} \
+    test.run("amqp-consume --quiet -q {queue} -c 1 --max-attempts 1 --park {parking} \
               sh -c 'amqp-delete-queue -q {parking} >/dev/null; exit 5'")
         .stderr_line("basic.publish: no queue '{parking}'; the failed message of queue '{queue}' is held and tried again")
         .exits(5);
@@ -350,7 +350,7 @@ fn a_full_parking_place_refuses() {
     parking.publish(["full"]);
     let queue = test.queue("queue").declare();
     queue.publish(["a"]);
-    test.run("amqp-consume -q {queue} -c 1 --max-attempts 1 --park {parking} false")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --max-attempts 1 --park {parking} false")
         .stderr_line("basic.publish: queue '{parking}' does not take it")
         .exits(1);
     queue.holds(1);
@@ -364,7 +364,7 @@ fn many_are_parked_at_once() {
     let queue = test.queue("queue").declare();
     queue.publish((0..100).map(|number| number.to_string()));
     test.run(
-        "amqp-consume -q {queue} -j 4 --idle-timeout 0s --max-attempts 1 --park {parking} false",
+        "amqp-consume --quiet -q {queue} -j 4 --idle-timeout 0s --max-attempts 1 --park {parking} false",
     )
     .succeeds();
     queue.holds(0);
@@ -379,7 +379,7 @@ fn failed_messages_cost_no_credit() {
     queue.publish(bad.chain(["a", "b"]));
     test.script("picky", PICKY);
     // All twenty are held to the end, though the broker hands over no more than one at a time.
-    test.run("amqp-consume -q {queue} -c 22 -p 1 ./picky")
+    test.run("amqp-consume --quiet -q {queue} -c 22 -p 1 ./picky")
         .exits(7);
     assert_eq!(lines(&test, "done"), ["a", "b"]);
     queue.holds(20);
@@ -391,7 +391,7 @@ fn an_idle_end_with_failed_messages_is_no_success() {
     let queue = test.queue("queue").declare();
     queue.publish(["bad", "a"]);
     test.script("picky", PICKY);
-    test.run("amqp-consume -q {queue} --idle-timeout 0s ./picky")
+    test.run("amqp-consume --quiet -q {queue} --idle-timeout 0s ./picky")
         .exits(7);
     assert_eq!(lines(&test, "done"), ["a"]);
     queue.holds(1);
@@ -425,12 +425,12 @@ fn the_broker_is_not_asked_about_the_queue_of_a_message_that_is_counted_already(
     queue.publish(["a"]);
     // The first failure of a message that says nothing; then two that are counted in its header.
     for _ in 0..3 {
-        test.run("amqp-consume -q {queue} -c 1 --max-attempts 9 false")
+        test.run("amqp-consume --quiet -q {queue} -c 1 --max-attempts 9 false")
             .exits(1);
     }
     let asked_about = test.queue("asked_about").declare();
     asked_about.publish(["c"]);
-    test.run("amqp-consume -q {asked_about} -c 1 --max-attempts 9 false")
+    test.run("amqp-consume --quiet -q {asked_about} -c 1 --max-attempts 9 false")
         .exits(1);
     // The broker logs in order: when the last question is there, all are.
     eventually("two refusals in the log", || complaints() >= 2);
@@ -443,7 +443,7 @@ fn a_parked_message_does_not_expire() {
     let parking = test.queue("parking").declare();
     let properties = AmqpProperties::default().with_expiration("3600000".to_owned());
     test.queue("queue").declare().publish_with("a", &properties);
-    test.run("amqp-consume -q {queue} -c 1 --max-attempts 1 --park {parking} false")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --max-attempts 1 --park {parking} false")
         .exits(1);
     let parked = the_message_of(&parking);
     assert_eq!(*parked.properties.expiration(), None);
@@ -461,7 +461,7 @@ fn a_message_that_is_moved_back_from_parking_has_all_its_attempts_again() {
         test.queue("queue").declare_with(arguments).publish(["a"]);
         test.script("fail", r#"echo "$AMQP_ATTEMPT" >>attempts; exit 7"#);
         for _ in 0..2 {
-            test.run("amqp-consume -q {queue} --idle-timeout 0s --max-attempts 2 --park {parking} ./fail")
+            test.run("amqp-consume --quiet -q {queue} --idle-timeout 0s --max-attempts 2 --park {parking} ./fail")
                 .succeeds();
             parking.holds(1);
             test.shell("amqp-get -q {parking} --json | amqp-publish --jsonl -e '' -r {queue}")
@@ -477,7 +477,7 @@ fn a_retry_that_is_never_due_can_be_waited_for() {
     let queue = test.queue("queue").declare();
     queue.publish(["a"]);
     let tool = test
-        .run("amqp-consume -q {queue} -c 1 --retries 1 --retry-delay 9223372036854775807 --joblog log false")
+        .run("amqp-consume --quiet -q {queue} -c 1 --retries 1 --retry-delay 9223372036854775807 --joblog log false")
         .spawn();
     has_lines(&test, "log", 2);
     tool.signal(Signal::TERM);

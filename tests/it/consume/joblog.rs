@@ -18,9 +18,9 @@ fn each_command_has_a_line() {
         "work",
         r#"read -r x; [ "$x" = kill ] && kill -9 $$; exit $x"#,
     );
-    test.run("amqp-consume -q {queue} -c 3 --joblog log ./work")
+    test.run("amqp-consume --quiet -q {queue} -c 3 --joblog log ./work")
         .exits(3);
-    test.run("amqp-consume -q {queue} -c 1 --joblog log ./missing")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --joblog log ./missing")
         .any_stderr()
         .exits(127);
     let log = lines(&test, "log");

@@ -146,7 +146,9 @@ fn no_ack_failures_are_gone_but_told() {
     let queue = test.queue("queue").declare();
     queue.publish(["a", "bad", "b"]);
     test.script("picky", PICKY);
-    test.run("amqp-consume -q {queue} -A -c 3 ./picky").exits(7);
+    test.run("amqp-consume -q {queue} -A -c 3 ./picky")
+        .stderr_line("it was acknowledged before (--no-ack) and is lost")
+        .exits(7);
     assert_eq!(super::lines(&test, "done"), ["a", "b"]);
     queue.holds(0);
 }

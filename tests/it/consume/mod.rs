@@ -22,6 +22,7 @@ mod stdin;
 mod storm;
 mod tag;
 mod time;
+mod told;
 
 use std::fs;
 use std::path::Path;

@@ -84,11 +84,11 @@ fn what_failed_and_what_is_empty_is_not_published() {
     let queue = test.queue("queue").declare();
     let next = test.queue("next").declare();
     queue.publish(["empty"]);
-    test.run("amqp-consume -q {queue} -c 1 --output-queue {next} true")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --output-queue {next} true")
         .succeeds();
     queue.holds(0);
     queue.publish(["bad"]);
-    test.run("amqp-consume -q {queue} -c 1 --output-queue {next} sh -c 'cat; exit 7'")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --output-queue {next} sh -c 'cat; exit 7'")
         .exits(7);
     queue.holds(1);
     next.holds(0);
@@ -277,7 +277,7 @@ fn a_parked_message_says_what_the_command_complained_of() {
     let complaint = "x".to_owned() + &"ä".repeat(1000);
     test.file("complaint", &complaint);
     queue.publish(["a"]);
-    test.run("amqp-consume -q {queue} -c 1 --max-attempts 1 --park {parking} sh -c 'cat complaint >&2; exit 7'")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --max-attempts 1 --park {parking} sh -c 'cat complaint >&2; exit 7'")
         .stderr(&complaint)
         .exits(7);
     let parked = the_message_of(&parking);
@@ -288,7 +288,7 @@ fn a_parked_message_says_what_the_command_complained_of() {
     assert_eq!(*error, "ä".repeat(512));
 
     queue.publish(["a"]);
-    test.run("amqp-consume -q {queue} -c 1 --max-attempts 1 --park {parking} sh -c 'printf \"a\\\\303\" >&2; exit 7'")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --max-attempts 1 --park {parking} sh -c 'printf \"a\\\\303\" >&2; exit 7'")
         .any_stderr()
         .exits(7);
     let parked = the_message_of(&parking);
@@ -299,7 +299,7 @@ fn a_parked_message_says_what_the_command_complained_of() {
     );
 
     queue.publish(["a"]);
-    test.run("amqp-consume -q {queue} -c 1 --max-attempts 1 --park {parking} false")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --max-attempts 1 --park {parking} false")
         .exits(1);
     let parked = the_message_of(&parking);
     let headers = parked.properties.headers().clone().unwrap();

@@ -16,7 +16,7 @@ fn a_message_that_stops_the_run_goes_back_and_the_others_are_finished() {
          slow) while [ ! -e bad-ran ]; do sleep 0.05; done; sleep 0.3; >done;; \
          bad) >bad-ran; exit 70;; *) >tried; esac",
     );
-    test.run("amqp-consume -q {queue} -j 2 --on-exit 70=stop ./work")
+    test.run("amqp-consume --quiet -q {queue} -j 2 --on-exit 70=stop ./work")
         .exits(70);
     assert!(test.path("done").exists() && !test.path("tried").exists());
     queue.holds(2);
@@ -28,7 +28,7 @@ fn a_message_that_stops_the_run_uses_up_its_attempts() {
     let parking = test.queue("parking").declare();
     let queue = test.queue("queue").declare();
     queue.publish(["bad"]);
-    let line = "amqp-consume -q {queue} --on-failure stop --max-attempts 2 --park {parking} \
+    let line = "amqp-consume --quiet -q {queue} --on-failure stop --max-attempts 2 --park {parking} \
                 sh -c 'echo $AMQP_ATTEMPT >>runs; exit 7'";
     test.run(line).exits(7);
     queue.holds(1);
@@ -44,7 +44,7 @@ fn failures_in_a_row_halt_the_run_and_a_success_between_them_does_not() {
     let queue = test.queue("queue").declare();
     queue.publish(["bad", "good", "bad", "bad", "untried"]);
     test.script("picky", PICKY);
-    test.run("amqp-consume -q {queue} --on-failure ack --halt 2 ./picky")
+    test.run("amqp-consume --quiet -q {queue} --on-failure ack --halt 2 ./picky")
         .exits(7);
     assert_eq!(lines(&test, "runs"), ["bad", "good", "bad", "bad"]);
     queue.holds(1);
@@ -57,7 +57,7 @@ fn an_exit_status_parks_at_once() {
     let queue = test.queue("queue").declare();
     queue.publish(["bad", "good"]);
     test.script("picky", PICKY);
-    test.run("amqp-consume -q {queue} --idle-timeout 0s --on-exit 7=park --park {parking} ./picky")
+    test.run("amqp-consume --quiet -q {queue} --idle-timeout 0s --on-exit 7=park --park {parking} ./picky")
         .succeeds();
     queue.holds(0);
     parking.holds(1);
@@ -85,7 +85,7 @@ fn a_command_whose_retries_the_end_cuts_short_has_failed() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     queue.publish(["a"]);
-    let line = "amqp-consume -q {queue} --max-time 1s --retries 5 --retry-delay 1h sh -c";
+    let line = "amqp-consume --quiet -q {queue} --max-time 1s --retries 5 --retry-delay 1h sh -c";
     // It waits for its next try when the time is over, or it still runs then.
     for script in ["exit 7", "sleep 2; exit 7"] {
         test.run(&format!("{line} '{script}'")).exits(7);

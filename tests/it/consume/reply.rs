@@ -42,7 +42,7 @@ fn a_reply_has_the_output_and_the_exit_status() {
         let caller = test.queue("caller").declare();
         queue.publish_with("word", &request(caller.name()));
         test.run(&format!(
-            "amqp-consume -q {{queue}} -c 1 --reply --on-failure ack {command}"
+            "amqp-consume --quiet -q {{queue}} -c 1 --reply --on-failure ack {command}"
         ))
         .exits(status);
         queue.holds(0);
@@ -64,11 +64,13 @@ fn only_a_final_failure_is_replied_to() {
     let caller = test.queue("caller").declare();
     let parking = test.queue("parking").declare();
     queue.publish_with("word", &request(caller.name()));
-    test.run("amqp-consume -q {queue} -c 1 --reply --retries 1 --retry-delay 1ms sh -c 'exit 7'")
-        .exits(7);
+    test.run(
+        "amqp-consume --quiet -q {queue} -c 1 --reply --retries 1 --retry-delay 1ms sh -c 'exit 7'",
+    )
+    .exits(7);
     queue.holds(1);
     caller.holds(0);
-    test.run("amqp-consume -q {queue} --idle-timeout 0s --reply --max-attempts 3 --park {parking} sh -c 'echo >>runs; exit 7'")
+    test.run("amqp-consume --quiet -q {queue} --idle-timeout 0s --reply --max-attempts 3 --park {parking} sh -c 'echo >>runs; exit 7'")
         .succeeds();
     assert_eq!(lines(&test, "runs").len(), 3);
     parking.holds(1);
@@ -145,7 +147,7 @@ fn who_waits_on_his_own_channel_gets_the_reply() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     let worker = test
-        .run("amqp-consume -q {queue} --reply --on-failure reject sh -c 'read -r status; echo $status; exit $status'")
+        .run("amqp-consume --quiet -q {queue} --reply --on-failure reject sh -c 'read -r status; echo $status; exit $status'")
         .spawn();
     let replies: Vec<(String, AmqpValue)> = test
         .inspector()

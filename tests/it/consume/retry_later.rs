@@ -27,7 +27,7 @@ fn a_task_that_fails_three_times_survives_its_worker() {
         "read -r body; [ $body = a ] || { >acknowledged; exit 0; }; \
          echo $AMQP_ATTEMPT >>runs; [ $(wc -l <runs) = 4 ]",
     );
-    let line = "amqp-consume -q {queue} --on-failure retry:1s ./fourth";
+    let line = "amqp-consume --quiet -q {queue} --on-failure retry:1s ./fourth";
     let first = test.run(line).spawn();
     has_lines(&test, "runs", 2);
     waiting.holds(1);
@@ -57,8 +57,10 @@ fn a_drained_queue_waits_for_what_comes_back() {
         "second-time",
         "echo $AMQP_ATTEMPT >>runs; [ $AMQP_ATTEMPT = 2 ]",
     );
-    test.run("amqp-consume -q {queue} --idle-timeout 0s --on-failure retry:1.5s ./second-time")
-        .succeeds();
+    test.run(
+        "amqp-consume --quiet -q {queue} --idle-timeout 0s --on-failure retry:1.5s ./second-time",
+    )
+    .succeeds();
     assert_eq!(lines(&test, "runs"), ["1", "1", "2", "2"]);
     waiting.holds(0);
     queue.holds(0);
@@ -71,7 +73,7 @@ fn a_message_that_waits_has_failed_and_holds_nothing_up() {
     let waiting = waiting(&test, &queue, "3600s");
     queue.publish(["bad", "good", "untried"]);
     test.script("picky", super::PICKY);
-    test.run("amqp-consume -q {queue} -c 2 --on-exit 7=retry:1h ./picky")
+    test.run("amqp-consume --quiet -q {queue} -c 2 --on-exit 7=retry:1h ./picky")
         .exits(7);
     assert_eq!(lines(&test, "runs"), ["bad", "good"]);
     waiting.holds(1);
@@ -86,7 +88,7 @@ fn attempts_come_to_an_end_in_the_parking_queue() {
     let waiting = waiting(&test, &queue, "100ms");
     queue.publish(["a"]);
     test.run(
-        "amqp-consume -q {queue} --idle-timeout 0s --on-failure retry:100ms --max-attempts 3 --park {parking} \
+        "amqp-consume --quiet -q {queue} --idle-timeout 0s --on-failure retry:100ms --max-attempts 3 --park {parking} \
          sh -c 'echo $AMQP_ATTEMPT >>runs; exit 7'",
     )
     .succeeds();
@@ -110,7 +112,7 @@ fn a_message_does_not_expire_while_it_waits() {
     let waiting = waiting(&test, &queue, "3600s");
     let properties = AmqpProperties::default().with_expiration("60000".to_owned());
     queue.publish_with("a", &properties);
-    test.run("amqp-consume -q {queue} -c 1 --on-failure retry:1h false")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --on-failure retry:1h false")
         .exits(1);
     waiting.holds(1);
     let message = waiting.take().unwrap();
@@ -172,7 +174,7 @@ fn each_message_of_a_batch_waits() {
     let waiting = waiting(&test, &queue, "100ms");
     queue.publish(["a", "b"]);
     test.script("second-time", "cat >>runs; [ $(wc -l <runs) -gt 2 ]");
-    test.run("amqp-consume -q {queue} --idle-timeout 0s --batch 2 --framing lines --on-failure retry:100ms ./second-time")
+    test.run("amqp-consume --quiet -q {queue} --idle-timeout 0s --batch 2 --framing lines --on-failure retry:100ms ./second-time")
         .succeeds();
     assert_eq!(super::sorted_lines(&test, "runs"), ["a", "a", "b", "b"]);
     waiting.holds(0);
@@ -189,7 +191,7 @@ fn answers_of_a_coprocess_make_messages_wait() {
         "work",
         "while read -r line; do echo $line >>runs; [ $(grep -cx $line runs) = 2 ]; echo $? >&3; done",
     );
-    test.run("amqp-consume -q {queue} --idle-timeout 0s -p 2 --coprocess --framing lines --on-exit 1=retry:100ms ./work")
+    test.run("amqp-consume --quiet -q {queue} --idle-timeout 0s -p 2 --coprocess --framing lines --on-exit 1=retry:100ms ./work")
         .succeeds();
     assert_eq!(super::sorted_lines(&test, "runs"), ["a", "a", "b", "b"]);
     waiting.holds(0);
@@ -206,7 +208,7 @@ fn output_and_reply_are_those_of_the_last_attempt() {
     let properties = AmqpProperties::default().with_reply_to(replies.name().to_owned());
     queue.publish_with("a", &properties);
     test.run(
-        "amqp-consume -q {queue} --idle-timeout 0s --output-queue {next} --reply --on-failure retry:100ms --joblog log \
+        "amqp-consume --quiet -q {queue} --idle-timeout 0s --output-queue {next} --reply --on-failure retry:100ms --joblog log \
          sh -c 'echo $AMQP_ATTEMPT; [ $AMQP_ATTEMPT = 2 ]'",
     )
     .succeeds();
@@ -235,7 +237,7 @@ fn a_message_that_expired_in_its_queue_before_comes_back() {
     let headers = FieldTable::from([("x-death".to_owned(), deaths)]);
     queue.publish_with("a", &AmqpProperties::default().with_headers(headers));
     test.run(
-        "amqp-consume -q {queue} --idle-timeout 0s --on-failure retry:100ms \
+        "amqp-consume --quiet -q {queue} --idle-timeout 0s --on-failure retry:100ms \
          sh -c 'echo $AMQP_ATTEMPT >>runs; [ $AMQP_ATTEMPT = 2 ]'",
     )
     .succeeds();

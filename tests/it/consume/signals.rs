@@ -208,7 +208,7 @@ fn a_command_that_fails_by_itself_meanwhile_has_failed() {
         "touch ready; until [ -e go ]; do sleep 0.01; done; exit 5",
     );
     let tool = test
-        .run("amqp-consume -q {queue} -c 1 --max-attempts 1 --park {dead} ./fail")
+        .run("amqp-consume --quiet -q {queue} -c 1 --max-attempts 1 --park {dead} ./fail")
         .spawn();
     test.wait_for_file("ready");
     signal_and_wait(&tool, Signal::TERM, &queue);

@@ -116,7 +116,7 @@ fn signals_are_heard_though_nobody_reads() {
 fn a_command_learns_that_nobody_reads_its_output() {
     let test = Test::new();
     test.queue("queue").declare().publish(["a"]);
-    test.run("amqp-consume -q {queue} -c 1 --tag yes")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --tag yes")
         .stdout_closed()
         .exits(141);
 }

@@ -58,7 +58,7 @@ fn a_stopped_command_is_ended_too() {
     let test = Test::new();
     let queue = test.queue("queue").declare();
     queue.publish(["a"]);
-    test.run("amqp-consume -q {queue} -c 1 --timeout 200ms sh -c 'kill -STOP $$'")
+    test.run("amqp-consume --quiet -q {queue} -c 1 --timeout 200ms sh -c 'kill -STOP $$'")
         .exits(124);
     queue.holds(1);
 }

@@ -55,29 +55,29 @@ table! {
     /// The status is the command's. (The reference may die of SIGPIPE.)
     consume_failing: with_messages(["a"], "amqp-consume -u {url} -q {queue} -c 1 false").differs(
         r#"exit 0; {queue} durable: "a" or exit 141; {queue} durable: "a""#,
-        r#"exit 1; {queue} durable: "a""#,
+        r#"exit 1, complains; {queue} durable: "a""#,
     );
     /// The status is the command's.
     consume_failing_with_status: with_messages(["a"], "amqp-consume -u {url} -q {queue} -c 1 -- sh -c 'cat >/dev/null; exit 7'").differs(
         r#"exit 0; {queue} durable: "a""#,
-        r#"exit 7; {queue} durable: "a""#,
+        r#"exit 7, complains; {queue} durable: "a""#,
     );
     /// The status is the first failing command's.
     consume_failing_first_of_two: with_messages(["a", "b"],
         "amqp-consume -u {url} -q {queue} -c 2 -- sh -c 'read -r x; echo $x; [ $x = b ]'").differs(
         r#"exit 0, prints "a\nb\n"; {queue} durable: "a""#,
-        r#"exit 1, prints "a\nb\n"; {queue} durable: "a""#,
+        r#"exit 1, prints "a\nb\n", complains; {queue} durable: "a""#,
     );
     /// The status is the command's.
     consume_failing_without_ack: with_messages(["a"],
         "amqp-consume -u {url} -q {queue} -A -c 1 -- sh -c 'cat >/dev/null; exit 7'").differs(
         "exit 0; {queue} durable",
-        "exit 7; {queue} durable",
+        "exit 7, complains; {queue} durable",
     );
     /// The status is 128 and the signal's number.
     consume_killed_command: with_messages(["a"], "amqp-consume -u {url} -q {queue} -c 1 -- sh -c 'cat >/dev/null; kill -9 $$'").differs(
         r#"exit 0; {queue} durable: "a""#,
-        r#"exit 137; {queue} durable: "a""#,
+        r#"exit 137, complains; {queue} durable: "a""#,
     );
     /// As the shell says it.
     consume_missing_command: with_messages(["a"], "amqp-consume -u {url} -q {queue} -c 1 ./missing").differs(
@@ -105,7 +105,7 @@ table! {
     consume_behind_a_failed_message: with_messages(["bad", "good"],
         "amqp-consume -u {url} -q {queue} -p 1 -c 2 -- sh -c 'read -r x; echo $x; [ $x = good ]'").differs(
         "hangs",
-        r#"exit 1, prints "bad\ngood\n"; {queue} durable: "bad""#,
+        r#"exit 1, prints "bad\ngood\n", complains; {queue} durable: "bad""#,
     );
     consume_without_command: with_queue("amqp-consume -u {url} -q {queue}").stderr_too().same();
     consume_without_command_after_two_dashes: with_queue("amqp-consume -u {url} -q {queue} --").stderr_too().same();

@@ -4,6 +4,7 @@
 //! * `starts`: what must hold when commands start, and of how often a message was tried;
 //! * `copies`: what must hold of copies and outputs;
 //! * `settlements`: what must hold of settlements, and of what is said about them;
+//! * `told`: what must hold of what is told of failed commands;
 //! * `end`: what must hold at the end, and of the exit status.
 
 mod copies;
@@ -11,6 +12,7 @@ mod end;
 mod events;
 mod settlements;
 mod starts;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,6 +27,7 @@ use super::limits::Limits;
 use super::message::Why;
 use super::{Simulation, Wire};
 use crate::world::Failure;
+use told::Telling;
 
 /// The situations that the runs must come to.
 pub(super) const MARKS: &[&str] = &[
@@ -95,6 +98,8 @@ pub(super) const MARKS: &[&str] = &[
     "gone by an acknowledgement on arrival",
     "parked on arrival",
     "renewed on arrival",
+    "a failure is told for several messages",
+    "a connection is lost before it is known what becomes of a failure",
 ];
 
 /// A delivery that the core was told of.
@@ -127,6 +132,7 @@ pub(super) struct Record {
     settlement: Option<Settlement>,
     /// What was said to have become of it.
     outcome: Option<Outcome>,
+    telling: Telling,
     /// The job log has a line about it.
     is_logged: bool,
     is_forgotten: bool,
@@ -242,6 +248,7 @@ impl Simulation<'_> {
             }
             Action::Log(id, status, _) => {
                 self.note_log(*id);
+                self.note_failure(*id, *status);
                 self.note_unfit(*id, *status);
             }
             Action::StartChild(_) => self.judge_child_start()?,
@@ -251,6 +258,7 @@ impl Simulation<'_> {
             Action::Conclude(id, outcome) => self.judge_outcome(*id, *outcome)?,
             Action::Forget(id) => self.judge_forget(*id)?,
             Action::Say(notice) => self.note_notice(notice)?,
+            Action::TellFailed(failed) => self.judge_told(failed)?,
             Action::Close
             | Action::CloseInput(_)
             | Action::StopWriting

@@ -55,7 +55,12 @@ impl Simulation<'_> {
         let is_used_up = limit.is_some_and(|limit| record.failures_before >= limit.get());
         let is_untried_end = is_used_up && matches!(outcome, Outcome::Parked | Outcome::Requeued);
         let is_due = was_worked_on || is_untried_end;
-        if earlier.is_none() && record.is_settled && is_due && is_true {
+        if earlier.is_none()
+            && record.is_settled
+            && is_due
+            && is_true
+            && record.telling.allows(outcome)
+        {
             return Ok(());
         }
         Err(Failure::of(
@@ -83,6 +88,7 @@ impl Simulation<'_> {
 
     pub(super) fn judge_forget(&mut self, id: DeliveryId) -> Result<(), Failure> {
         self.judge_silence(id)?;
+        self.judge_untold(id)?;
         let prints = self.scenario.options.work == RunWork::Print;
         if let Some(record) = self.oracle.record(id) {
             record.is_forgotten = true;

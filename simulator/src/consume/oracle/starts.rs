@@ -9,6 +9,7 @@ use crate::world::Failure;
 impl Simulation<'_> {
     pub(in crate::consume) fn judge_start(&mut self, id: DeliveryId) -> Result<(), Failure> {
         self.judge_command()?;
+        self.judge_untold(id)?;
         self.judge_work(id)
     }
 
@@ -35,6 +36,7 @@ impl Simulation<'_> {
         self.judge_command()?;
         for id in ids {
             self.judge_name(*id, &Action::StartBatch(ids.to_vec()))?;
+            self.judge_untold(*id)?;
             self.judge_work(*id)?;
         }
         let first = ids.first().and_then(|id| self.oracle.record(*id).copied());
@@ -108,6 +110,7 @@ impl Simulation<'_> {
             .record(id)
             .is_some_and(|record| record.is_running);
         if is_running {
+            self.note_signalled(&self.batch(id));
             return Ok(());
         }
         Err(Failure::of(
