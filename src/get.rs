@@ -45,7 +45,7 @@ pub fn get(connect: &ConnectOptions, options: &GetOptions) -> anyhow::Result<Sta
     let written = written.map_err(|error| {
         streams::explain(
             error,
-            "a stream is read by amqp-consume, from its beginning with --consumer-argument x-stream-offset=first",
+            "a stream is read by amqp-consume, from its beginning with --offset first",
         )
     })?;
     Ok(match written {

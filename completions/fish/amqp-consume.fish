@@ -3,6 +3,9 @@ complete -c amqp-consume -n $before_command -s q -l queue -d 'Queue to consume f
 complete -c amqp-consume -n $before_command -s e -l exchange -d 'Declare the queue and bind it to this exchange' -r
 complete -c amqp-consume -n $before_command -s r -l routing-key -d 'Routing keys to bind with, separated by commas' -r
 complete -c amqp-consume -n $before_command -l consumer-argument -d 'Argument of the consumer, such as x-priority=5; integers, true and false have their type; repeatable' -r
+complete -c amqp-consume -n $before_command -l offset -d 'Where to begin in a stream: first, last, next, a message\'s number, a time (2026-01-31T12:00:00Z), or a duration (10m = from ten minutes ago)' -r -f -a "first\t''
+last\t''
+next\t''"
 complete -c amqp-consume -n $before_command -s c -l count -d 'End after N messages, with the first failed command\'s status [default: no limit]' -r
 complete -c amqp-consume -n $before_command -s p -l prefetch-count -d 'Prefetch limit (0 = 65535) [default: --jobs, times --batch; with --json 100]; with --coprocess, how many messages a child may have unanswered [default: 1]' -r
 complete -c amqp-consume -n $before_command -s j -l jobs -d 'Number of commands to run at once' -r
@@ -24,7 +27,7 @@ null\t''"
 complete -c amqp-consume -n $before_command -l recycle -d 'Start a new child after N messages' -r
 complete -c amqp-consume -n $before_command -l retries -d 'Run a failed command up to N more times on the same message' -r
 complete -c amqp-consume -n $before_command -l retry-delay -d 'Pause before the first retry, doubled before each further one [default: 1s]' -r
-complete -c amqp-consume -n $before_command -l on-failure -d 'What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park), retry:DURATION (it waits in the broker) or stop (requeue, and end with its status) [default: requeue]' -r -f -a "requeue\t''
+complete -c amqp-consume -n $before_command -l on-failure -d 'What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park), retry:DURATION (it waits in the broker) or stop (requeue, and end with its status) [default: requeue; in a stream stop]' -r -f -a "requeue\t''
 reject\t''
 ack\t''
 park\t''
@@ -85,7 +88,7 @@ function __fish_amqp_consume_command
                 set -q words[1]; or return 1
                 string escape -- $words
                 return 0
-            case -q --queue -e --exchange -r --routing-key --consumer-argument -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --batch --batch-wait --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
+            case -q --queue -e --exchange -r --routing-key --consumer-argument --offset -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --batch --batch-wait --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
                 set -q words[1]; and set -e words[1]
             case '--*'
             case '-*'

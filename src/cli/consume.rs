@@ -13,14 +13,17 @@ use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
 use super::monitoring::MonitoringArgs;
+use super::offset::OffsetParser;
 use super::output::OutputArgs;
 use super::rate::parse_rate;
 use super::several::SeveralArgs;
 use super::typed::parse_typed;
 use super::{Tool, UsageError, complain, way_out};
 use crate::broker::{Binding, SubscribeOptions};
+use crate::consume::offset::STREAM_OFFSET;
 use crate::consume::{
-    self, Acknowledgement, CommandWork, ConsumeOptions, SourceQueue, Stdin, Work,
+    self, Acknowledgement, CommandWork, ConsumeOptions, FailurePolicy, SourceQueue, Stdin,
+    StreamOffset, Work,
 };
 use crate::message::HeaderValue;
 use crate::reason;
@@ -77,6 +80,10 @@ pub struct Consume {
     /// Argument of the consumer, such as x-priority=5; integers, true and false have their type; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_typed, action = ArgAction::Append, help_heading = QUEUE)]
     consumer_argument: Vec<(String, HeaderValue)>,
+
+    /// Where to begin in a stream: first, last, next, a message's number, a time (2026-01-31T12:00:00Z), or a duration (10m = from ten minutes ago)
+    #[arg(long, value_name = "OFFSET", value_parser = OffsetParser, hide_possible_values = true, help_heading = QUEUE)]
+    offset: Option<StreamOffset>,
 
     /// Be the only consumer of the queue; a quorum queue does not see to that
     #[arg(long, help_heading = QUEUE)]
@@ -223,17 +230,20 @@ impl Consume {
                 "--idle-status needs --idle-timeout or --max-time".to_owned(),
             ));
         }
+        let failure = self.failure.policy()?;
+        self.check_stream(&source, &failure)?;
         let options = ConsumeOptions {
             source,
             subscription: SubscribeOptions {
                 exclusive: self.exclusive_consumer,
                 arguments: self.consumer_argument.iter().cloned().collect(),
             },
+            offset: self.offset,
             work: self.work()?,
             limit,
             prefetch,
             acknowledgement,
-            failure: self.failure.policy()?,
+            failure,
             publishing: self.output.publishing()?,
             tags: self.output.tags(),
             idle_timeout: self.idle_timeout,
@@ -265,6 +275,37 @@ impl Consume {
                 exclusive: self.exclusive,
                 bindings: self.bindings(),
             }),
+        }
+    }
+
+    /// With `--offset`, refuses what is not for streams.
+    fn check_stream(
+        &self,
+        source: &SourceQueue,
+        failure: &FailurePolicy,
+    ) -> Result<(), UsageError> {
+        if self.offset.is_none() {
+            return Ok(());
+        }
+        if matches!(source, SourceQueue::Declared { .. }) {
+            return Err(UsageError(
+                "--offset is for a stream that exists: give its name with --queue, without --exchange, --declare and --exclusive"
+                    .to_owned(),
+            ));
+        }
+        let mut arguments = self.consumer_argument.iter();
+        if arguments.any(|(name, _)| name == STREAM_OFFSET) {
+            return Err(exclusive(
+                &format!("--consumer-argument {STREAM_OFFSET}"),
+                "--offset",
+            ));
+        }
+        let early = self.no_ack.then(|| "--no-ack".to_owned());
+        match early.or(failure.unfit_for_streams()) {
+            None => Ok(()),
+            Some(misfit) => Err(UsageError(format!(
+                "{misfit} and --offset cannot be used at the same time: nothing can be given back to a stream"
+            ))),
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) struct FailureArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "retries", help_heading = HEADING)]
     retry_delay: Option<Duration>,
 
-    /// What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park), retry:DURATION (it waits in the broker) or stop (requeue, and end with its status) [default: requeue]
+    /// What to do with a failed message: requeue, reject (dead-letter, or drop), ack, park (see --park), retry:DURATION (it waits in the broker) or stop (requeue, and end with its status) [default: requeue; in a stream stop]
     #[arg(long, value_name = "ACTION", value_parser = ActionParser, hide_possible_values = true, help_heading = HEADING)]
     on_failure: Option<FailureAction>,
 
@@ -115,7 +115,7 @@ impl FailureArgs {
     pub(super) fn policy(&self) -> Result<FailurePolicy, UsageError> {
         self.check_parking()?;
         Ok(FailurePolicy {
-            action: self.on_failure.unwrap_or(FailureAction::Requeue),
+            action: self.on_failure,
             rules: self.on_exit.clone(),
             max_attempts: self.max_attempts,
             park: self.park.clone(),

@@ -7,6 +7,7 @@
 //! * `output`: amqp-consume's options for what commands write.
 //! * `failure`: amqp-consume's options for failed messages.
 //! * `several`: amqp-consume's options for commands that get several messages.
+//! * `offset`: where the reading of a stream begins.
 //! * `monitoring`: the options for those who operate a tool.
 //! * `properties`: amqp-publish's options for a message's properties.
 //! * `bindings`: the options for bindings, of queues and of exchanges.
@@ -30,6 +31,7 @@ mod environment;
 mod failure;
 mod get;
 mod monitoring;
+mod offset;
 mod output;
 mod properties;
 mod publish;

@@ -9,8 +9,8 @@ use crate::status::Status;
 /// What happens to failed messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailurePolicy {
-    /// The action if no rule applies.
-    pub action: FailureAction,
+    /// The action if no rule applies; `None`: requeue, in a stream stop.
+    pub action: Option<FailureAction>,
     /// Rules for certain exit statuses, in the order in which they were given.
     pub rules: Vec<Rule>,
     /// The failure that is a message's last; `None`: it may fail without limit.
@@ -93,7 +93,7 @@ impl FailurePolicy {
     pub fn retry_times(&self) -> Vec<Duration> {
         let rules = self.rules.iter().map(|rule| rule.action);
         let mut times: Vec<Duration> = rules
-            .chain([self.action])
+            .chain(self.action)
             .filter_map(|action| match action {
                 FailureAction::Retry(time) => Some(time),
                 _ => None,
@@ -102,6 +102,27 @@ impl FailurePolicy {
         times.sort_unstable();
         times.dedup();
         times
+    }
+
+    /// What of it a stream cannot do, to which nothing can be given back, as a person names it.
+    #[must_use]
+    pub fn unfit_for_streams(&self) -> Option<String> {
+        let name = |action| match action {
+            FailureAction::Requeue => Some("requeue"),
+            FailureAction::Reject => Some("reject"),
+            FailureAction::Retry(_) => Some("retry:DURATION"),
+            FailureAction::Ack | FailureAction::Park | FailureAction::Stop => None,
+        };
+        let mut rules = self.rules.iter().filter_map(|rule| name(rule.action));
+        let of_all = self.action.and_then(name);
+        let of_all = of_all.map(|action| format!("--on-failure {action}"));
+        of_all
+            .or_else(|| {
+                rules
+                    .next()
+                    .map(|action| format!("--on-exit CODES={action}"))
+            })
+            .or_else(|| self.max_attempts.map(|_| "--max-attempts".to_owned()))
     }
 
     /// Whether the run ends with a message that failed with this status, the last of so many in a row.
@@ -124,7 +145,9 @@ impl FailurePolicy {
             .iter()
             .rev()
             .find(names)
-            .map_or(self.action, |rule| rule.action)
+            .map(|rule| rule.action)
+            .or(self.action)
+            .unwrap_or(FailureAction::Requeue)
     }
 }
 
@@ -138,7 +161,7 @@ mod tests {
         park: Option<&str>,
     ) -> FailurePolicy {
         FailurePolicy {
-            action,
+            action: Some(action),
             rules: Vec::new(),
             max_attempts: max_attempts.and_then(NonZeroU64::new),
             park: park.map(str::to_owned),

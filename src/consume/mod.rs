@@ -58,6 +58,7 @@
 //! # Modules
 //!
 //! * `options`, `failure`: what the command line asks for; `failure` decides by exit status and number of failures.
+//! * `offset`: where the reading of a stream begins.
 //! * `run`: the core: the state of each message, of the connection and of the run.
 //! * `driver`: the loop, and the threads that wait for the broker, for standard output and for confirms.
 //! * `process`: commands as processes.
@@ -77,6 +78,7 @@ mod failure;
 mod framing;
 mod joblog;
 mod monitor;
+pub(crate) mod offset;
 mod options;
 mod output;
 mod process;
@@ -87,6 +89,7 @@ mod signals;
 mod waiting_queue;
 
 pub use failure::{DeliveryLimit, FailureAction, FailurePolicy, Rule};
+pub use offset::StreamOffset;
 pub use options::{
     Acknowledgement, Batch, CommandWork, ConsumeOptions, Coprocess, Form, Framing, SourceQueue,
     Stdin, Work,

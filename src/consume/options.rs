@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::FailurePolicy;
+use super::offset::StreamOffset;
 use super::publication::{OutputTarget, Publishing};
 use crate::broker::{Binding, SubscribeOptions};
 use crate::status::Status;
@@ -18,6 +19,8 @@ pub struct ConsumeOptions {
     pub source: SourceQueue,
     /// How the queue is subscribed to.
     pub subscription: SubscribeOptions,
+    /// Where the reading begins, if the queue is said to be a stream.
+    pub offset: Option<StreamOffset>,
     /// What is done with each message.
     pub work: Work,
     /// How many messages to handle; `None`: no limit.

@@ -3,6 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::offset::STREAM_OFFSET;
 use super::run::Obstacle;
 use crate::broker::header_frame_size;
 use crate::message::{Fidelity, HeaderValue, Headers, Message};
@@ -30,8 +31,14 @@ pub(crate) const OF_PARKING: [&str; 4] = [EXIT_STATUS, FAILED_AT, FAILED_ON, ERR
 const ADDED_MAX: usize = 4096;
 
 /// Headers that must not be published again: `CC` and `BCC`, since those copies were made
-/// (<https://www.rabbitmq.com/docs/sender-selected>), and the broker's counters.
-pub(crate) const SPENT: [&str; 4] = ["CC", "BCC", "x-delivery-count", "x-acquired-count"];
+/// (<https://www.rabbitmq.com/docs/sender-selected>), and the broker's numbers.
+pub(crate) const SPENT: [&str; 5] = [
+    "CC",
+    "BCC",
+    "x-delivery-count",
+    "x-acquired-count",
+    STREAM_OFFSET,
+];
 
 /// How often the message has failed, by its header. The header of a message that was parked and moved back is for people to read,
 /// and counts for nothing.

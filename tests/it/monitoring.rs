@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::support::{Proxy, Running, Signal, Test, eventually, eventually_some};
 
 /// Has the tool listen on a port that is free.
-const ANY_PORT: [&str; 2] = ["--status-address", "127.0.0.1:0"];
+pub(crate) const ANY_PORT: [&str; 2] = ["--status-address", "127.0.0.1:0"];
 
 /// Where it listens, by its own word.
-fn address_of(running: &mut Running) -> String {
+pub(crate) fn address_of(running: &mut Running) -> String {
     eventually_some("the status address", || {
         let said = running.stderr_so_far();
         let (_, address) = said.split_once("status address: ")?;
@@ -39,7 +39,7 @@ fn status_of(address: &str, path: &str) -> Option<u16> {
 }
 
 #[track_caller]
-fn becomes(address: &str, path: &str, status: u16) {
+pub(crate) fn becomes(address: &str, path: &str, status: u16) {
     eventually(&format!("{path} answers {status}"), || {
         status_of(address, path) == Some(status)
     });

@@ -269,6 +269,7 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
     RunOptions {
         work,
         limit,
+        is_stream: false,
         prefetch,
         acknowledgement,
         publishes_output: may_publish && choices.chance(30),
@@ -330,7 +331,7 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
     };
     let waits = FailureAction::Retry(Duration::from_secs(choices.one_of(&[1, 7, 200])));
     FailurePolicy {
-        action: choices.one_of(&[
+        action: Some(choices.one_of(&[
             FailureAction::Requeue,
             FailureAction::Requeue,
             FailureAction::Requeue,
@@ -340,7 +341,7 @@ fn policy(choices: &mut Choices, limits: &[DeliveryLimit]) -> FailurePolicy {
             waits,
             waits,
             parks,
-        ]),
+        ])),
         rules: if choices.below(2) == 0 {
             Vec::new()
         } else {

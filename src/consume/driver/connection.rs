@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::beginning::Beginning;
 use super::own_queue::OwnQueue;
 use crate::broker::{
     self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, Pulse, Server, Session,
@@ -30,7 +31,8 @@ const DELIVERY_LIMIT: u64 = 20;
 
 /// What the thread is to do.
 pub(super) enum Request {
-    Subscribe(SubscriptionId),
+    /// In a stream from this offset, if there is one.
+    Subscribe(SubscriptionId, Option<u64>),
     Unsubscribe(SubscriptionId),
     Prefetch(u16),
     CountReady,
@@ -84,7 +86,7 @@ impl ConnectionHandle {
         pause: Duration,
         connect: &ConnectOptions,
         options: &ConsumeOptions,
-        own_queue: &OwnQueue,
+        (own_queue, beginning): (&OwnQueue, &Beginning),
         waker: &Waker,
     ) -> io::Result<ConnectionHandle> {
         let (requests, to_do) = unbounded();
@@ -93,6 +95,7 @@ impl ConnectionHandle {
             connect: connect.clone(),
             options: options.clone(),
             own_queue: own_queue.clone(),
+            beginning: beginning.clone(),
             waker: waker.clone(),
             requests: to_do,
             replies,
@@ -215,6 +218,7 @@ struct ConnectionThread {
     connect: ConnectOptions,
     options: ConsumeOptions,
     own_queue: OwnQueue,
+    beginning: Beginning,
     waker: Waker,
     requests: Receiver<Request>,
     replies: WakingSender<Reply>,
@@ -314,8 +318,9 @@ impl ConnectionThread {
         subscriptions: &mut BTreeMap<SubscriptionId, Subscription<'session>>,
     ) -> broker::Result<()> {
         match request {
-            Request::Subscribe(number) => {
-                let subscribed = session.subscribe(queue, &self.options.subscription)?;
+            Request::Subscribe(number, offset) => {
+                let how = self.beginning.from(&self.options.subscription, offset);
+                let subscribed = session.subscribe(queue, &how)?;
                 self.tell(Reply::Subscribed(number, subscribed.deliveries()));
                 subscriptions.insert(number, subscribed);
             }

@@ -151,6 +151,7 @@ fn becomes(fate: Fate, park: &str, is_several: bool) -> String {
             format!("{it} {goes} back to the queue in {}", duration(pause))
         }
         Fate::Requeued(None) => format!("{it} {goes} back to the queue when the run ends"),
+        Fate::StaysInStream => "the run ends".to_owned(),
         Fate::Delayed(time) => {
             format!(
                 "{it} {waits} {} in the broker before the next attempt",

@@ -7,6 +7,7 @@
 //! * `copies`: copies of messages and what commands wrote are published, and what becomes of them.
 //! * `open_delivery`: a delivery that the core has not forgotten.
 //! * `connection`: the thread that uses the connection to the broker.
+//! * `beginning`: where a subscription to a stream begins.
 //! * `own_queue`: the queue, where the tool declares it itself.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
 //! * `callers`: whether the callers that replies go to are still there.
@@ -16,6 +17,7 @@
 //! * `notice`: what the person at the terminal is told, in words.
 //! * `failed_commands`: the same of failed commands.
 
+mod beginning;
 mod callers;
 mod commands;
 mod connection;
@@ -54,6 +56,7 @@ use crate::reason::{ConnectionFailure, reason};
 use crate::status::Status;
 use crate::system::stderr::say;
 use crate::system::waker::Waker;
+use beginning::Beginning;
 use connection::{ConnectionHandle, Request};
 use coprocess::Conversations;
 use failed_commands::Teller;
@@ -88,6 +91,7 @@ pub(super) struct Driver {
     connection: Option<ConnectionHandle>,
     queue: String,
     own_queue: OwnQueue,
+    beginning: Beginning,
     deliveries: BTreeMap<DeliveryId, OpenDelivery>,
     latest: DeliveryId,
     children: Children,
@@ -129,7 +133,6 @@ impl Driver {
             republisher: Republisher::new(connect.clone(), &waker),
             printer: Printer::new(waker.clone()),
             teller: Teller::new(options.quiet),
-            options,
             connect: connect.clone(),
             signals,
             waker,
@@ -137,6 +140,7 @@ impl Driver {
             connection: None,
             queue: String::new(),
             own_queue: OwnQueue::default(),
+            beginning: Beginning::new(options.offset),
             deliveries: BTreeMap::new(),
             latest: 0,
             children: Children::default(),
@@ -149,6 +153,7 @@ impl Driver {
             monitor,
             pending: VecDeque::new(),
             is_asked_to_end: false,
+            options,
         })
     }
 
@@ -223,6 +228,7 @@ impl Driver {
                 },
             },
             limit: options.limit,
+            is_stream: options.offset.is_some(),
             prefetch: options.prefetch.get(),
             acknowledgement: options.acknowledgement,
             publishes_output: publishing.is_some_and(|publishing| publishing.target.is_some()),
@@ -388,7 +394,9 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::Connect(number, pause) => self.connect(number, pause),
-            Action::Subscribe(subscription) => self.request(Request::Subscribe(subscription)),
+            Action::Subscribe(subscription, offset) => {
+                self.request(Request::Subscribe(subscription, offset));
+            }
             Action::Unsubscribe(subscription) => self.request(Request::Unsubscribe(subscription)),
             Action::Prefetch(count) => self.request(Request::Prefetch(count)),
             Action::CountReady => self.request(Request::CountReady),
@@ -431,7 +439,7 @@ impl Driver {
             pause,
             &self.connect,
             &self.options,
-            &self.own_queue,
+            (&self.own_queue, &self.beginning),
             &self.waker,
         );
         match began {

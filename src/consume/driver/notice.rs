@@ -82,6 +82,9 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
             "{} of queue '{queue}' failed, had to wait before being tried again, and did not come back: another consumer has it, or it still waits",
             messages(*count)
         ),
+        Notice::GoOnFrom(offset) => {
+            format!("go on in stream '{queue}' with --offset {offset}")
+        }
         Notice::GivingBackHeld => format!(
             "queue '{queue}' delivers nothing while failed messages are held; they go back now"
         ),

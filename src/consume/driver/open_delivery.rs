@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::result::CommandResult;
 use crate::broker::{Delivery, Unsettled};
 use crate::consume::joblog::CommandStart;
+use crate::consume::offset;
 use crate::consume::process::environment::delivery_count;
 use crate::consume::process::headers_file::HeadersFile;
 use crate::consume::republish;
@@ -84,6 +85,7 @@ pub(super) fn info(
         attempts: republish::counted_attempts(message),
         dead_lettered: headers.is_some_and(|headers| headers.contains_key(republish::DEATHS)),
         size: message.body.len(),
+        offset: offset::of_message(message),
         obstacle: republish::obstacle(message, delivery.fidelity, frame_max),
         digest: hasher.finish(),
         is_unfit: false,

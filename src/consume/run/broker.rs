@@ -54,6 +54,7 @@ impl Run {
             self.came_again(delivery.digest);
         }
         self.delayed.came(&delivery);
+        self.note_place(id, &delivery);
         if delivery.delivery_count.is_some() {
             self.on_counts_deliveries(Some(true));
         }
@@ -71,7 +72,10 @@ impl Run {
         };
         self.succeeded += certain.successes;
         let may_be_empty = silent && self.phase.is_consuming() && self.drains() && self.is_idle();
-        if may_be_empty && self.connection.question.is_none() {
+        if may_be_empty && self.is_stream() {
+            // The broker sends what there is before it answers basic.consume, and its count is late.
+            self.end_idle();
+        } else if may_be_empty && self.connection.question.is_none() {
             self.ask(Question::IsItEmpty);
         }
     }
@@ -126,7 +130,7 @@ impl Run {
         if self.now.saturating_sub(since) >= LONGEST_WITHHOLDING {
             self.fail(format!(
                 "the queue has {count} messages and has delivered none for 5s: if it is a stream, give \
-                 --consumer-argument x-stream-offset=first; if it has a single active consumer, that is another one"
+                 --offset first; if it has a single active consumer, that is another one"
             ));
         }
     }
@@ -164,7 +168,11 @@ impl Run {
 
     /// Counts messages as not done whose settlement may not have reached the queue.
     pub(super) fn give_up_uncertain(&mut self, doubtful: Uncertain) {
-        if doubtful.messages() > 0 {
+        if self.is_stream() {
+            // The broker keeps no place in a stream: what was acknowledged is done.
+            self.succeeded += doubtful.successes;
+            self.connection.uncertain = Uncertain::default();
+        } else if doubtful.messages() > 0 {
             self.in_doubt += doubtful.messages();
             self.failed = self.failed.saturating_sub(doubtful.failures);
             self.say(Notice::InDoubt(doubtful.messages()));
@@ -179,6 +187,7 @@ impl Run {
     /// Gives up the connection and its deliveries.
     pub(super) fn leave_connection(&mut self) {
         let lost_before = self.lost_with_children();
+        self.note_lost();
         self.connection.state = ConnectionState::Gone;
         self.connection.subscriptions.clear();
         self.connection.question = None;
@@ -290,9 +299,9 @@ impl Run {
     }
 
     /// Whether the answer to connection.close would make these settlements certain. An auto-delete queue is a classic queue, which
-    /// gets every command at once.
+    /// gets every command at once. A stream has nothing to learn of them.
     pub(super) fn fits_a_close(&self, sent: Uncertain) -> bool {
-        sent.fits_a_close() || self.options.queue_ends_with_consumer
+        sent.fits_a_close() || self.options.queue_ends_with_consumer || self.is_stream()
     }
 
     /// Subscribes, cancels, or waits, as the state requires.
@@ -337,7 +346,8 @@ impl Run {
         self.connection
             .subscriptions
             .push((subscription, SubscriptionState::Asked));
-        self.act(Action::Subscribe(subscription));
+        let offset = self.next_offset();
+        self.act(Action::Subscribe(subscription, offset));
     }
 
     pub(super) fn cancel(&mut self, subscription: SubscriptionId) {
@@ -427,6 +437,13 @@ impl Run {
             return;
         };
         self.connection.given_back();
+        if self.is_stream() {
+            for id in waiting.into_keys() {
+                self.note_settled(id, Settlement::Return);
+                self.act(Action::Forget(id));
+            }
+            return;
+        }
         let others = self
             .in_hand
             .iter()
@@ -473,6 +490,9 @@ impl Run {
                 let spanned = spanned(deliveries.map(|message| &message.delivery));
                 self.connection.send(spanned);
                 self.act(Action::Settle(*last, Settlement::AckUpTo));
+                for id in together {
+                    self.note_settled(*id, Settlement::AckUpTo);
+                }
             }
         }
         for id in alone {

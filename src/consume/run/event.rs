@@ -128,6 +128,8 @@ pub struct DeliveryInfo {
     pub dead_lettered: bool,
     /// The size of the body in bytes.
     pub size: usize,
+    /// The message's number in its stream (`x-stream-offset`).
+    pub offset: Option<u64>,
     /// Why no copy can be made of the message, where none can.
     pub obstacle: Option<Obstacle>,
     /// A digest that tells messages apart.
@@ -150,8 +152,8 @@ pub enum Obstacle {
 pub enum Action {
     /// Connect, after this pause, and prepare the queue. Answered by `Connected` or `Lost`.
     Connect(ConnectionId, Duration),
-    /// basic.consume. Answered by `Subscribed` or `Lost`.
-    Subscribe(SubscriptionId),
+    /// basic.consume, in a stream from this offset, if there is one. Answered by `Subscribed` or `Lost`.
+    Subscribe(SubscriptionId, Option<u64>),
     /// basic.cancel. Answered by `Unsubscribed` or `Lost`.
     Unsubscribe(SubscriptionId),
     /// basic.qos, where it counts for the channel.
@@ -307,6 +309,8 @@ pub enum Fate {
     RunsInHalves,
     /// It goes back to the queue after this pause; `None`: when the run ends.
     Requeued(Option<Duration>),
+    /// It stays in its stream, to which nothing can be given back.
+    StaysInStream,
     /// It waits in the broker for so long, and comes back.
     Delayed(Duration),
     /// It goes to the parking queue.
@@ -381,6 +385,8 @@ pub enum Notice {
     NotSeenAgain(u64),
     /// So many failed messages were to come back from the queue that they waited in, and did not.
     NotBack(u64),
+    /// The run ends, and another one goes on in the stream from this offset.
+    GoOnFrom(u64),
     /// Held messages are requeued, because the queue delivers nothing while they are held.
     GivingBackHeld,
 }

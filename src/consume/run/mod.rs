@@ -15,6 +15,7 @@
 //! * `coprocess`: children get messages, answer them, and end.
 //! * `delayed`: failed messages that wait in the broker.
 //! * `failed`: what happens to a failed message.
+//! * `stream`: the place in a stream.
 //! * `told`: what is told of a failed command.
 //! * `limits`: limits to the time and the rate, and failures that end the run.
 //! * `end`: whether the run ends, and its last steps.
@@ -34,6 +35,7 @@ mod limits;
 mod message;
 mod options;
 mod phase;
+mod stream;
 mod told;
 mod work;
 
@@ -54,6 +56,7 @@ use coprocess::Coprocesses;
 use delayed::Delayed;
 use message::MessageInHand;
 use phase::Phase;
+use stream::Source;
 
 /// The state of a run.
 #[derive(Clone, Debug)]
@@ -62,6 +65,7 @@ pub struct Run {
     now: Duration,
     phase: Phase,
     connection: Connection,
+    source: Source,
     /// Messages that were delivered and not begun.
     waiting: BTreeMap<DeliveryId, DeliveryInfo>,
     /// All other unsettled messages.
@@ -124,6 +128,7 @@ impl Run {
             now: Duration::ZERO,
             phase: Phase::Consuming,
             connection: Connection::first(),
+            source: Source::Unknown,
             waiting: BTreeMap::new(),
             in_hand: BTreeMap::new(),
             gathering_since: None,
@@ -148,6 +153,7 @@ impl Run {
             actions: Vec::new(),
             told: None,
         };
+        run.expect_source();
         run.act(Action::Connect(run.connection.number, Duration::ZERO));
         let actions = std::mem::take(&mut run.actions);
         (run, actions)
@@ -168,6 +174,7 @@ impl Run {
             self.wind_up();
         }
         self.steer_subscriptions();
+        self.tell_place();
         self.check();
         std::mem::take(&mut self.actions)
     }
@@ -271,7 +278,8 @@ impl Run {
         self.act(Action::Forget(id));
     }
 
-    /// Settles one delivery, if the broker still expects that. True: it did.
+    /// Settles one delivery, if the broker still expects that. True: it did. A stream takes acknowledgements only, and has what was
+    /// not acknowledged still.
     fn settle(&mut self, id: DeliveryId, settlement: Settlement) -> bool {
         let is_expected = self
             .in_hand
@@ -279,11 +287,14 @@ impl Run {
             .is_some_and(MessageInHand::is_unsettled)
             && self.may_settle();
         if is_expected {
+            self.note_settled(id, settlement);
             if settlement != Settlement::Ack {
                 self.connection.given_back();
             }
-            self.connection.send(1);
-            self.act(Action::Settle(id, settlement));
+            if settlement == Settlement::Ack || !self.is_stream() {
+                self.connection.send(1);
+                self.act(Action::Settle(id, settlement));
+            }
         }
         is_expected
     }

@@ -33,6 +33,8 @@ pub struct RunOptions {
     pub work: RunWork,
     /// How many messages to handle; `None`: no limit.
     pub limit: Option<u64>,
+    /// Whether the queue is said to be a stream.
+    pub is_stream: bool,
     /// The prefetch limit of a subscription.
     pub prefetch: u16,
     /// When messages are acknowledged.

@@ -43,6 +43,10 @@ impl Run {
             return;
         };
         let Failure { command, end } = failure;
+        let fate = match fate {
+            Fate::Requeued(_) if self.is_stream() => Fate::StaysInStream,
+            fate => fate,
+        };
         // One notice names all messages of a command of which the same becomes.
         if let Some((place, told)) = self.told
             && told == command

@@ -20,6 +20,7 @@ mod retry_later;
 mod signals;
 mod stdin;
 mod storm;
+mod streams;
 mod tag;
 mod time;
 mod told;

@@ -212,7 +212,7 @@ impl Simulation<'_> {
         }
         match action {
             Action::Connect(..) => self.judge_connect()?,
-            Action::Subscribe(_) | Action::Unsubscribe(_) | Action::CountReady => {
+            Action::Subscribe(..) | Action::Unsubscribe(_) | Action::CountReady => {
                 self.judge_question(action)?;
             }
             Action::Prefetch(prefetch) => self.oracle.was_prefetch_one = *prefetch == 1,
@@ -301,7 +301,7 @@ impl Simulation<'_> {
             ));
         }
         match action {
-            Action::Subscribe(_) => {
+            Action::Subscribe(..) => {
                 self.oracle.is_subscribing = true;
                 self.oracle.subscriptions_of_connection += 1;
                 if self.oracle.subscriptions_of_connection > 1 {
