@@ -24,6 +24,8 @@ struct Consumer {
     subscription: SubscriptionId,
     unsettled: usize,
     is_active: bool,
+    /// In a stream: the message that comes next.
+    next: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +192,9 @@ impl Broker {
     }
 
     pub(super) fn ready(&self) -> usize {
+        if self.kind.stream.is_some() {
+            return self.unread();
+        }
         self.ready.len()
     }
 
@@ -230,6 +235,9 @@ impl Broker {
         }
         let total: usize = channel.consumers.iter().map(|one| one.unsettled).sum();
         let mut total = total;
+        if let Some(surplus) = self.kind.stream {
+            return self.deliver_from_stream(surplus);
+        }
         for consumer in &mut channel.consumers {
             if !consumer.is_active {
                 continue;
@@ -264,6 +272,51 @@ impl Broker {
         }
     }
 
+    /// The same from a stream. Its chunks may hold more messages than there is credit for.
+    fn deliver_from_stream(&mut self, surplus: usize) {
+        let Some(channel) = &mut self.channel else {
+            return;
+        };
+        for consumer in &mut channel.consumers {
+            let mut room = match channel.prefetch.saturating_sub(consumer.unsettled) {
+                0 => 0,
+                credit => credit + surplus,
+            };
+            while room > 0 && consumer.next < self.messages.len() {
+                let message = consumer.next;
+                room -= 1;
+                consumer.next += 1;
+                consumer.unsettled += 1;
+                self.delivered.push(message);
+                let id = self.delivered.len() as DeliveryId;
+                let subscription = consumer.subscription;
+                let unsettled = Unsettled {
+                    message,
+                    subscription,
+                };
+                channel.unsettled.insert(id, unsettled);
+                let info = DeliveryInfo {
+                    subscription,
+                    redelivered: false,
+                    offset: Some(message as u64),
+                    ..info(&self.messages[message], false)
+                };
+                channel.incoming.push_back(FromBroker::Delivered(id, info));
+            }
+        }
+    }
+
+    /// How many messages of a stream are neither done nor with the client.
+    fn unread(&self) -> usize {
+        let channel = self.channel.iter();
+        let with_client = channel.flat_map(|channel| channel.unsettled.values());
+        let with_client: BTreeSet<usize> = with_client.map(|one| one.message).collect();
+        let is_unread = |(number, message): &(usize, &Message)| {
+            message.gone.is_none() && !with_client.contains(number)
+        };
+        self.messages.iter().enumerate().filter(is_unread).count()
+    }
+
     /// The message of a delivery.
     pub(super) fn message_of(&self, id: DeliveryId) -> usize {
         self.delivered[usize::try_from(id).unwrap_or(usize::MAX) - 1]
@@ -278,7 +331,7 @@ impl Broker {
             return Processed::GoesOn;
         };
         match sent {
-            Sent::Consume(subscription) => {
+            Sent::Consume(subscription, offset) => {
                 if self.queue_was_deleted {
                     return Processed::Refused;
                 }
@@ -286,6 +339,7 @@ impl Broker {
                     subscription,
                     unsettled: 0,
                     is_active: true,
+                    next: usize::try_from(offset.unwrap_or(0)).unwrap_or(usize::MAX),
                 });
                 channel
                     .incoming
@@ -301,7 +355,11 @@ impl Broker {
                 if self.queue_was_deleted {
                     return Processed::Refused;
                 }
-                let ready = u32::try_from(self.ready.len()).unwrap_or(u32::MAX);
+                let ready = match self.kind.stream {
+                    Some(_) => self.messages.len(),
+                    None => self.ready.len(),
+                };
+                let ready = u32::try_from(ready).unwrap_or(u32::MAX);
                 let told = if says_empty && self.kind.is_quorum {
                     if ready > 0 {
                         reached.mark("the queue says that it is empty and is not");
@@ -426,8 +484,9 @@ impl Broker {
 
     fn requeue(&mut self, message: usize, counts: bool, was_given_back: bool) {
         let limit = self.kind.limit;
+        let is_stream = self.kind.stream.is_some();
         let one = &mut self.messages[message];
-        if one.gone.is_some() {
+        if one.gone.is_some() || is_stream {
             return;
         }
         one.redelivered = true;

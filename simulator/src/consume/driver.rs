@@ -55,7 +55,9 @@ impl Simulation<'_> {
     pub(super) fn carry_out(&mut self, action: Action, answers: &mut Vec<Event>) {
         match action {
             Action::Connect(connection, pause) => self.connect(connection, pause),
-            Action::Subscribe(subscription, _) => self.ask_broker(Sent::Consume(subscription)),
+            Action::Subscribe(subscription, offset) => {
+                self.ask_broker(Sent::Consume(subscription, offset));
+            }
             Action::Unsubscribe(subscription) => self.ask_broker(Sent::Cancel(subscription)),
             Action::Prefetch(prefetch) => self.write_to_broker(Sent::Prefetch(prefetch)),
             Action::CountReady => self.ask_broker(Sent::Count),

@@ -32,7 +32,8 @@ pub(super) struct Message {
 /// What was written to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    Consume(SubscriptionId),
+    /// In a stream, from this offset.
+    Consume(SubscriptionId, Option<u64>),
     Cancel(SubscriptionId),
     Prefetch(u16),
     Count,

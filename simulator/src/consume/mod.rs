@@ -17,6 +17,7 @@ mod waiting;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use amqp_tools::consume::FailureAction;
 use amqp_tools::consume::run::{ChildNumber, ConnectionId, DeliveryId, Event, FromBroker, Run};
 use amqp_tools::reason::ConnectionFailure;
 use amqp_tools::status::Status;
@@ -145,6 +146,11 @@ impl<'world> Simulation<'world> {
             broker.publish(!choices.chance(4), is_unfit);
         }
         let (run, actions) = Run::begin(scenario.options.clone());
+        let mut scenario = scenario;
+        if scenario.is_stream() {
+            let action = &mut scenario.options.failure.action;
+            action.get_or_insert(FailureAction::Stop);
+        }
         let mut world = Simulation {
             disturbances: scenario.disturbances.iter().copied().collect(),
             scenario,

@@ -57,6 +57,8 @@ pub(super) struct BrokerKind {
     pub(super) delayed_retry: Option<Duration>,
     /// Whether it does so with those, too, that came back without having failed.
     pub(super) delays_all: bool,
+    /// Whether it is a stream, and how many messages it delivers beyond the credit that there is.
+    pub(super) stream: Option<usize>,
 }
 
 /// How likely what trouble is, in percent, and how slow things are, as indices into the delays.
@@ -128,14 +130,51 @@ impl Scenario {
             is_large,
         );
         let last = choices.one_of(&[Last::Healed, Last::Healed, Last::Silent, Last::Gone]);
-        Scenario {
+        let mut scenario = Scenario {
             options,
             broker,
             trouble,
             messages,
             disturbances,
             last,
+        };
+        if choices.chance(15) {
+            scenario.make_stream(choices);
         }
+        scenario
+    }
+
+    /// A stream instead of a queue, and options that fit it.
+    fn make_stream(&mut self, choices: &mut Choices) {
+        self.broker = BrokerKind {
+            stream: Some(choices.one_of(&[0, 0, 2])),
+            is_quorum: false,
+            counts_nacks: false,
+            limit: None,
+            prefetch_of_channel: false,
+            dead_letters_home: false,
+            has_rival: false,
+            rival_is_stuck: false,
+            leader_lag: 0,
+            delayed_retry: None,
+            ..self.broker
+        };
+        let options = &mut self.options;
+        options.is_stream = choices.below(2) == 1;
+        options.acknowledgement = Acknowledgement::AfterCommand;
+        options.queue_ends_with_consumer = false;
+        let failure = &mut options.failure;
+        let fits = |action: FailureAction| {
+            use FailureAction::{Ack, Park, Stop};
+            matches!(action, Ack | Park | Stop)
+        };
+        failure.action = failure.action.filter(|action| fits(*action));
+        failure.rules.retain(|rule| fits(rule.action));
+        failure.max_attempts = None;
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.broker.stream.is_some()
     }
 
     /// Whether nothing comes into the queue but what the run itself gives back.
@@ -427,6 +466,7 @@ impl BrokerKind {
             leader_lag: if is_quorum { choices.below(6) } else { 0 },
             delayed_retry: (may_delay && choices.chance(25)).then(|| choices.one_of(&delays)),
             delays_all: choices.below(2) == 1,
+            stream: None,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The place in a stream. The broker keeps none for a consumer: an acknowledgement gives credit and nothing else, and basic.nack and
 //! basic.reject are refused (540). So the run itself knows from which offset it has to go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Run;
 use super::event::{DeliveryId, DeliveryInfo, Notice, Settlement};
+use super::phase::Cause;
 use crate::consume::failure::FailureAction;
 use crate::consume::options::Acknowledgement;
 use crate::status::Status;
@@ -23,48 +24,58 @@ pub(super) enum Source {
 /// The place in a stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
-    /// The offset behind the last message that has come.
+    /// The offset that a new subscription begins at, once there was a message.
     next: Option<u64>,
-    /// The offsets of the messages that have come and are neither done nor given up.
+    /// The offset behind the last message that has come.
+    end: Option<u64>,
+    /// The offsets of the messages that have come and are not done.
+    undone: BTreeSet<u64>,
+    /// Those of them that are in hand or waiting.
     open: BTreeMap<DeliveryId, u64>,
-    /// The lowest offset that was given up.
-    given_up: Option<u64>,
+    /// Messages that have come again though they were done. None of them counts twice.
+    again: BTreeSet<DeliveryId>,
 }
 
 impl Place {
     fn delivered(&mut self, id: DeliveryId, offset: u64) {
+        let behind = Some(offset.saturating_add(1));
+        if self.end < behind {
+            self.undone.insert(offset);
+        } else if !self.undone.contains(&offset) {
+            self.again.insert(id);
+        }
         self.open.insert(id, offset);
-        let next = offset.saturating_add(1);
-        self.next = self.next.max(Some(next));
+        self.end = self.end.max(behind);
+        self.next = self.next.max(behind);
     }
 
     fn settled(&mut self, id: DeliveryId, settlement: Settlement) {
         let Some(offset) = self.open.remove(&id) else {
             return;
         };
-        if !matches!(settlement, Settlement::Ack | Settlement::AckUpTo) {
-            self.given_up = Some(self.given_up.unwrap_or(offset).min(offset));
+        if matches!(settlement, Settlement::Ack | Settlement::AckUpTo) {
+            self.undone.remove(&offset);
         }
     }
 
     /// What is open on a connection that is lost will come again on the next one.
     fn lost(&mut self) {
-        self.next = self.first_open();
-        self.given_up = None;
         self.open.clear();
+        self.next = self.first_undone();
     }
 
-    /// Where a new subscription begins: what was given up comes again.
+    /// Where a new subscription begins. What was given up comes again.
     fn subscribe(&mut self) -> Option<u64> {
-        let given_up = self.given_up.take();
+        let open: BTreeSet<u64> = self.open.values().copied().collect();
+        let is_given_up = |offset: &&u64| !open.contains(*offset);
+        let given_up = self.undone.iter().find(is_given_up).copied();
         self.next = given_up.into_iter().chain(self.next).min();
         self.next
     }
 
     /// The lowest offset that is not done.
-    fn first_open(&self) -> Option<u64> {
-        let open = self.open.values().copied();
-        open.chain(self.given_up).chain(self.next).min()
+    fn first_undone(&self) -> Option<u64> {
+        self.undone.first().copied().or(self.end)
     }
 }
 
@@ -125,6 +136,14 @@ impl Run {
         }
     }
 
+    /// Whether a message is done that was done before.
+    pub(super) fn is_done_again(&mut self, id: DeliveryId) -> bool {
+        match &mut self.source {
+            Source::Stream(place) => place.again.remove(&id),
+            Source::Unknown | Source::Queue => false,
+        }
+    }
+
     /// Notes that all deliveries are lost with their connection.
     pub(super) fn note_lost(&mut self) {
         if let Source::Stream(place) = &mut self.source {
@@ -140,13 +159,17 @@ impl Run {
         }
     }
 
-    /// At the end of a run that was not successful: says where another one goes on.
+    /// At the end of a run that may leave something: says where another one goes on.
     pub(super) fn tell_place(&mut self) {
         let Source::Stream(place) = &self.source else {
             return;
         };
-        let is_over = self.ended().is_some_and(|end| end != Ok(Status::SUCCESS));
-        if let Some(offset) = place.first_open().filter(|_| is_over) {
+        let Some(end) = self.ended() else {
+            return;
+        };
+        let is_idle = self.phase.cause() == Some(&Cause::Idle) && !self.is_out_of_time();
+        let is_read = is_idle && end == Ok(Status::SUCCESS) && place.undone.is_empty();
+        if let Some(offset) = place.first_undone().filter(|_| !is_read) {
             self.source = Source::Queue; // it is said once
             self.say(Notice::GoOnFrom(offset));
         }

@@ -253,6 +253,9 @@ impl Run {
     }
 
     fn count_success(&mut self, id: DeliveryId) {
+        if self.is_done_again(id) {
+            return self.forget(id);
+        }
         match self.in_hand.get(&id).map(|message| message.delivery_state) {
             Some(DeliveryState::Acknowledged(command)) if self.connection.is_certain(command) => {
                 self.succeeded += 1;

@@ -41,6 +41,7 @@ impl Simulation<'_> {
             ));
         }
         self.judge_drops()?;
+        self.judge_end_of_stream(ended == Ok(Status::SUCCESS))?;
         let lost = self.lost_on_arrival();
         let told = self.oracle.losses_told + self.oracle.doubts;
         if told < lost {
@@ -49,7 +50,7 @@ impl Simulation<'_> {
                 format!("{told} of {lost}"),
             ));
         }
-        if self.oracle.doubts < self.broker.lost_settlements {
+        if self.oracle.doubts < self.broker.lost_settlements && !self.scenario.is_stream() {
             return Err(Failure::of(
                 "what is in doubt is told",
                 format!("{} of {}", self.oracle.doubts, self.broker.lost_settlements),
@@ -128,12 +129,18 @@ impl Simulation<'_> {
     fn judge_status(&mut self, status: Status) -> Result<(), Failure> {
         let options = &self.scenario.options;
         let on_arrival = options.acknowledgement == Acknowledgement::OnArrival;
-        let done = if on_arrival {
+        let done = if self.scenario.is_stream() {
+            self.oracle.stream.successes()
+        } else if on_arrival {
             self.done_on_arrival()
         } else {
             self.broker.count_gone(Why::Succeeded)
         };
-        let left = self.broker.in_queue();
+        let left = if self.scenario.is_stream() {
+            self.broker.messages.len() - self.oracle.stream.done()
+        } else {
+            self.broker.in_queue()
+        };
         let handled = self.oracle.successes + self.oracle.failures;
         if status == UNUSED && handled > 0 {
             return Err(Failure::of(

@@ -138,6 +138,7 @@ impl Simulation<'_> {
                     may_have_failed: info.redelivered && info.delivery_count.is_none(),
                     ..Record::default()
                 });
+                self.note_delivery(*id);
                 if self.oracle.cancels_owed > 0 {
                     self.reached
                         .mark("a delivery comes between basic.cancel and its answer");

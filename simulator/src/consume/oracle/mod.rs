@@ -5,6 +5,7 @@
 //! * `copies`: what must hold of copies and outputs;
 //! * `settlements`: what must hold of settlements, and of what is said about them;
 //! * `told`: what must hold of what is told of failed commands;
+//! * `stream`: what must hold of streams;
 //! * `end`: what must hold at the end, and of the exit status.
 
 mod copies;
@@ -12,6 +13,7 @@ mod end;
 mod events;
 mod settlements;
 mod starts;
+mod stream;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,7 @@ use super::limits::Limits;
 use super::message::Why;
 use super::{Simulation, Wire};
 use crate::world::Failure;
+use stream::Reading;
 use told::Telling;
 
 /// The situations that the runs must come to.
@@ -98,6 +101,10 @@ pub(super) const MARKS: &[&str] = &[
     "gone by an acknowledgement on arrival",
     "parked on arrival",
     "renewed on arrival",
+    "a stream is read on over a new connection",
+    "a stream is read on over the same connection",
+    "a run names where to go on in a stream",
+    "a message of a stream comes again that was done",
     "a failure is told for several messages",
     "a connection is lost before it is known what becomes of a failure",
 ];
@@ -184,6 +191,7 @@ pub(super) struct Oracle {
     breaks: u64,
     pub(super) has_trouble: bool,
     pub(super) limits: Limits,
+    stream: Reading,
 }
 
 impl Oracle {
@@ -301,7 +309,8 @@ impl Simulation<'_> {
             ));
         }
         match action {
-            Action::Subscribe(..) => {
+            Action::Subscribe(_, offset) => {
+                self.judge_offset(*offset)?;
                 self.oracle.is_subscribing = true;
                 self.oracle.subscriptions_of_connection += 1;
                 if self.oracle.subscriptions_of_connection > 1 {
@@ -359,6 +368,7 @@ impl Simulation<'_> {
             Notice::AnswersDropped(_) => "messages are with a child when their connection is lost",
             Notice::ChildEnded(..) => "a child had nothing to answer when it ended",
             Notice::DoesNotFit => "a message does not fit",
+            Notice::GoOnFrom(offset) => return self.judge_place_told(*offset),
             Notice::TooManyFailed => {
                 self.oracle.limits.note_other_end();
                 "too many have failed"

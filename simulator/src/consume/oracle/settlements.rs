@@ -28,16 +28,19 @@ impl Simulation<'_> {
         let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         let prints = self.scenario.options.work == RunWork::Print;
         let limit = self.scenario.options.failure.max_attempts;
+        let is_stream = self.scenario.is_stream();
         let Some(record) = self.oracle.record(id) else {
             return Ok(());
         };
         let earlier = record.outcome.replace(outcome);
+        let is_settled = record.is_settled || is_stream;
         let record = *record;
         let has_succeeded = record.is_written || record.last == Some(Status::SUCCESS);
         let copy = record.copy.filter(|_| record.is_copied);
         let is_true = match (outcome, record.settlement) {
             (Outcome::Succeeded, Some(Settlement::Ack | Settlement::AckUpTo)) => has_succeeded,
             (Outcome::Requeued, Some(Settlement::Requeue | Settlement::Return)) => true,
+            (Outcome::Requeued, None) => is_stream,
             (Outcome::Requeued, Some(Settlement::Ack)) => matches!(copy, Some(Copy::Attempt(_))),
             (Outcome::Rejected, settlement) => settlement == Some(Settlement::Reject),
             (Outcome::Delayed, Some(Settlement::Ack)) => matches!(copy, Some(Copy::Delay(..))),
@@ -55,12 +58,7 @@ impl Simulation<'_> {
         let is_used_up = limit.is_some_and(|limit| record.failures_before >= limit.get());
         let is_untried_end = is_used_up && matches!(outcome, Outcome::Parked | Outcome::Requeued);
         let is_due = was_worked_on || is_untried_end;
-        if earlier.is_none()
-            && record.is_settled
-            && is_due
-            && is_true
-            && record.telling.allows(outcome)
-        {
+        if earlier.is_none() && is_settled && is_due && is_true && record.telling.allows(outcome) {
             return Ok(());
         }
         Err(Failure::of(
@@ -99,7 +97,11 @@ impl Simulation<'_> {
         }
         let is_open = self.broker.channel.is_some();
         let is_kept = |record: &mut Record| !record.is_settled && !record.may_be_taken_back;
-        if !self.is_lost(id) && is_open && self.oracle.record(id).is_some_and(is_kept) {
+        if !self.is_lost(id)
+            && is_open
+            && !self.scenario.is_stream()
+            && self.oracle.record(id).is_some_and(is_kept)
+        {
             return Err(Failure::of(
                 "a delivery is settled before it is forgotten",
                 format!("{id}"),
@@ -114,6 +116,7 @@ impl Simulation<'_> {
         id: DeliveryId,
         settlement: Settlement,
     ) -> Result<Vec<(DeliveryId, Why)>, Failure> {
+        self.judge_settlement_in_stream(settlement)?;
         if self.wire != Wire::Open {
             return Err(Failure::of(
                 "only an open connection is told",
@@ -137,7 +140,9 @@ impl Simulation<'_> {
                     format!("{each}"),
                 ));
             }
-            covered.push((each, self.judge_one(each, record, settlement)?));
+            let why = self.judge_one(each, record, settlement)?;
+            self.note_done_in_stream(each, why);
+            covered.push((each, why));
             if let Some(record) = self.oracle.record(each) {
                 record.is_settled = true;
                 record.settlement = Some(settlement);
