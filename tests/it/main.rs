@@ -21,6 +21,7 @@ mod module_maps;
 mod monitoring;
 mod moving;
 mod progress;
+mod prometheus;
 mod publish;
 mod queues;
 mod round_trips;

@@ -21,12 +21,12 @@ pub(crate) fn address_of(running: &mut Running) -> String {
 }
 
 /// The status and the body of a page; `None`: nobody answers.
-fn get(address: &str, path: &str) -> Option<(u16, String)> {
+pub(crate) fn get(address: &str, path: &str) -> Option<(u16, String)> {
     let mut client = TcpStream::connect(address).ok()?;
     client
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
-    write!(client, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").ok()?;
+    write!(client, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
     let mut answer = String::new();
     client.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;

@@ -21,6 +21,10 @@ if [ ! -e $policy ]; then
 fi
 apt-get update -q >&2 || echo 'apt-get update failed; going on with the package lists there are' >&2
 apt-get install -q -y --no-install-recommends "$package" >&2
-if [ "$package" = rabbitmq-server ] && command -v systemctl >/dev/null; then
-    systemctl disable rabbitmq-server epmd.socket >&2 || true
-fi
+case $package in
+    rabbitmq-server) units='rabbitmq-server epmd.socket' ;;
+    prometheus) units=prometheus ;;
+    *) exit ;;
+esac
+# shellcheck disable=SC2086
+! command -v systemctl >/dev/null || systemctl disable $units >&2 || true

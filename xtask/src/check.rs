@@ -132,7 +132,7 @@ fn fuzz_targets(root: &Path) -> Result<()> {
         println!("skipped: linting the fuzz targets: libFuzzer needs a C++ compiler");
         return Ok(());
     }
-    let clippy = "clippy --quiet --locked --target-dir ../target/fuzz-lint -- -D warnings";
+    let clippy = "clippy --quiet --locked --target-dir ../target -- -D warnings";
     succeed(cargo().args(clippy.split(' ')).current_dir(&fuzz))
 }
 

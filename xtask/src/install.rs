@@ -37,12 +37,12 @@ pub(crate) fn reference_tools() -> Result<()> {
     program("/usr/bin/amqp-consume", "amqp-tools")
 }
 
-/// The shells that completions are tried in. The tests skip those that are missing.
-pub(crate) fn shells() {
-    for package in ["bash", "bash-completion", "fish", "zsh"] {
+/// The shells that completions are tried in, and Prometheus. Tests skip what is missing.
+pub(crate) fn for_some_tests() {
+    for package in ["bash", "bash-completion", "fish", "zsh", "prometheus"] {
         let is_there = package == "bash-completion" && Path::new(BASH_COMPLETION).exists();
         if !is_there && let Err(error) = script("install.sh", [package]) {
-            println!("skipped: completions with {package}: {error}");
+            println!("skipped: tests with {package}: {error}");
         }
     }
 }

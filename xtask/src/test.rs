@@ -70,7 +70,7 @@ impl Options {
 fn everything(root: &Path) -> Result<()> {
     install::rabbitmq()?;
     install::reference_tools()?;
-    install::shells();
+    install::for_some_tests();
     let Programs {
         integration,
         others,

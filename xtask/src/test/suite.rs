@@ -1,8 +1,11 @@
 //! The integration tests with one broker: which are run, how they ended, and the closing line.
 
+use std::env;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
+use std::num::NonZero;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -10,6 +13,9 @@ use super::broker::Broker;
 use super::marks::Plan;
 use super::programs::Program;
 use crate::run::output;
+
+/// Tells the test program how many tests to run at once. Unset, it would be one for each processor, but most tests wait most of the time.
+const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
 
 /// The test program, and the environment that makes it use a broker or a reference.
 pub(super) struct Suite<'p> {
@@ -118,6 +124,10 @@ impl<'p> Suite<'p> {
     fn command<const N: usize>(&self, arguments: [&str; N]) -> Command {
         let mut command = Command::new(&self.program.path);
         command.args(arguments).current_dir(&self.program.folder);
+        if env::var_os(THREADS_VARIABLE).is_none() {
+            let processors = thread::available_parallelism().map_or(1, NonZero::get);
+            command.env(THREADS_VARIABLE, (2 * processors).to_string());
+        }
         for (name, value) in &self.environment {
             match value {
                 Some(value) => command.env(name, OsStr::new(value)),
