@@ -34,6 +34,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand --jobs 'Number of commands to run at once'
             cand --stdin 'Kind of standard input for the command: pipe, or file (seekable) [default: pipe]'
             cand --joblog 'Append a line about each command to FILE'
+            cand --joblog-format 'Format of the job log: tsv, or json (with what became of the message) [default: tsv]'
             cand --error-status 'Exit status if the tool itself fails: the broker, the connection, the machine [default: 1]'
             cand --timeout 'End a command after this time (SIGTERM, SIGKILL 5s later); it has failed with status 124'
             cand --idle-timeout 'End when no message came for this time and nothing runs (0s = when none is ready)'

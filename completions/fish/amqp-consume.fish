@@ -12,6 +12,8 @@ complete -c amqp-consume -n $before_command -s j -l jobs -d 'Number of commands 
 complete -c amqp-consume -n $before_command -l stdin -d 'Kind of standard input for the command: pipe, or file (seekable) [default: pipe]' -r -f -a "pipe\t''
 file\t''"
 complete -c amqp-consume -n $before_command -l joblog -d 'Append a line about each command to FILE' -r -F
+complete -c amqp-consume -n $before_command -l joblog-format -d 'Format of the job log: tsv, or json (with what became of the message) [default: tsv]' -r -f -a "tsv\t''
+json\t''"
 complete -c amqp-consume -n $before_command -l error-status -d 'Exit status if the tool itself fails: the broker, the connection, the machine [default: 1]' -r
 complete -c amqp-consume -n $before_command -l timeout -d 'End a command after this time (SIGTERM, SIGKILL 5s later); it has failed with status 124' -r
 complete -c amqp-consume -n $before_command -l idle-timeout -d 'End when no message came for this time and nothing runs (0s = when none is ready)' -r
@@ -88,7 +90,7 @@ function __fish_amqp_consume_command
                 set -q words[1]; or return 1
                 string escape -- $words
                 return 0
-            case -q --queue -e --exchange -r --routing-key --consumer-argument --offset -c --count -p --prefetch-count -j --jobs --stdin --joblog --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --batch --batch-wait --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
+            case -q --queue -e --exchange -r --routing-key --consumer-argument --offset -c --count -p --prefetch-count -j --jobs --stdin --joblog --joblog-format --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --batch --batch-wait --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
                 set -q words[1]; and set -e words[1]
             case '--*'
             case '-*'

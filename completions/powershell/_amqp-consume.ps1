@@ -37,6 +37,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-consume' -ScriptBlock {
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Number of commands to run at once')
             [CompletionResult]::new('--stdin', '--stdin', [CompletionResultType]::ParameterName, 'Kind of standard input for the command: pipe, or file (seekable) [default: pipe]')
             [CompletionResult]::new('--joblog', '--joblog', [CompletionResultType]::ParameterName, 'Append a line about each command to FILE')
+            [CompletionResult]::new('--joblog-format', '--joblog-format', [CompletionResultType]::ParameterName, 'Format of the job log: tsv, or json (with what became of the message) [default: tsv]')
             [CompletionResult]::new('--error-status', '--error-status', [CompletionResultType]::ParameterName, 'Exit status if the tool itself fails: the broker, the connection, the machine [default: 1]')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'End a command after this time (SIGTERM, SIGKILL 5s later); it has failed with status 124')
             [CompletionResult]::new('--idle-timeout', '--idle-timeout', [CompletionResultType]::ParameterName, 'End when no message came for this time and nothing runs (0s = when none is ready)')

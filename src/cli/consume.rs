@@ -22,8 +22,8 @@ use super::{Tool, UsageError, complain, way_out};
 use crate::broker::{Binding, SubscribeOptions};
 use crate::consume::offset::STREAM_OFFSET;
 use crate::consume::{
-    self, Acknowledgement, CommandWork, ConsumeOptions, FailurePolicy, SourceQueue, Stdin,
-    StreamOffset, Work,
+    self, Acknowledgement, CommandWork, ConsumeOptions, FailurePolicy, JoblogFile, JoblogFormat,
+    SourceQueue, Stdin, StreamOffset, Work,
 };
 use crate::message::HeaderValue;
 use crate::reason;
@@ -129,6 +129,10 @@ pub struct Consume {
     #[arg(long, value_name = "FILE", help_heading = WORK)]
     joblog: Option<PathBuf>,
 
+    /// Format of the job log: tsv, or json (with what became of the message) [default: tsv]
+    #[arg(long, value_name = "FORMAT", value_parser = joblog_format_parser(), hide_possible_values = true, requires = "joblog", help_heading = WORK)]
+    joblog_format: Option<JoblogFormat>,
+
     /// Exit status if the tool itself fails: the broker, the connection, the machine [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), help_heading = WORK)]
     error_status: Option<u8>,
@@ -182,6 +186,14 @@ fn stdin_parser() -> impl TypedValueParser<Value = Stdin> {
     PossibleValuesParser::new(["pipe", "file"]).map(|name| match &*name {
         "file" => Stdin::File,
         _ => Stdin::Pipe,
+    })
+}
+
+/// The formats of the job log, by name.
+fn joblog_format_parser() -> impl TypedValueParser<Value = JoblogFormat> {
+    PossibleValuesParser::new(["tsv", "json"]).map(|name| match &*name {
+        "json" => JoblogFormat::Json,
+        _ => JoblogFormat::Tsv,
     })
 }
 
@@ -253,7 +265,10 @@ impl Consume {
             pace: self.rate,
             grace: self.grace,
             quiet: self.quiet,
-            joblog: self.joblog,
+            joblog: self.joblog.map(|path| JoblogFile {
+                path,
+                format: self.joblog_format.unwrap_or_default(),
+            }),
             status_address: self.monitoring.status_address,
         };
         Ok((options, self.connection))

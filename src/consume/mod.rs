@@ -91,8 +91,8 @@ mod waiting_queue;
 pub use failure::{DeliveryLimit, FailureAction, FailurePolicy, Rule};
 pub use offset::StreamOffset;
 pub use options::{
-    Acknowledgement, Batch, CommandWork, ConsumeOptions, Coprocess, Form, Framing, SourceQueue,
-    Stdin, Work,
+    Acknowledgement, Batch, CommandWork, ConsumeOptions, Coprocess, Form, Framing, JoblogFile,
+    JoblogFormat, SourceQueue, Stdin, Work,
 };
 pub use publication::{OutputTarget, Publishing};
 

@@ -118,8 +118,8 @@ impl Monitor {
 
     /// What became of a message.
     pub(super) fn concluded(&self, outcome: Outcome) {
-        if let Some(meters) = &self.0 {
-            meters.outcomes[index(outcome)].inc();
+        if let (Some(meters), Some(place)) = (&self.0, index(outcome)) {
+            meters.outcomes[place].inc();
         }
     }
 }
@@ -166,15 +166,16 @@ const OUTCOMES: [Outcome; 6] = [
     Outcome::Ignored,
 ];
 
-/// Its place among [`OUTCOMES`].
-fn index(outcome: Outcome) -> usize {
+/// Its place among [`OUTCOMES`]. The job log alone has those that no settlement goes with.
+fn index(outcome: Outcome) -> Option<usize> {
     match outcome {
-        Outcome::Succeeded => 0,
-        Outcome::Requeued => 1,
-        Outcome::Rejected => 2,
-        Outcome::Parked => 3,
-        Outcome::Delayed => 4,
-        Outcome::Ignored => 5,
+        Outcome::Succeeded => Some(0),
+        Outcome::Requeued => Some(1),
+        Outcome::Rejected => Some(2),
+        Outcome::Parked => Some(3),
+        Outcome::Delayed => Some(4),
+        Outcome::Ignored => Some(5),
+        Outcome::Repeated | Outcome::Dropped => None,
     }
 }
 
@@ -187,6 +188,8 @@ pub(super) fn name(outcome: Outcome) -> &'static str {
         Outcome::Parked => "parked",
         Outcome::Delayed => "delayed",
         Outcome::Ignored => "ignored",
+        Outcome::Repeated => "repeated",
+        Outcome::Dropped => "dropped",
     }
 }
 
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn every_outcome_has_its_place() {
         for (place, outcome) in OUTCOMES.into_iter().enumerate() {
-            assert_eq!(index(outcome), place);
+            assert_eq!(index(outcome), Some(place));
         }
     }
 }

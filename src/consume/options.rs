@@ -50,7 +50,7 @@ pub struct ConsumeOptions {
     /// Whether failed commands are not told on standard error.
     pub quiet: bool,
     /// The file for a line about each command.
-    pub joblog: Option<PathBuf>,
+    pub joblog: Option<JoblogFile>,
     /// HOST:PORT of the status server.
     pub status_address: Option<String>,
 }
@@ -60,6 +60,25 @@ impl ConsumeOptions {
     pub(super) fn output_target(&self) -> Option<&OutputTarget> {
         self.publishing.as_ref()?.target.as_ref()
     }
+}
+
+/// The job log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoblogFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// The format of its lines.
+    pub format: JoblogFormat,
+}
+
+/// The format of the job log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JoblogFormat {
+    /// Fields with tabs between them, as GNU parallel's.
+    #[default]
+    Tsv,
+    /// JSON objects, which also say what became of the message.
+    Json,
 }
 
 /// Where messages come from.

@@ -63,7 +63,7 @@ impl Simulation<'_> {
             Action::CountReady => self.ask_broker(Sent::Count),
             Action::Settle(..)
             | Action::Begin(_)
-            | Action::Log(..)
+            | Action::Log { .. }
             | Action::Conclude(..)
             | Action::Forget(_)
             | Action::Say(_)

@@ -41,14 +41,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::SIGCHLD;
 
 use super::framing;
-use super::joblog::Joblog;
+use super::joblog::{CommandRun, Joblog};
 use super::monitor::Monitor;
-use super::options::{ConsumeOptions, Form, Framing, SourceQueue, Work};
+use super::options::{ConsumeOptions, Form, Framing, JoblogFile, SourceQueue, Work};
 use super::output::{Collectors, Wanted};
 use super::process::children::{Children, EndedChild};
 use super::process::command::Launcher;
 use super::run::{
-    Action, DeliveryId, DeliveryInfo, Event, FromBroker, Run, RunOptions, RunWork, Settlement,
+    Action, DeliveryId, DeliveryInfo, Event, FromBroker, Outcome, Run, RunOptions, RunWork,
+    Settlement,
 };
 use super::signals::SignalQueue;
 use crate::broker::ConnectOptions;
@@ -120,8 +121,9 @@ impl Driver {
         connect: &ConnectOptions,
         monitor: Monitor,
     ) -> anyhow::Result<Driver> {
-        let open = |path: &std::path::PathBuf| {
-            Joblog::open(path).with_context(|| format!("opening the job log {}", path.display()))
+        let open = |file: &JoblogFile| {
+            Joblog::open(&file.path, file.format)
+                .with_context(|| format!("opening the job log {}", file.path.display()))
         };
         let joblog = options.joblog.as_ref().map(open).transpose()?;
         let waker = Waker::new().context("opening a file to wait on")?;
@@ -422,11 +424,19 @@ impl Driver {
             Action::AskWhetherDeliveriesAreCounted => {
                 self.republisher.learn_delivery_count(&self.queue);
             }
-            Action::Log(id, status, signal) => {
+            Action::Log {
+                id,
+                attempt,
+                status,
+                signal,
+            } => {
                 self.leave_child(id);
-                self.log(id, status, signal);
+                self.log(id, attempt, status, signal);
             }
-            Action::Conclude(_, outcome) => self.monitor.concluded(outcome),
+            Action::Conclude(id, outcome) => {
+                self.monitor.concluded(outcome);
+                self.log_outcome(id, outcome);
+            }
             Action::Forget(id) => self.forget(id),
             Action::Say(notice) => say(&notice::words(&notice, &self.queue)),
             Action::TellFailed(failed) => self.tell_failed(&failed),
@@ -509,13 +519,35 @@ impl Driver {
             .map_err(|error| Event::CannotWrite(format!("starting a thread: {}", reason(&error))))
     }
 
-    fn log(&mut self, id: DeliveryId, status: Status, signal: i32) {
+    /// A command has ended. Its line waits for what becomes of the message, where the format tells that.
+    fn log(&mut self, id: DeliveryId, attempt: u64, status: Status, signal: i32) {
+        let (Some(joblog), Some(delivery)) = (&mut self.joblog, self.deliveries.get_mut(&id))
+        else {
+            return;
+        };
+        let Some(start) = &delivery.start else {
+            return;
+        };
+        let end = CommandRun {
+            start: *start,
+            run_time: start.instant.elapsed(),
+            attempt,
+            status,
+            signal,
+        };
+        if joblog.tells_outcome() {
+            delivery.ended = Some(end);
+        } else {
+            joblog.record(&end, &delivery.for_joblog(&self.queue), None);
+        }
+    }
+
+    fn log_outcome(&mut self, id: DeliveryId, outcome: Outcome) {
         if let Some(joblog) = &mut self.joblog
-            && let Some(delivery) = self.deliveries.get(&id)
-            && let Some(start) = &delivery.start
+            && let Some(delivery) = self.deliveries.get_mut(&id)
+            && let Some(end) = delivery.ended.take()
         {
-            let (message, redelivered) = (&delivery.message, delivery.redelivered);
-            joblog.record(start, message, redelivered, status, signal);
+            joblog.record(&end, &delivery.for_joblog(&self.queue), Some(outcome));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::result::CommandResult;
 use crate::broker::{Delivery, Unsettled};
-use crate::consume::joblog::CommandStart;
+use crate::consume::joblog::{CommandRun, CommandStart, LoggedMessage};
 use crate::consume::offset;
 use crate::consume::process::environment::delivery_count;
 use crate::consume::process::headers_file::HeadersFile;
@@ -31,8 +31,12 @@ pub(super) struct OpenDelivery {
     pub(super) unsettled: Option<Unsettled>,
     /// A child was given it and has not answered it.
     pub(super) is_with_child: bool,
+    /// The size of the body in bytes.
+    pub(super) size: usize,
     /// The last start of its command.
     pub(super) start: Option<CommandStart>,
+    /// A command that has ended, until it is known what becomes of the message.
+    pub(super) ended: Option<CommandRun>,
     /// What that command wrote, where it is collected.
     pub(super) result: CommandResult,
 }
@@ -41,6 +45,7 @@ impl OpenDelivery {
     pub(super) fn new(delivery: Delivery) -> OpenDelivery {
         let mut message = delivery.message;
         OpenDelivery {
+            size: message.body.len(),
             body: Arc::new(std::mem::take(&mut message.body)),
             message,
             redelivered: delivery.redelivered,
@@ -50,7 +55,18 @@ impl OpenDelivery {
             unsettled: Some(delivery.unsettled),
             is_with_child: false,
             start: None,
+            ended: None,
             result: CommandResult::default(),
+        }
+    }
+
+    /// What the job log says of the message.
+    pub(super) fn for_joblog<'a>(&'a self, queue: &'a str) -> LoggedMessage<'a> {
+        LoggedMessage {
+            message: &self.message,
+            queue,
+            redelivered: self.redelivered,
+            size: self.size,
         }
     }
 

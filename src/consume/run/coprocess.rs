@@ -228,7 +228,8 @@ impl Run {
     pub(super) fn on_unfit(&mut self, id: DeliveryId) {
         self.say(Notice::DoesNotFit);
         self.act(Action::Begin(id));
-        self.act(Action::Log(id, DATA_ERROR, 0));
+        self.count_attempt(id);
+        self.log(id, DATA_ERROR, 0);
         if let Some(message) = self.in_hand.get_mut(&id) {
             message.runs += 1;
         }
@@ -291,7 +292,7 @@ impl Run {
             slot.ends = 0;
         }
         if let Some(runs) = self.end_of_run(id, output) {
-            self.act(Action::Log(id, status, 0));
+            self.log(id, status, 0);
             if self.is_delivery_lost(id) {
                 self.forget(id);
             } else if !status.is_success() {
@@ -374,7 +375,7 @@ impl Run {
         let Some(runs) = self.end_of_run(id, 0) else {
             return;
         };
-        self.act(Action::Log(id, status, signal));
+        self.log(id, status, signal);
         match verdict {
             _ if self.is_delivery_lost(id) => self.forget(id),
             Verdict::Failed(status) => {
@@ -419,7 +420,7 @@ impl Run {
         if let Some(id) = child.messages.front().copied()
             && self.end_of_run(id, 0).is_some()
         {
-            self.act(Action::Log(id, status, 0));
+            self.log(id, status, 0);
         }
         for id in child.messages {
             self.give_up(id);

@@ -194,9 +194,18 @@ pub enum Action {
     Copy(DeliveryId, Copy),
     /// Find out whether the queue counts deliveries. Answered by `CountsDeliveries`.
     AskWhetherDeliveriesAreCounted,
-    /// A command ended: what the job log says of it.
-    Log(DeliveryId, Status, i32),
-    /// What became of a message that was worked on. It comes with the settlement.
+    /// A command ended, or was not started: what the job log says of it. What is decided follows as `Conclude`.
+    Log {
+        /// The delivery that it ran for.
+        id: DeliveryId,
+        /// Which attempt at the message this was, from 1.
+        attempt: u64,
+        /// Its exit status.
+        status: Status,
+        /// The signal that ended it, or 0.
+        signal: i32,
+    },
+    /// What became of a message that was worked on. It comes with the settlement, if there is one.
     Conclude(DeliveryId, Outcome),
     /// The core does not name this delivery again.
     Forget(DeliveryId),
@@ -238,6 +247,10 @@ pub enum Outcome {
     Delayed,
     /// It failed and was acknowledged.
     Ignored,
+    /// Its command runs again on the same delivery. Another outcome follows.
+    Repeated,
+    /// Its delivery was lost with the connection: the broker delivers it again.
+    Dropped,
 }
 
 /// A signal to a command.

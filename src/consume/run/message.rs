@@ -20,6 +20,10 @@ pub(super) struct MessageInHand {
     pub(super) output: usize,
     /// The message that stands for its batch, where a command gets several.
     pub(super) batch: Option<DeliveryId>,
+    /// Which attempt at the message its last command was, from 1.
+    pub(super) attempt: u64,
+    /// A command has ended for it, and it is not decided what becomes of the message.
+    pub(super) is_outcome_due: bool,
     /// How its command failed, until that is told.
     pub(super) untold: Option<Failure>,
     pub(super) state: MessageState,

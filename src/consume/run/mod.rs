@@ -17,6 +17,7 @@
 //! * `failed`: what happens to a failed message.
 //! * `stream`: the place in a stream.
 //! * `told`: what is told of a failed command.
+//! * `outcome`: what became of a message, for the job log and for metrics.
 //! * `limits`: limits to the time and the rate, and failures that end the run.
 //! * `end`: whether the run ends, and its last steps.
 //! * `exit_status`: the exit status.
@@ -34,6 +35,7 @@ mod failed;
 mod limits;
 mod message;
 mod options;
+mod outcome;
 mod phase;
 mod stream;
 mod told;
@@ -274,6 +276,7 @@ impl Run {
     /// Removes a message from the run.
     fn forget(&mut self, id: DeliveryId) {
         self.tell(id, Fate::DeliveredAgain);
+        self.conclude_dropped(id);
         self.in_hand.remove(&id);
         self.act(Action::Forget(id));
     }
@@ -297,13 +300,6 @@ impl Run {
             }
         }
         is_expected
-    }
-
-    /// Settles the delivery of a message that was worked on.
-    fn conclude(&mut self, id: DeliveryId, settlement: Settlement, outcome: Outcome) {
-        if self.settle(id, settlement) {
-            self.act(Action::Conclude(id, outcome));
-        }
     }
 
     fn may_settle(&self) -> bool {

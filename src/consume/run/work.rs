@@ -95,6 +95,8 @@ impl Run {
             runs: 0,
             output: 0,
             batch: None,
+            attempt: 0,
+            is_outcome_due: false,
             untold: None,
             state,
         };
@@ -116,19 +118,19 @@ impl Run {
     }
 
     pub(super) fn start(&mut self, id: DeliveryId) {
+        for id in self.batch(id) {
+            self.conclude_repeated(id);
+            self.count_attempt(id);
+        }
         if self.options.coprocess().is_some() {
             return self.feed(id);
         }
         let job = self.job_from_now();
-        let counts = match self.counts_deliveries {
-            CountsDeliveries::Known(counts) => counts,
-            CountsDeliveries::NotAsked | CountsDeliveries::Asked => None,
-        };
         let Some(message) = self.in_hand.get_mut(&id) else {
             return;
         };
         message.state = MessageState::Working(job);
-        let attempt = message.delivery.earlier_failures(counts) + u64::from(message.runs) + 1;
+        let attempt = message.attempt;
         let is_batch = message.batch.is_some();
         self.keep_pace();
         self.act(if is_batch {
@@ -136,6 +138,18 @@ impl Run {
         } else {
             Action::Start { id, attempt }
         });
+    }
+
+    /// Notes which attempt at the message follows.
+    pub(super) fn count_attempt(&mut self, id: DeliveryId) {
+        let counts = match self.counts_deliveries {
+            CountsDeliveries::Known(counts) => counts,
+            CountsDeliveries::NotAsked | CountsDeliveries::Asked => None,
+        };
+        if let Some(message) = self.in_hand.get_mut(&id) {
+            message.attempt =
+                message.delivery.earlier_failures(counts) + u64::from(message.runs) + 1;
+        }
     }
 
     pub(super) fn has_free_job(&self) -> bool {
@@ -182,7 +196,7 @@ impl Run {
             if let Some(message) = self.in_hand.get_mut(&id) {
                 message.runs += 1;
             }
-            self.act(Action::Log(id, status, signal));
+            self.log(id, status, signal);
         }
         if delivery_state == DeliveryState::Lost {
             self.say(Notice::ResultDropped(status));
@@ -302,14 +316,7 @@ impl Run {
         }
     }
 
-    /// The end of a message that was acknowledged on arrival.
-    pub(super) fn conclude_acknowledged(&mut self, id: DeliveryId, outcome: Outcome) {
-        if self.is_acknowledged(id) {
-            self.act(Action::Conclude(id, outcome));
-        }
-    }
-
-    fn is_acknowledged(&self, id: DeliveryId) -> bool {
+    pub(super) fn is_acknowledged(&self, id: DeliveryId) -> bool {
         let is_gone = |message: &MessageInHand| {
             matches!(message.delivery_state, DeliveryState::Acknowledged(_))
         };
@@ -320,7 +327,7 @@ impl Run {
     pub(super) fn on_cannot_start(&mut self, id: DeliveryId, status: Status, reason: String) {
         self.quiet_since = self.now;
         for id in self.batch(id) {
-            self.act(Action::Log(id, status, 0));
+            self.log(id, status, 0);
         }
         self.say(Notice::CannotStart(reason));
         self.give_up_together(id);
@@ -352,7 +359,7 @@ impl Run {
         }
         for &id in done {
             if !self.is_delivery_lost(id) {
-                self.act(Action::Conclude(id, Outcome::Succeeded));
+                self.decide_outcome(id, Outcome::Succeeded);
             }
             self.count_success(id);
         }

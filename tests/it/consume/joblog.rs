@@ -1,11 +1,12 @@
-//! The job log: a header once, a whole line a command.
+//! The job log: a whole line a command, tab-separated behind a header, or JSON.
 
 use std::io::Read as _;
 
 use amiquip::AmqpProperties;
+use serde_json::Value;
 
 use super::lines;
-use crate::support::{Signal, Test};
+use crate::support::{Proxy, Signal, Test};
 
 #[test]
 fn each_command_has_a_line() {
@@ -137,4 +138,122 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     queue.holds(0);
     tool.signal(Signal::TERM);
     tool.exits(143);
+}
+
+/// The job log in JSON.
+fn records(test: &Test) -> Vec<Value> {
+    let records = lines(test, "log");
+    let parse = |line: &String| serde_json::from_str(line).unwrap();
+    records.iter().map(parse).collect()
+}
+
+/// What the job log says to have become of messages, in the order of its lines.
+fn decisions(test: &Test) -> Vec<String> {
+    let records = records(test);
+    let decision = |record: &Value| record["decision"].as_str().unwrap().to_owned();
+    records.iter().map(decision).collect()
+}
+
+#[test]
+fn a_line_of_json_has_all_fields() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    let properties = AmqpProperties::default()
+        .with_message_id("tab\there".to_owned())
+        .with_correlation_id("c".to_owned());
+    queue.publish_with("four", &properties);
+    test.run("amqp-consume -q {queue} -c 1 --joblog log --joblog-format json true")
+        .succeeds();
+    let mut record = records(&test).remove(0);
+    assert!(record["start"].as_f64().unwrap() > 1e9, "{record}");
+    let run_time = record["run_time"].as_f64().unwrap();
+    assert!((0.0..30.0).contains(&run_time), "{record}");
+    let fields = record.as_object_mut().unwrap();
+    fields.remove("start");
+    fields.remove("run_time");
+    let expected = serde_json::json!({
+        "sequence": 1, "exit_status": 0, "signal": 0, "queue": queue.name(), "exchange": "",
+        "routing_key": queue.name(), "message_id": "tab\there", "correlation_id": "c", "redelivered": false,
+        "attempt": 1, "size": 4, "decision": "succeeded"
+    });
+    assert_eq!(record, expected);
+}
+
+#[test]
+fn json_says_what_became_of_each_message() {
+    for (options, command, expected, status) in [
+        ("", "kill -9 $$", "requeued", 137),
+        ("--on-failure ack", "exit 7", "ignored", 7),
+        ("--on-failure park --park {parking}", "exit 7", "parked", 7),
+        ("-A", "exit 7", "ignored", 7),
+        (
+            "--retries 2 --retry-delay 20ms",
+            "[ $AMQP_ATTEMPT = 3 ]",
+            "repeated repeated succeeded",
+            0,
+        ),
+        ("--output-queue {parking}", "cat", "succeeded", 0),
+        ("--coprocess", "read -r x; echo 7 >&3", "requeued", 7),
+        ("--batch 2 --split", "exit 7", "requeued", 7),
+    ] {
+        let test = Test::new();
+        test.queue("parking").declare();
+        test.queue("queue").declare().publish(["a"]);
+        test.script("work", command);
+        let line = "amqp-consume --quiet -q {queue} -c 1 --joblog log --joblog-format json";
+        test.run(&format!("{line} {options} ./work")).exits(status);
+        assert_eq!(decisions(&test).join(" "), expected, "{options}");
+    }
+}
+
+#[test]
+fn attempts_of_several_runs_and_a_rejection_are_in_json() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a"]);
+    test.run(
+        "amqp-consume --quiet -q {queue} --idle-timeout 0s --max-attempts 2 --joblog log --joblog-format json false",
+    )
+    .succeeds();
+    let told: Vec<String> = records(&test)
+        .iter()
+        .map(|record| {
+            format!(
+                "{} {} {}",
+                record["sequence"], record["attempt"], record["decision"]
+            )
+        })
+        .collect();
+    assert_eq!(told, [r#"1 1 "requeued""#, r#"2 2 "rejected""#]);
+}
+
+#[test]
+fn a_command_whose_delivery_is_lost_is_dropped() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a"]);
+    test.script(
+        "work",
+        "[ -e once ] || { >once; while [ ! -e go ]; do sleep 0.05; done; exit 7; }",
+    );
+    let proxy = Proxy::before(&test);
+    let mut tool = test
+        .run("amqp-consume -q {queue} -c 1 --retry 1m --joblog log --joblog-format json ./work")
+        .env("AMQP_URL", &proxy.url())
+        .any_stderr()
+        .spawn();
+    test.wait_for_file("once");
+    proxy.cut();
+    tool.has_complained("connecting anew");
+    test.file("go", "");
+    tool.succeeds();
+    assert_eq!(decisions(&test), ["dropped", "succeeded"]);
+}
+
+#[test]
+fn the_format_of_a_log_that_is_not_asked_for_is_a_usage_error() {
+    let test = Test::new();
+    test.run("amqp-consume -q {queue} --joblog-format json true")
+        .stderr_contains("--joblog")
+        .exits(1);
 }

@@ -106,6 +106,8 @@ pub(super) const MARKS: &[&str] = &[
     "a run names where to go on in a stream",
     "a message of a stream comes again that was done",
     "a failure is told for several messages",
+    "a command is run again",
+    "the delivery of a command that ended is lost",
     "a connection is lost before it is known what becomes of a failure",
 ];
 
@@ -142,6 +144,8 @@ pub(super) struct Record {
     telling: Telling,
     /// The job log has a line about it.
     is_logged: bool,
+    /// Its last command is logged, and nothing was said to have become of the message since.
+    is_outcome_due: bool,
     is_forgotten: bool,
     is_copying: bool,
     /// The last copy was refused.
@@ -254,8 +258,13 @@ impl Simulation<'_> {
                     self.judge_copy(id, *copy)?;
                 }
             }
-            Action::Log(id, status, _) => {
-                self.note_log(*id);
+            Action::Log {
+                id,
+                attempt,
+                status,
+                ..
+            } => {
+                self.judge_log(*id, *attempt)?;
                 self.note_failure(*id, *status);
                 self.note_unfit(*id, *status);
             }
@@ -405,7 +414,7 @@ fn named(action: &Action) -> Option<DeliveryId> {
         | Action::Begin(id)
         | Action::Signal(id, _)
         | Action::Copy(id, _)
-        | Action::Log(id, ..)
+        | Action::Log { id, .. }
         | Action::Conclude(id, _)
         | Action::Forget(id) => Some(*id),
         _ => None,

@@ -12,10 +12,65 @@ use crate::consume::{Simulation, Wire};
 use crate::world::Failure;
 
 impl Simulation<'_> {
-    pub(super) fn note_log(&mut self, id: DeliveryId) {
+    /// A command's end is logged once, with the number of the attempt.
+    pub(super) fn judge_log(&mut self, id: DeliveryId, attempt: u64) -> Result<(), Failure> {
         self.oracle.logged += 1;
-        if let Some(record) = self.oracle.record(id) {
-            record.is_logged = true;
+        let Some(record) = self.oracle.record(id) else {
+            return Ok(());
+        };
+        record.is_logged = true;
+        if std::mem::replace(&mut record.is_outcome_due, true) {
+            return Err(Failure::of(
+                "each command that is logged has its outcome",
+                format!("{id} {record:?}"),
+            ));
+        }
+        let least = record.failures_before + 1;
+        let most = least + u64::from(record.runs) + u64::from(record.may_have_failed);
+        if (least..=most).contains(&attempt) {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "the attempt that is logged is the one that was made",
+            format!("{id} {attempt}, not {least} to {most}"),
+        ))
+    }
+
+    /// A command that runs again, or whose delivery is lost, has been logged.
+    fn judge_outcome_without_settlement(
+        &mut self,
+        id: DeliveryId,
+        outcome: Outcome,
+    ) -> Result<(), Failure> {
+        let is_lost = self.is_lost(id);
+        let Some(record) = self.oracle.record(id) else {
+            return Ok(());
+        };
+        let was_due = std::mem::take(&mut record.is_outcome_due);
+        let is_over = outcome == Outcome::Dropped;
+        let may_be_lost = is_lost || record.may_be_taken_back;
+        self.reached.mark(if is_over {
+            "the delivery of a command that ended is lost"
+        } else {
+            "a command is run again"
+        });
+        if was_due && (may_be_lost || !is_over) {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "what is said to be repeated or dropped is that",
+            format!("{id} {outcome:?} {record:?}"),
+        ))
+    }
+
+    /// What was repeated runs again.
+    pub(super) fn judge_repetition(&mut self, id: DeliveryId) -> Result<(), Failure> {
+        match self.oracle.record(id) {
+            Some(record) if record.is_outcome_due => Err(Failure::of(
+                "each command that is logged has its outcome",
+                format!("{id} {record:?}"),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -25,6 +80,9 @@ impl Simulation<'_> {
         id: DeliveryId,
         outcome: Outcome,
     ) -> Result<(), Failure> {
+        if matches!(outcome, Outcome::Repeated | Outcome::Dropped) {
+            return self.judge_outcome_without_settlement(id, outcome);
+        }
         let on_arrival = self.scenario.options.acknowledgement == Acknowledgement::OnArrival;
         let prints = self.scenario.options.work == RunWork::Print;
         let limit = self.scenario.options.failure.max_attempts;
@@ -34,6 +92,7 @@ impl Simulation<'_> {
         };
         let earlier = record.outcome.replace(outcome);
         let is_settled = record.is_settled || is_stream;
+        record.is_outcome_due = false;
         let record = *record;
         let has_succeeded = record.is_written || record.last == Some(Status::SUCCESS);
         let copy = record.copy.filter(|_| record.is_copied);
@@ -87,6 +146,7 @@ impl Simulation<'_> {
     pub(super) fn judge_forget(&mut self, id: DeliveryId) -> Result<(), Failure> {
         self.judge_silence(id)?;
         self.judge_untold(id)?;
+        self.judge_repetition(id)?;
         let prints = self.scenario.options.work == RunWork::Print;
         if let Some(record) = self.oracle.record(id) {
             record.is_forgotten = true;

@@ -10,6 +10,7 @@ impl Simulation<'_> {
     pub(in crate::consume) fn judge_start(&mut self, id: DeliveryId) -> Result<(), Failure> {
         self.judge_command()?;
         self.judge_untold(id)?;
+        self.judge_repetition(id)?;
         self.judge_work(id)
     }
 
@@ -37,6 +38,7 @@ impl Simulation<'_> {
         for id in ids {
             self.judge_name(*id, &Action::StartBatch(ids.to_vec()))?;
             self.judge_untold(*id)?;
+            self.judge_repetition(*id)?;
             self.judge_work(*id)?;
         }
         let first = ids.first().and_then(|id| self.oracle.record(*id).copied());
