@@ -56,6 +56,11 @@ pub struct ConsumeOptions {
 }
 
 impl ConsumeOptions {
+    /// Whether the run ends where the stream ends when it begins.
+    pub(super) fn reads_to_the_end(&self) -> bool {
+        self.offset.is_some() && self.idle_timeout == Some(Duration::ZERO)
+    }
+
     /// Where outputs go, if they are published.
     pub(super) fn output_target(&self) -> Option<&OutputTarget> {
         self.publishing.as_ref()?.target.as_ref()

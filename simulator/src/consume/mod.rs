@@ -125,6 +125,8 @@ struct Simulation<'world> {
     lines: VecDeque<DeliveryId>,
     is_writer_broken: bool,
     oracle: Oracle,
+    /// Where the stream ended when the run began, as far as the run knows it.
+    end_of_stream: Option<u64>,
     signals: u32,
     calm_since: Option<Duration>,
     next_signal: Option<Duration>,
@@ -173,6 +175,7 @@ impl<'world> Simulation<'world> {
             lines: VecDeque::new(),
             is_writer_broken: false,
             oracle: Oracle::default(),
+            end_of_stream: None,
             signals: 0,
             calm_since: None,
             next_signal: None,
@@ -463,11 +466,24 @@ impl<'world> Simulation<'world> {
         self.wire = Wire::Open;
         self.is_stuck = false;
         self.broker.open(number, self.scenario.options.prefetch);
+        self.tell_end_of_stream()?;
         let kind = self.scenario.broker;
         self.tell_broker(FromBroker::Connected {
             delivery_limit: kind.limit.filter(|_| kind.tells_limit),
             prefetch_of_channel: kind.prefetch_of_channel,
         })
+    }
+
+    /// Where the stream ends at first, if the run ends there and it is known.
+    fn tell_end_of_stream(&mut self) -> Result<(), Failure> {
+        let options = &self.scenario.options;
+        let count = self.broker.messages.len() as u64;
+        let is_asked = options.is_stream && options.idle_timeout == Some(Duration::ZERO);
+        if !is_asked || count == 0 || !self.scenario.tells_end {
+            return Ok(());
+        }
+        let end = *self.end_of_stream.get_or_insert(count);
+        self.tell_broker(FromBroker::StreamEndsAt(end))
     }
 
     /// Whether a queue is not there that is looked at with each new connection.

@@ -30,6 +30,8 @@ pub(super) struct Scenario {
     /// What happens from outside, and after how many events.
     pub(super) disturbances: Vec<(u64, Disturbance)>,
     pub(super) last: Last,
+    /// Whether the run learns where the stream ends when it begins.
+    pub(super) tells_end: bool,
 }
 
 /// What kind of a broker and queue it is.
@@ -137,6 +139,7 @@ impl Scenario {
             messages,
             disturbances,
             last,
+            tells_end: false,
         };
         if choices.chance(15) {
             scenario.make_stream(choices);
@@ -159,6 +162,7 @@ impl Scenario {
             delayed_retry: None,
             ..self.broker
         };
+        self.tells_end = !choices.chance(25);
         let options = &mut self.options;
         options.is_stream = choices.below(2) == 1;
         options.acknowledgement = Acknowledgement::AfterCommand;

@@ -1,10 +1,11 @@
-//! Where a subscription to a stream begins.
+//! Where a subscription to a stream begins, and where the stream ends at that time.
 
+use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::broker::SubscribeOptions;
-use crate::consume::offset::{STREAM_OFFSET, StreamOffset};
+use crate::broker::{self, Arrival, ConnectOptions, Session, SubscribeOptions};
+use crate::consume::offset::{STREAM_OFFSET, StreamOffset, of_message};
 
 /// Where a subscription to a stream begins, for all connections of a run.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub(super) struct Beginning {
     offset: Option<StreamOffset>,
     /// When the first subscription began, in seconds since 1970.
     first_at: Arc<OnceLock<u64>>,
+    /// The offset behind the last message that was there at first; `None`: there was none.
+    end: Arc<OnceLock<Option<u64>>>,
 }
 
 impl Beginning {
@@ -19,6 +22,7 @@ impl Beginning {
         Beginning {
             offset,
             first_at: Arc::default(),
+            end: Arc::default(),
         }
     }
 
@@ -43,6 +47,33 @@ impl Beginning {
             }
             (offset, _) => Some(offset),
         }
+    }
+
+    /// The offset behind the last message that is there now, by the stream's last chunk. It is looked at once, on a connection of
+    /// its own, where many messages may be delivered and none is acknowledged.
+    pub(super) fn end_of_stream(
+        &self,
+        connect: &ConnectOptions,
+        queue: &str,
+    ) -> broker::Result<Option<u64>> {
+        if let Some(end) = self.end.get() {
+            return Ok(*end);
+        }
+        let session = Session::open_with_prefetch(connect, NonZeroU16::MAX)?;
+        let last = (STREAM_OFFSET.to_owned(), StreamOffset::Last.argument());
+        let options = SubscribeOptions {
+            exclusive: false,
+            arguments: [last].into(),
+        };
+        let subscription = session.subscribe(queue, &options)?;
+        let deliveries = subscription.deliveries();
+        subscription.cancel()?;
+        let mut end = None;
+        while let Some(Arrival::Delivery(delivery)) = deliveries.next_arrival() {
+            end = end.max(of_message(&delivery.message).map(|offset| offset.saturating_add(1)));
+        }
+        session.close()?;
+        Ok(*self.end.get_or_init(|| end))
     }
 
     fn note_time(&self) {

@@ -287,6 +287,11 @@ impl ConnectionThread {
         if self.options.limit == Some(0) {
             session.look_at_queue(&queue)?;
         }
+        if self.options.reads_to_the_end()
+            && let Some(end) = self.beginning.end_of_stream(&self.connect, &queue)?
+        {
+            self.tell(Reply::Other(FromBroker::StreamEndsAt(end)));
+        }
         self.tell(Reply::Connected {
             queue: queue.clone(),
             server: session.server(),

@@ -30,6 +30,7 @@ impl Run {
                 self.connection.prefetch = self.options.prefetch;
                 self.quiet_since = self.now;
             }
+            FromBroker::StreamEndsAt(offset) => self.note_end_of_stream(offset),
             FromBroker::Lost(failure) => self.on_lost(failure),
             FromBroker::Subscribed(subscription) => {
                 self.connection.subscribed(subscription);
@@ -46,6 +47,9 @@ impl Run {
     fn on_delivered(&mut self, id: DeliveryId, delivery: DeliveryInfo) {
         if !self.connection.is_open() {
             return self.act(Action::Forget(id)); // it is requeued when the connection is closed
+        }
+        if self.is_behind_the_end(id, &delivery) {
+            return self.act(Action::Forget(id)); // it stays in the stream
         }
         self.connection.delivered();
         self.quiet_since = self.now;
@@ -477,7 +481,8 @@ impl Run {
         };
         let others = self.in_hand.iter().find(is_other).map(|(id, _)| *id);
         let waiting = self.waiting.first_key_value().map(|(id, _)| *id);
-        let oldest_other = others.into_iter().chain(waiting).min();
+        let unanswered = self.first_unanswered();
+        let oldest_other = others.into_iter().chain(waiting).chain(unanswered).min();
         let oldest_other = oldest_other.unwrap_or(DeliveryId::MAX);
         let (together, alone) = ids.split_at(ids.partition_point(|id| *id < oldest_other));
         match together {

@@ -35,9 +35,19 @@ impl Run {
         }
         if is_counted || is_stuck {
             self.phase = Phase::Draining(Cause::Counted);
-        } else if !self.drains() && self.connection.active_count() > 0 && self.is_idle() {
+        } else if self.has_read_all() || self.is_quiet() {
             self.end_idle();
         }
+    }
+
+    /// Whether all is done that was in the stream when the run began.
+    fn has_read_all(&self) -> bool {
+        self.is_at_end_of_stream() && self.idle_at().is_some()
+    }
+
+    /// Whether nothing has come for the idle timeout, where that alone ends the run.
+    fn is_quiet(&self) -> bool {
+        !self.drains() && self.connection.active_count() > 0 && self.is_idle()
     }
 
     pub(super) fn end_idle(&mut self) {

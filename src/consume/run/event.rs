@@ -97,6 +97,8 @@ pub enum FromBroker {
         /// Whether the broker counts the prefetch for the channel and not for each consumer.
         prefetch_of_channel: bool,
     },
+    /// The offset behind the last message of the stream, before `Connected`. A run that ends when nothing is left ends there.
+    StreamEndsAt(u64),
     /// The connection could not be opened, or was lost.
     Lost(ConnectionFailure),
     /// basic.consume-ok.

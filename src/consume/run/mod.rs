@@ -278,6 +278,7 @@ impl Run {
         self.tell(id, Fate::DeliveredAgain);
         self.conclude_dropped(id);
         self.in_hand.remove(&id);
+        self.note_forgotten(id);
         self.act(Action::Forget(id));
     }
 

@@ -32,7 +32,13 @@ pub(super) struct Place {
     undone: BTreeSet<u64>,
     /// Those of them that are in hand or waiting.
     open: BTreeMap<DeliveryId, u64>,
-    /// Messages that have come again though they were done. None of them counts twice.
+    /// The offset behind the last message that is to be read, if the run ends there.
+    limit: Option<u64>,
+    /// A message has come that is behind it.
+    is_behind: bool,
+    /// The first delivery of the connection that is left without an answer.
+    unanswered: Option<DeliveryId>,
+    /// Messages of the run that have come again though they were done. None of them counts twice.
     again: BTreeSet<DeliveryId>,
 }
 
@@ -55,22 +61,34 @@ impl Place {
         };
         if matches!(settlement, Settlement::Ack | Settlement::AckUpTo) {
             self.undone.remove(&offset);
+        } else {
+            self.leave(id);
         }
+    }
+
+    fn leave(&mut self, id: DeliveryId) {
+        let first = self.unanswered.unwrap_or(id);
+        self.unanswered = Some(first.min(id));
     }
 
     /// What is open on a connection that is lost will come again on the next one.
     fn lost(&mut self) {
         self.open.clear();
+        self.unanswered = None;
         self.next = self.first_undone();
     }
 
     /// Where a new subscription begins. What was given up comes again.
     fn subscribe(&mut self) -> Option<u64> {
-        let open: BTreeSet<u64> = self.open.values().copied().collect();
-        let is_given_up = |offset: &&u64| !open.contains(*offset);
-        let given_up = self.undone.iter().find(is_given_up).copied();
-        self.next = given_up.into_iter().chain(self.next).min();
+        self.next = self.given_up().into_iter().chain(self.next).min();
         self.next
+    }
+
+    /// The lowest offset that is neither done nor in hand or waiting.
+    fn given_up(&self) -> Option<u64> {
+        let open: BTreeSet<u64> = self.open.values().copied().collect();
+        let mut undone = self.undone.iter().copied();
+        undone.find(|offset| !open.contains(offset))
     }
 
     /// The lowest offset that is not done.
@@ -96,6 +114,36 @@ impl Run {
 
     pub(super) fn is_stream(&self) -> bool {
         matches!(self.source, Source::Stream(_))
+    }
+
+    /// A run that ends when nothing is left reads what was there at first.
+    pub(super) fn note_end_of_stream(&mut self, offset: u64) {
+        if let Source::Stream(place) = &mut self.source {
+            place.limit.get_or_insert(offset);
+        }
+    }
+
+    /// Whether the message came into the stream after the run began. Then all that was there before has come.
+    pub(super) fn is_behind_the_end(&mut self, id: DeliveryId, delivery: &DeliveryInfo) -> bool {
+        let (Source::Stream(place), Some(offset)) = (&mut self.source, delivery.offset) else {
+            return false;
+        };
+        let is_behind = place.limit.is_some_and(|limit| offset >= limit);
+        if is_behind {
+            place.is_behind = true;
+            place.leave(id);
+        }
+        is_behind
+    }
+
+    /// Whether all has come that was in the stream when the run began, and is done or in hand.
+    pub(super) fn is_at_end_of_stream(&self) -> bool {
+        let Source::Stream(place) = &self.source else {
+            return false;
+        };
+        let has_all = |limit: u64| place.end.is_some_and(|end| end >= limit);
+        let has_come = place.is_behind || place.limit.is_some_and(has_all);
+        has_come && place.given_up().is_none()
     }
 
     /// Notes the place of a delivery. The first one shows what it comes from.
@@ -136,11 +184,26 @@ impl Run {
         }
     }
 
-    /// Whether a message is done that was done before.
-    pub(super) fn is_done_again(&mut self, id: DeliveryId) -> bool {
-        match &mut self.source {
-            Source::Stream(place) => place.again.remove(&id),
+    /// Whether a message has come again that was done before. It does not count a second time.
+    pub(super) fn was_done_before(&self, id: DeliveryId) -> bool {
+        match &self.source {
+            Source::Stream(place) => place.again.contains(&id),
             Source::Unknown | Source::Queue => false,
+        }
+    }
+
+    /// The first delivery that is left without an answer: none with `multiple` may cover it.
+    pub(super) fn first_unanswered(&self) -> Option<DeliveryId> {
+        match &self.source {
+            Source::Stream(place) => place.unanswered,
+            Source::Unknown | Source::Queue => None,
+        }
+    }
+
+    /// Notes that a message has left the run.
+    pub(super) fn note_forgotten(&mut self, id: DeliveryId) {
+        if let Source::Stream(place) = &mut self.source {
+            place.again.remove(&id);
         }
     }
 

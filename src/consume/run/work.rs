@@ -163,11 +163,12 @@ impl Run {
 
     /// How many messages count towards the limit: succeeded, failed, running, or succeeded with an output that is not confirmed.
     pub(super) fn begun(&self) -> u64 {
-        let ours = |message: &&MessageInHand| {
+        let ours = |(id, message): &(&DeliveryId, &MessageInHand)| {
             (message.is_working() || message.is_output_on_its_way())
                 && message.delivery_state != DeliveryState::Lost
+                && !self.was_done_before(**id)
         };
-        let working = self.in_hand.values().filter(ours).count();
+        let working = self.in_hand.iter().filter(ours).count();
         self.succeeded + self.failed + self.connection.uncertain.successes + working as u64
     }
 
@@ -267,7 +268,7 @@ impl Run {
     }
 
     fn count_success(&mut self, id: DeliveryId) {
-        if self.is_done_again(id) {
+        if self.was_done_before(id) {
             return self.forget(id);
         }
         match self.in_hand.get(&id).map(|message| message.delivery_state) {

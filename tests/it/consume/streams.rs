@@ -53,6 +53,22 @@ fn the_end_of_a_stream_is_seen_at_once_and_all_before_it_is_read() {
     assert_eq!(ended.stdout_text().lines().count(), 3000);
 }
 
+/// Each command publishes another message: the end would never come nearer.
+#[test]
+fn what_comes_into_a_stream_after_the_run_began_is_left_to_the_next() {
+    let test = Test::new();
+    let stream = stream(&test, &["a", "b", "c"]);
+    test.run(&format!(
+        "{READ} -p 2 sh -c 'cat >>seen; amqp-publish -r {} -b more'",
+        stream.name()
+    ))
+    .succeeds();
+    assert_eq!(test.read("seen"), "abc");
+    test.run("amqp-consume -q {stream} --offset 3 --idle-timeout 0s cat")
+        .stdout("moremoremore")
+        .succeeds();
+}
+
 #[test]
 fn an_empty_stream_is_no_message() {
     let test = Test::new();

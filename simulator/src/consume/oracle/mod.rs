@@ -103,6 +103,7 @@ pub(super) const MARKS: &[&str] = &[
     "renewed on arrival",
     "a stream is read on over a new connection",
     "a stream is read on over the same connection",
+    "a stream has more than a run reads",
     "a run names where to go on in a stream",
     "a message of a stream comes again that was done",
     "a failure is told for several messages",

@@ -89,6 +89,7 @@ impl Simulation<'_> {
         if self.is_lost(id) && !(on_arrival && is_settled) {
             return Err(Failure::of("no command runs for a lost delivery", ""));
         }
+        self.judge_start_in_stream(id)?;
         let Some(record) = self.oracle.record(id) else {
             return Ok(());
         };

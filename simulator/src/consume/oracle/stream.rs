@@ -45,16 +45,38 @@ impl Reading {
 
 impl Simulation<'_> {
     pub(super) fn note_delivery(&mut self, id: DeliveryId) {
-        if !self.scenario.is_stream() || self.wire != Wire::Open {
+        let message = self.broker.message_of(id);
+        if !self.scenario.is_stream() || self.wire != Wire::Open || self.is_behind_the_end(message)
+        {
             return;
         }
-        let message = self.broker.message_of(id);
         let reading = &mut self.oracle.stream;
         if reading.done.contains_key(&message) {
             self.reached
                 .mark("a message of a stream comes again that was done");
         }
         reading.end = reading.end.max(Some(message as u64 + 1));
+    }
+
+    /// Whether the message came after the run began that reads what was there before.
+    fn is_behind_the_end(&mut self, message: usize) -> bool {
+        let is_behind = self.end_of_stream.is_some_and(|end| message as u64 >= end);
+        if is_behind {
+            self.reached.mark("a stream has more than a run reads");
+        }
+        is_behind
+    }
+
+    /// Nothing is begun that came after the run began.
+    pub(super) fn judge_start_in_stream(&mut self, id: DeliveryId) -> Result<(), Failure> {
+        let message = self.broker.message_of(id);
+        if !self.is_behind_the_end(message) {
+            return Ok(());
+        }
+        Err(Failure::of(
+            "a run reads what was in the stream when it began",
+            format!("{message}"),
+        ))
     }
 
     pub(super) fn note_done_in_stream(&mut self, id: DeliveryId, why: Why) {
