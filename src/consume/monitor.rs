@@ -61,7 +61,10 @@ impl Monitor {
                 meters.link.health().set_at_work(false);
             }
             // A renewal of the subscription is no interruption.
-            FromBroker::Unsubscribed(_) | FromBroker::Ready(_) | FromBroker::StreamEndsAt(_) => {}
+            FromBroker::Unsubscribed(_)
+            | FromBroker::Ready(_)
+            | FromBroker::StreamEndsAt(_)
+            | FromBroker::UnreadStream => {}
         }
     }
 

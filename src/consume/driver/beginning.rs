@@ -1,11 +1,13 @@
 //! Where a subscription to a stream begins, and where the stream ends at that time.
 
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::broker::{self, Arrival, ConnectOptions, Session, SubscribeOptions};
 use crate::consume::offset::{STREAM_OFFSET, StreamOffset, of_message};
+use crate::streams;
 
 /// Where a subscription to a stream begins, for all connections of a run.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub(super) struct Beginning {
     first_at: Arc<OnceLock<u64>>,
     /// The offset behind the last message that was there at first; `None`: there was none.
     end: Arc<OnceLock<Option<u64>>>,
+    /// A message has come, or the queue was looked at: what it is need not be found out.
+    is_known: Arc<AtomicBool>,
 }
 
 impl Beginning {
@@ -23,6 +27,7 @@ impl Beginning {
             offset,
             first_at: Arc::default(),
             end: Arc::default(),
+            is_known: Arc::new(AtomicBool::new(offset.is_some())),
         }
     }
 
@@ -47,6 +52,26 @@ impl Beginning {
             }
             (offset, _) => Some(offset),
         }
+    }
+
+    /// Notes that a message has come.
+    pub(super) fn note_message(&self) {
+        self.is_known.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an empty queue is a stream from which nothing was read. A stream that was filled lately counts 0 messages for some
+    /// seconds, and only basic.get tells it from a queue. That may end its connection, so it has one of its own.
+    pub(super) fn is_unread_stream(&self, connect: &ConnectOptions, queue: &str) -> bool {
+        if self.is_known.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        let got = Session::open(connect).and_then(|session| {
+            if let Some(delivery) = session.get(queue)? {
+                delivery.unsettled.requeue(&session)?;
+            }
+            session.close()
+        });
+        got.is_err_and(|error| streams::is_refusal(&error))
     }
 
     /// The offset behind the last message that is there now, by the stream's last chunk. It is looked at once, on a connection of

@@ -16,7 +16,7 @@ use crate::broker::{
     self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, Pulse, Server, Session,
     Subscription, Unsettled,
 };
-use crate::consume::options::ConsumeOptions;
+use crate::consume::options::{ConsumeOptions, SourceQueue};
 use crate::consume::publication::OutputTarget;
 use crate::consume::run::{
     ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
@@ -315,6 +315,18 @@ impl ConnectionThread {
         Ok(false)
     }
 
+    /// What a count of ready messages says.
+    fn counted(&self, session: &Session, queue: &str, count: u32) -> FromBroker {
+        let is_in_doubt = count == 0
+            && session.server().is_rabbitmq
+            && matches!(self.options.source, SourceQueue::Existing(_));
+        if is_in_doubt && self.beginning.is_unread_stream(&self.connect, queue) {
+            FromBroker::UnreadStream
+        } else {
+            FromBroker::Ready(count)
+        }
+    }
+
     fn carry_out<'session>(
         &self,
         request: Request,
@@ -338,7 +350,7 @@ impl ConnectionThread {
             Request::Prefetch(count) => session.set_prefetch(count)?,
             Request::CountReady => {
                 let count = session.look_at_queue(queue)?.messages;
-                self.tell(Reply::Other(FromBroker::Ready(count)));
+                self.tell(Reply::Other(self.counted(session, queue, count)));
             }
             Request::Settle(unsettled, settlement) => settle(session, unsettled, settlement)?,
             Request::Close | Request::Explain(_) => {}

@@ -333,6 +333,7 @@ impl Driver {
         let framing = framing(&self.options.work);
         let event = connection.next(|delivery, subscription, frame_max| {
             self.latest += 1;
+            self.beginning.note_message();
             let is_unfit =
                 framing.is_some_and(|framing| framing::is_unfit(framing, &delivery.message.body));
             let info = DeliveryInfo {

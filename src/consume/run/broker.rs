@@ -40,6 +40,7 @@ impl Run {
             FromBroker::CancelledByBroker(subscription) => self.on_cancelled(subscription),
             FromBroker::Delivered(id, delivery) => self.on_delivered(id, delivery),
             FromBroker::Ready(count) => self.on_ready(count),
+            FromBroker::UnreadStream => self.on_unread_stream(),
             FromBroker::Closed => self.on_closed(),
         }
     }

@@ -111,6 +111,8 @@ pub enum FromBroker {
     Delivered(DeliveryId, DeliveryInfo),
     /// The number of ready messages, by a passive declare. 0 does not prove that the queue is empty.
     Ready(u32),
+    /// The same for a stream that nothing was read from: its count may be too low.
+    UnreadStream,
     /// connection.close-ok.
     Closed,
 }
@@ -160,7 +162,7 @@ pub enum Action {
     Unsubscribe(SubscriptionId),
     /// basic.qos, where it counts for the channel.
     Prefetch(u16),
-    /// A passive declare of the queue. Answered by `Ready` or `Lost`.
+    /// A passive declare of the queue. Answered by `Ready`, `UnreadStream` or `Lost`.
     CountReady,
     /// basic.ack, basic.nack or basic.reject.
     Settle(DeliveryId, Settlement),

@@ -165,6 +165,17 @@ impl Run {
         }
     }
 
+    /// The run would end, and nothing was read from what is a stream.
+    pub(super) fn on_unread_stream(&mut self) {
+        self.connection.question = None;
+        if self.phase.is_consuming() {
+            self.fail(
+                "the queue is a stream, of which only new messages are read, and none has come: give --offset first"
+                    .to_owned(),
+            );
+        }
+    }
+
     fn on_unexpected_stream(&mut self) {
         let is_early = self.options.acknowledgement == Acknowledgement::OnArrival;
         let early = is_early.then(|| "--no-ack".to_owned());

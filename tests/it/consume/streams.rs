@@ -69,6 +69,16 @@ fn what_comes_into_a_stream_after_the_run_began_is_left_to_the_next() {
         .succeeds();
 }
 
+/// The broker's count of a new stream is 0 for some seconds.
+#[test]
+fn a_stream_that_is_not_read_is_not_taken_for_an_empty_queue() {
+    let test = Test::new();
+    let _stream = stream(&test, &["a", "b"]);
+    test.run("amqp-consume -q {stream} --idle-timeout 0s cat")
+        .stderr_contains("--offset first")
+        .exits(1);
+}
+
 #[test]
 fn an_empty_stream_is_no_message() {
     let test = Test::new();

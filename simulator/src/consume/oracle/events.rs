@@ -181,7 +181,7 @@ impl Simulation<'_> {
                 self.oracle.settled_at_cancel.clear();
                 self.oracle.is_proof_wanted = false;
             }
-            FromBroker::Ready(_) | FromBroker::StreamEndsAt(_) => {}
+            FromBroker::Ready(_) | FromBroker::StreamEndsAt(_) | FromBroker::UnreadStream => {}
         }
     }
 
