@@ -1,7 +1,7 @@
 //! What queues and exchanges are bound to: the part that amqp-declare-queue and amqp-declare-exchange have in common.
 
 use crate::broker::{self, Binding, Destination, Session};
-use crate::system::stderr::say;
+use crate::system::stderr::warn;
 
 /// The bindings that are made and ended.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,7 +29,7 @@ impl Bindings {
     pub fn warn_of_match_all(&self, session: &mut Session) {
         for source in self.to_ask_about() {
             if session.is_headers_exchange(source) {
-                say(&format!(
+                warn(&format!(
                     "warning: --bind {source}: every message matches, since the exchange goes by headers and the binding names none; \
                      name them with --bind-argument KEY=VALUE"
                 ));

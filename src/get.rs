@@ -14,7 +14,7 @@ use crate::status::Status;
 use crate::streams;
 use crate::system::closed;
 use crate::system::signals::end_at_signals;
-use crate::system::stderr::say;
+use crate::system::stderr::warn;
 use crate::system::stdout::Format;
 
 /// The options of amqp-get.
@@ -158,7 +158,7 @@ impl Held {
             };
             write(&delivery, options, self.count + 1)?;
             if self.is_near_limit(session, &delivery) {
-                say(LOOKS_ARE_COUNTED);
+                warn(LOOKS_ARE_COUNTED);
             }
             self.count += 1;
             on_this_channel += 1;

@@ -59,6 +59,7 @@ set edit:completion:arg-completer[amqp-call] = {|@words|
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
             cand -t 'Queue for replies'
             cand --reply-to 'Queue for replies'
+            cand --log-format 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]'
             cand --json 'Print the reply with its properties as a line of JSON; the exit status stays the reply''s'
             cand --lossy 'With --json: print also a reply that JSON cannot hold all of (see amqp-tools(7))'
             cand -p 'Make messages persistent: in durable queues they survive a restart of the broker'

@@ -77,6 +77,7 @@ set edit:completion:arg-completer[amqp-consume] = {|@words|
             cand --cert 'Client certificate (PEM)'
             cand --key 'Private key of the client certificate (PEM)'
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
+            cand --log-format 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]'
             cand -d 'Declare the queue; the broker deletes it with its last consumer'
             cand --declare 'Declare the queue; the broker deletes it with its last consumer'
             cand -x 'Declare the queue for this connection only'

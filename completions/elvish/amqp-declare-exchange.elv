@@ -44,6 +44,7 @@ set edit:completion:arg-completer[amqp-declare-exchange] = {|@words|
             cand --cert 'Client certificate (PEM)'
             cand --key 'Private key of the client certificate (PEM)'
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
+            cand --log-format 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]'
             cand -d 'Let the exchange survive a restart of the broker'
             cand --durable 'Let the exchange survive a restart of the broker'
             cand --auto-delete 'Let the exchange end with its last binding'

@@ -43,6 +43,7 @@ set edit:completion:arg-completer[amqp-declare-queue] = {|@words|
             cand --cert 'Client certificate (PEM)'
             cand --key 'Private key of the client certificate (PEM)'
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
+            cand --log-format 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]'
             cand -d 'Make the queue survive a restart of the broker'
             cand --durable 'Make the queue survive a restart of the broker'
             cand --auto-delete 'Have the broker delete the queue with its last consumer'

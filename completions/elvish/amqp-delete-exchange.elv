@@ -37,6 +37,7 @@ set edit:completion:arg-completer[amqp-delete-exchange] = {|@words|
             cand --cert 'Client certificate (PEM)'
             cand --key 'Private key of the client certificate (PEM)'
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
+            cand --log-format 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]'
             cand --if-unused 'Refuse to delete an exchange that queues or exchanges are bound to'
             cand --ssl 'Use TLS, as a URL of amqps:// does'
             cand --no-default-cert-paths 'Trust only --cacert, not the system''s certificates'

@@ -37,6 +37,7 @@ set edit:completion:arg-completer[amqp-delete-queue] = {|@words|
             cand --cert 'Client certificate (PEM)'
             cand --key 'Private key of the client certificate (PEM)'
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
+            cand --log-format 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]'
             cand --if-unused 'Do not delete a queue that has consumers'
             cand -e 'Do not delete a queue that has messages'
             cand --if-empty 'Do not delete a queue that has messages'

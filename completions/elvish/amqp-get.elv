@@ -39,6 +39,7 @@ set edit:completion:arg-completer[amqp-get] = {|@words|
             cand --cert 'Client certificate (PEM)'
             cand --key 'Private key of the client certificate (PEM)'
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
+            cand --log-format 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]'
             cand --requeue 'Requeue the messages when all are written'
             cand --json 'Write each message as a line of JSON, as amqp-publish --jsonl reads it'
             cand --lossy 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))'

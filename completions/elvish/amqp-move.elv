@@ -46,6 +46,7 @@ set edit:completion:arg-completer[amqp-move] = {|@words|
             cand --cert 'Client certificate (PEM)'
             cand --key 'Private key of the client certificate (PEM)'
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
+            cand --log-format 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]'
             cand --back 'Move each message to where it was published before amqp-consume parked it, without the headers that tell of that'
             cand --follow 'Wait for more messages instead of ending'
             cand --json 'Print a line of JSON for each moved message: its id, and where its copy went'

@@ -66,6 +66,7 @@ set edit:completion:arg-completer[amqp-publish] = {|@words|
             cand --cert 'Client certificate (PEM)'
             cand --key 'Private key of the client certificate (PEM)'
             cand --server-name 'Name that the server''s certificate must be for [default: the host]'
+            cand --log-format 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]'
             cand -l 'Publish one message per line, newline included, as soon as it is read'
             cand --line-buffered 'Publish one message per line, newline included, as soon as it is read'
             cand --chomp 'With -l: leave out the newline'

@@ -30,6 +30,8 @@ complete -c amqp-call -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-call -l key -d 'Private key of the client certificate (PEM)' -r -F
 complete -c amqp-call -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
 complete -c amqp-call -s t -l reply-to -d 'Queue for replies' -r
+complete -c amqp-call -l log-format -d 'Format of the tool\'s own words on standard error: text, or json (a line each) [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c amqp-call -l json -d 'Print the reply with its properties as a line of JSON; the exit status stays the reply\'s'
 complete -c amqp-call -l lossy -d 'With --json: print also a reply that JSON cannot hold all of (see amqp-tools(7))'
 complete -c amqp-call -s p -l persistent -d 'Make messages persistent: in durable queues they survive a restart of the broker'

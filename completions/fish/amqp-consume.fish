@@ -61,6 +61,8 @@ complete -c amqp-consume -n $before_command -l cacert -d 'CA certificates to tru
 complete -c amqp-consume -n $before_command -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-consume -n $before_command -l key -d 'Private key of the client certificate (PEM)' -r -F
 complete -c amqp-consume -n $before_command -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
+complete -c amqp-consume -n $before_command -l log-format -d 'Format of the tool\'s own words on standard error: text, or json (a line each) [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c amqp-consume -n $before_command -s d -l declare -d 'Declare the queue; the broker deletes it with its last consumer'
 complete -c amqp-consume -n $before_command -s x -l exclusive -d 'Declare the queue for this connection only'
 complete -c amqp-consume -n $before_command -l exclusive-consumer -d 'Be the only consumer of the queue; a quorum queue does not see to that'
@@ -90,7 +92,7 @@ function __fish_amqp_consume_command
                 set -q words[1]; or return 1
                 string escape -- $words
                 return 0
-            case -q --queue -e --exchange -r --routing-key --consumer-argument --offset -c --count -p --prefetch-count -j --jobs --stdin --joblog --joblog-format --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --batch --batch-wait --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name
+            case -q --queue -e --exchange -r --routing-key --consumer-argument --offset -c --count -p --prefetch-count -j --jobs --stdin --joblog --joblog-format --error-status --timeout --idle-timeout --idle-status --max-time --rate --grace --batch --batch-wait --framing --recycle --retries --retry-delay --on-failure --on-exit --max-attempts --park --halt --delivery-limit --output-queue --output-exchange --output-key --output-content-type --output-limit --status-address -u --url -s --server --port --vhost --username --password --heartbeat --authfile --connect-timeout --retry --connection-name --cacert --cert --key --server-name --log-format
                 set -q words[1]; and set -e words[1]
             case '--*'
             case '-*'

@@ -19,6 +19,8 @@ complete -c amqp-declare-exchange -l cacert -d 'CA certificates to trust besides
 complete -c amqp-declare-exchange -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-declare-exchange -l key -d 'Private key of the client certificate (PEM)' -r -F
 complete -c amqp-declare-exchange -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
+complete -c amqp-declare-exchange -l log-format -d 'Format of the tool\'s own words on standard error: text, or json (a line each) [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c amqp-declare-exchange -s d -l durable -d 'Let the exchange survive a restart of the broker'
 complete -c amqp-declare-exchange -l auto-delete -d 'Let the exchange end with its last binding'
 complete -c amqp-declare-exchange -l internal -d 'Let the exchange take messages from other exchanges alone'

@@ -21,6 +21,8 @@ complete -c amqp-declare-queue -l cacert -d 'CA certificates to trust besides th
 complete -c amqp-declare-queue -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-declare-queue -l key -d 'Private key of the client certificate (PEM)' -r -F
 complete -c amqp-declare-queue -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
+complete -c amqp-declare-queue -l log-format -d 'Format of the tool\'s own words on standard error: text, or json (a line each) [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c amqp-declare-queue -s d -l durable -d 'Make the queue survive a restart of the broker'
 complete -c amqp-declare-queue -l auto-delete -d 'Have the broker delete the queue with its last consumer'
 complete -c amqp-declare-queue -l passive -d 'Only check that the queue exists'

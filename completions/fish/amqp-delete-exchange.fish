@@ -14,6 +14,8 @@ complete -c amqp-delete-exchange -l cacert -d 'CA certificates to trust besides 
 complete -c amqp-delete-exchange -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-delete-exchange -l key -d 'Private key of the client certificate (PEM)' -r -F
 complete -c amqp-delete-exchange -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
+complete -c amqp-delete-exchange -l log-format -d 'Format of the tool\'s own words on standard error: text, or json (a line each) [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c amqp-delete-exchange -l if-unused -d 'Refuse to delete an exchange that queues or exchanges are bound to'
 complete -c amqp-delete-exchange -l ssl -d 'Use TLS, as a URL of amqps:// does'
 complete -c amqp-delete-exchange -l no-default-cert-paths -d 'Trust only --cacert, not the system\'s certificates'

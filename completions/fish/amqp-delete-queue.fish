@@ -14,6 +14,8 @@ complete -c amqp-delete-queue -l cacert -d 'CA certificates to trust besides the
 complete -c amqp-delete-queue -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-delete-queue -l key -d 'Private key of the client certificate (PEM)' -r -F
 complete -c amqp-delete-queue -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
+complete -c amqp-delete-queue -l log-format -d 'Format of the tool\'s own words on standard error: text, or json (a line each) [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c amqp-delete-queue -l if-unused -d 'Do not delete a queue that has consumers'
 complete -c amqp-delete-queue -s e -l if-empty -d 'Do not delete a queue that has messages'
 complete -c amqp-delete-queue -l purge -d 'Remove all ready messages, but keep the queue'

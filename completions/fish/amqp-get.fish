@@ -15,6 +15,8 @@ complete -c amqp-get -l cacert -d 'CA certificates to trust besides the system\'
 complete -c amqp-get -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-get -l key -d 'Private key of the client certificate (PEM)' -r -F
 complete -c amqp-get -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
+complete -c amqp-get -l log-format -d 'Format of the tool\'s own words on standard error: text, or json (a line each) [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c amqp-get -l requeue -d 'Requeue the messages when all are written'
 complete -c amqp-get -l json -d 'Write each message as a line of JSON, as amqp-publish --jsonl reads it'
 complete -c amqp-get -l lossy -d 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))'

@@ -22,6 +22,8 @@ complete -c amqp-move -l cacert -d 'CA certificates to trust besides the system\
 complete -c amqp-move -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-move -l key -d 'Private key of the client certificate (PEM)' -r -F
 complete -c amqp-move -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
+complete -c amqp-move -l log-format -d 'Format of the tool\'s own words on standard error: text, or json (a line each) [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c amqp-move -l back -d 'Move each message to where it was published before amqp-consume parked it, without the headers that tell of that'
 complete -c amqp-move -l follow -d 'Wait for more messages instead of ending'
 complete -c amqp-move -l json -d 'Print a line of JSON for each moved message: its id, and where its copy went'

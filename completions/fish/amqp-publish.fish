@@ -39,6 +39,8 @@ complete -c amqp-publish -l cacert -d 'CA certificates to trust besides the syst
 complete -c amqp-publish -l cert -d 'Client certificate (PEM)' -r -F
 complete -c amqp-publish -l key -d 'Private key of the client certificate (PEM)' -r -F
 complete -c amqp-publish -l server-name -d 'Name that the server\'s certificate must be for [default: the host]' -r
+complete -c amqp-publish -l log-format -d 'Format of the tool\'s own words on standard error: text, or json (a line each) [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c amqp-publish -s l -l line-buffered -d 'Publish one message per line, newline included, as soon as it is read'
 complete -c amqp-publish -l chomp -d 'With -l: leave out the newline'
 complete -c amqp-publish -s 0 -l null -d 'Publish one message per NUL-terminated record, without the NUL'

@@ -62,6 +62,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-call' -ScriptBlock {
             [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Name that the server''s certificate must be for [default: the host]')
             [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Queue for replies')
             [CompletionResult]::new('--reply-to', '--reply-to', [CompletionResultType]::ParameterName, 'Queue for replies')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print the reply with its properties as a line of JSON; the exit status stays the reply''s')
             [CompletionResult]::new('--lossy', '--lossy', [CompletionResultType]::ParameterName, 'With --json: print also a reply that JSON cannot hold all of (see amqp-tools(7))')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Make messages persistent: in durable queues they survive a restart of the broker')

@@ -80,6 +80,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-consume' -ScriptBlock {
             [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
             [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Name that the server''s certificate must be for [default: the host]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]')
             [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Declare the queue; the broker deletes it with its last consumer')
             [CompletionResult]::new('--declare', '--declare', [CompletionResultType]::ParameterName, 'Declare the queue; the broker deletes it with its last consumer')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Declare the queue for this connection only')

@@ -47,6 +47,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-declare-exchange' -ScriptB
             [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
             [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Name that the server''s certificate must be for [default: the host]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]')
             [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Let the exchange survive a restart of the broker')
             [CompletionResult]::new('--durable', '--durable', [CompletionResultType]::ParameterName, 'Let the exchange survive a restart of the broker')
             [CompletionResult]::new('--auto-delete', '--auto-delete', [CompletionResultType]::ParameterName, 'Let the exchange end with its last binding')

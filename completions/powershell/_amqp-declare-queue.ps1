@@ -46,6 +46,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-declare-queue' -ScriptBloc
             [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
             [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Name that the server''s certificate must be for [default: the host]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]')
             [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Make the queue survive a restart of the broker')
             [CompletionResult]::new('--durable', '--durable', [CompletionResultType]::ParameterName, 'Make the queue survive a restart of the broker')
             [CompletionResult]::new('--auto-delete', '--auto-delete', [CompletionResultType]::ParameterName, 'Have the broker delete the queue with its last consumer')

@@ -40,6 +40,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-delete-queue' -ScriptBlock
             [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
             [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Name that the server''s certificate must be for [default: the host]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]')
             [CompletionResult]::new('--if-unused', '--if-unused', [CompletionResultType]::ParameterName, 'Do not delete a queue that has consumers')
             [CompletionResult]::new('-e', '-e', [CompletionResultType]::ParameterName, 'Do not delete a queue that has messages')
             [CompletionResult]::new('--if-empty', '--if-empty', [CompletionResultType]::ParameterName, 'Do not delete a queue that has messages')

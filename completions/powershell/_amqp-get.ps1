@@ -42,6 +42,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-get' -ScriptBlock {
             [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
             [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Name that the server''s certificate must be for [default: the host]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]')
             [CompletionResult]::new('--requeue', '--requeue', [CompletionResultType]::ParameterName, 'Requeue the messages when all are written')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Write each message as a line of JSON, as amqp-publish --jsonl reads it')
             [CompletionResult]::new('--lossy', '--lossy', [CompletionResultType]::ParameterName, 'With --json: write also a message that JSON cannot hold all of (see amqp-tools(7))')

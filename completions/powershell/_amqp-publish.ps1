@@ -69,6 +69,7 @@ Register-ArgumentCompleter -Native -CommandName 'amqp-publish' -ScriptBlock {
             [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
             [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Name that the server''s certificate must be for [default: the host]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Format of the tool''s own words on standard error: text, or json (a line each) [default: text]')
             [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'Publish one message per line, newline included, as soon as it is read')
             [CompletionResult]::new('--line-buffered', '--line-buffered', [CompletionResultType]::ParameterName, 'Publish one message per line, newline included, as soon as it is read')
             [CompletionResult]::new('--chomp', '--chomp', [CompletionResultType]::ParameterName, 'With -l: leave out the newline')

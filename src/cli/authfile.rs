@@ -16,7 +16,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Credentials> {
     let credentials =
         parse(&text).map_err(|error| anyhow::anyhow!("malformed auth file {name}: {error}"))?;
     if File::open(path).is_ok_and(|file| is_exposed(&file)) {
-        super::complain(&format!(
+        super::warn(&format!(
             "warning: others can read the password in {name}: chmod 600 {name}"
         ));
     }

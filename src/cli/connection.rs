@@ -101,7 +101,7 @@ impl ConnectionArgs {
         };
         let mut options = ConnectOptions::new(first, endpoints.collect());
         options.retry = self.retry.unwrap_or_default();
-        options.announce = super::complain;
+        options.announce = super::warn;
         Ok(options)
     }
 
@@ -262,7 +262,7 @@ impl ConnectionArgs {
                         "both --server and --port options specify server port".to_owned(),
                     ));
                 }
-                super::complain("Specifying the port number with --server is deprecated");
+                super::warn("Specifying the port number with --server is deprecated");
                 let port = port
                     .parse()
                     .map_err(|_| UsageError(format!("bad server port number in '{server}'")))?;
@@ -311,7 +311,7 @@ fn parse_urls(texts: &[String]) -> Result<Vec<BrokerUrl>, UsageError> {
 fn parse_url(text: &str) -> Result<BrokerUrl, UsageError> {
     let url = url::parse(text).map_err(|error| UsageError(error.to_string()))?;
     for name in &url.unknown {
-        super::complain(&format!(
+        super::warn(&format!(
             "warning: the URL's parameter '{name}' is not known here, and counts for nothing"
         ));
     }

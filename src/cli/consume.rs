@@ -18,7 +18,7 @@ use super::output::OutputArgs;
 use super::rate::parse_rate;
 use super::several::SeveralArgs;
 use super::typed::parse_typed;
-use super::{Tool, UsageError, complain, way_out};
+use super::{Tool, UsageError, complain, say, way_out};
 use crate::broker::{Binding, SubscribeOptions};
 use crate::consume::offset::STREAM_OFFSET;
 use crate::consume::{
@@ -223,7 +223,7 @@ impl Tool for Consume {
             }
         };
         if let Some(hint) = hint {
-            complain(&hint);
+            say(&hint);
         }
         Ok(status)
     }

@@ -57,7 +57,7 @@ use clap::{Command, FromArgMatches};
 use crate::reason;
 use crate::status::Status;
 use crate::system::closed;
-use crate::system::stderr::{self, say as complain};
+use crate::system::stderr::{self, complain, say, warn};
 
 pub use call::Call;
 pub use consume::Consume;
@@ -101,6 +101,9 @@ pub fn main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode 
 
 fn try_main<T: Tool>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if usage::asks_for_json_log(command_line::<T>, &arguments) {
+        stderr::speak_json();
+    }
     match command_line::<T>().try_get_matches_from(&arguments) {
         Ok(matches) if matches.get_flag("usage") => print(&usage::brief(command_line::<T>())),
         Ok(matches) => match T::from_arg_matches(&matches) {
@@ -139,7 +142,7 @@ fn report<T: Tool>(result: anyhow::Result<Status>) -> ExitCode {
 
 fn usage_error<T: Tool>(message: &str) -> ExitCode {
     complain(message);
-    complain(&usage::hint(command_line::<T>()));
+    say(&usage::hint(command_line::<T>()));
     Status::FAILURE.into()
 }
 

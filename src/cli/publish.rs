@@ -15,7 +15,7 @@ use super::connection::ConnectionArgs;
 use super::monitoring::MonitoringArgs;
 use super::properties::{HEADING as PROPERTIES, PropertyArgs};
 use super::rate::parse_rate;
-use super::{Tool, UsageError, complain};
+use super::{Tool, UsageError, complain, say, warn};
 use crate::message::{Properties, TRANSIENT};
 use crate::publish::{
     self, Address, BodySource, Ended, Input, Inputs, Outcome, OwnProperties, PublishOptions,
@@ -165,12 +165,12 @@ impl Tool for Publish {
         let options = self.options()?;
         let is_single_message = options.source.is_single_message();
         if options.source.comes_from_stdin() && io::stdin().is_terminal() {
-            complain("reading standard input, which is a terminal; Ctrl-D ends it");
+            say("reading standard input, which is a terminal; Ctrl-D ends it");
         }
         let outcome = publish::publish(&connect, options);
         explain(&outcome, is_single_message);
         if let (Ended::Failed(_), Some(hint)) = (&outcome.ended, taken_for_file) {
-            complain(&hint);
+            say(&hint);
         }
         if json {
             writeln!(io::stdout(), "{}", outcome.to_json_line())
@@ -294,9 +294,9 @@ fn explain(outcome: &Outcome, is_single_message: bool) {
             complain(reason);
             let began = outcome.tally.published > 0 || outcome.first_unconfirmed.is_some();
             if began && !is_single_message {
-                complain(&outcome.progress_made());
+                say(&outcome.progress_made());
             }
         }
-        Ended::Interrupted(_) => complain(&format!("interrupted; {}", outcome.progress_made())),
+        Ended::Interrupted(_) => warn(&format!("interrupted; {}", outcome.progress_made())),
     }
 }

@@ -51,7 +51,7 @@ impl TlsArgs {
             (false, false) => None,
         };
         if let Some(cause) = cause {
-            super::complain(&format!(
+            super::warn(&format!(
                 "warning: {cause}: the server's certificate is not verified, so it may be anyone"
             ));
         }
@@ -89,7 +89,7 @@ impl TlsArgs {
             .map(|(flag, _)| flag)
             .or_else(|| urls.find_map(TlsParameters::first_given));
         if let Some(name) = name {
-            super::complain(&format!(
+            super::warn(&format!(
                 "warning: {name} has no effect without --ssl or amqps://; the connection is not encrypted"
             ));
         }

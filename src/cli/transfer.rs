@@ -9,7 +9,7 @@ use super::connection::ConnectionArgs;
 use super::monitoring::MonitoringArgs;
 use super::publish::progress_parser;
 use super::rate::parse_rate;
-use super::{Tool, UsageError, complain};
+use super::{Tool, UsageError, complain, say, warn};
 use crate::reason;
 use crate::status::Status;
 use crate::transfer::{self, Destination, Ending, Extent, Form, MoveOptions, Outcome};
@@ -136,14 +136,14 @@ impl Move {
 fn explain(outcome: &Outcome) {
     let began = outcome.tally.copied > 0;
     match &outcome.ending {
-        Ending::Complete if outcome.tally.in_doubt > 0 => complain(&outcome.progress_made()),
+        Ending::Complete if outcome.tally.in_doubt > 0 => warn(&outcome.progress_made()),
         Ending::Complete => {}
         Ending::Failed(error) => {
             complain(&reason::chain(error));
             if began {
-                complain(&outcome.progress_made());
+                say(&outcome.progress_made());
             }
         }
-        Ending::Interrupted(_) => complain(&format!("interrupted; {}", outcome.progress_made())),
+        Ending::Interrupted(_) => warn(&format!("interrupted; {}", outcome.progress_made())),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -13,7 +14,10 @@ use super::way_out;
 /// The longest line of a usage text; of help, which clap wraps before its limit, too.
 const WIDTH: usize = 79;
 
-/// Adds what all tools share: `-?` and `--usage`, values that begin with a dash, and that the last of several values wins.
+/// The name of the option for the tool's own words.
+const LOG_FORMAT: &str = "log-format";
+
+/// Adds what all tools share: `-?`, `--usage` and `--log-format`, values that begin with a dash, and that the last of several values wins.
 pub(super) fn lenient(command: Command) -> Command {
     command
         .max_term_width(WIDTH + 1)
@@ -33,6 +37,14 @@ pub(super) fn lenient(command: Command) -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Show a brief list of all options and exit"),
         )
+        .arg(
+            Arg::new(LOG_FORMAT)
+                .long(LOG_FORMAT)
+                .value_name("FORMAT")
+                .value_parser(["text", "json"])
+                .hide_possible_values(true)
+                .help("Format of the tool's own words on standard error: text, or json (a line each) [default: text]"),
+        )
         .mut_args(|arg| {
             let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
             if takes_value && !arg.is_positional() {
@@ -41,6 +53,25 @@ pub(super) fn lenient(command: Command) -> Command {
                 arg
             }
         })
+}
+
+/// Whether the command line asks for the tool's words as JSON, also where something else is wrong with it.
+pub(super) fn asks_for_json_log(command: impl Fn() -> Command, arguments: &[OsString]) -> bool {
+    let is_near = |argument: &OsString| argument.as_bytes().starts_with(b"--log-format");
+    if !arguments.iter().any(is_near) {
+        return false;
+    }
+    let mut command = command();
+    command.build();
+    let format = |item| match item {
+        Item::Option(arg, value) if arg.get_id() == LOG_FORMAT => value,
+        _ => None,
+    };
+    let items = scan::items(&command, arguments).into_iter();
+    items
+        .filter_map(format)
+        .next_back()
+        .is_some_and(|format| format == "json")
 }
 
 /// The option for a text (help, usage, version) that stands in a command line that is wrong.

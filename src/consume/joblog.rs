@@ -22,7 +22,7 @@ use super::run::Outcome;
 use crate::message::Message;
 use crate::reason::reason;
 use crate::status::Status;
-use crate::system::stderr::say;
+use crate::system::stderr::warn;
 
 /// Names of standard error. They cannot be opened where it is a socket, or a file of another user.
 const STDERR: [&str; 3] = ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"];
@@ -257,7 +257,7 @@ fn options() -> OpenOptions {
 }
 
 fn complain(error: &io::Error) {
-    say(&format!("writing the job log: {}", reason(error)));
+    warn(&format!("writing the job log: {}", reason(error)));
 }
 
 /// The line of a command that has ended.

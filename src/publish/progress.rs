@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::system::stderr;
 use console::Term;
 use indicatif::{
     HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
@@ -61,7 +62,7 @@ impl Progress {
         length_before: u64,
         templates: Templates,
     ) -> Progress {
-        if !is_shown {
+        if !is_shown || stderr::is_json() {
             return Progress::default();
         }
         let screen = Screen::stderr();

@@ -16,6 +16,7 @@ mod failures;
 mod fuzz_corpus;
 mod get;
 mod habits;
+mod log_format;
 mod lying_servers;
 mod module_maps;
 mod monitoring;

@@ -19,7 +19,7 @@ use crate::consume::process::headers_file::HeadersFile;
 use crate::consume::run::{DeliveryId, Event};
 use crate::reason::reason;
 use crate::status::Status;
-use crate::system::stderr::say;
+use crate::system::stderr::{say, warn};
 
 impl Driver {
     pub(super) fn start_command(
@@ -156,11 +156,10 @@ impl Driver {
     /// Keeps what a command wrote that ran for these messages, until the core decides about them. Returns how many bytes of output
     /// these are.
     fn keep_result(&mut self, ids: &[DeliveryId], collected: Collected) -> usize {
-        if collected.is_over_limit {
-            self.teller.say(|| {
-                "a command wrote more to standard output than --output-limit allows; it has failed"
-                    .to_owned()
-            });
+        if collected.is_over_limit && self.teller.may_tell() {
+            warn(
+                "a command wrote more to standard output than --output-limit allows; it has failed",
+            );
         }
         for id in ids.iter().skip(1) {
             if let Some(delivery) = self.deliveries.get_mut(id) {

@@ -20,6 +20,7 @@ use crate::consume::process::conversation::{Conversation, Heard};
 use crate::consume::process::environment;
 use crate::consume::run::{Answer, ChildNumber, DeliveryId, Event};
 use crate::status::Status;
+use crate::system::stderr::warn;
 
 /// How long an answer may be that has no output in it.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -249,10 +250,11 @@ impl Driver {
         let mut status = parsed.status;
         let mut output = parsed.output;
         if output.len() > publishing.limit {
-            self.teller.say(|| {
-                "an answer has more output than --output-limit allows; its message has failed"
-                    .to_owned()
-            });
+            if self.teller.may_tell() {
+                warn(
+                    "an answer has more output than --output-limit allows; its message has failed",
+                );
+            }
             output.truncate(publishing.limit);
             if status.is_success() {
                 status = Status::FAILURE;

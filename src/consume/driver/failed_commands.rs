@@ -7,7 +7,7 @@ use super::Driver;
 use super::open_delivery::OpenDelivery;
 use crate::consume::run::{CommandEnd, FailedCommand, Fate};
 use crate::reason::printable;
-use crate::system::stderr::say;
+use crate::system::stderr::{Entry, Level, enter, warn};
 
 /// How many lines are said within a [`WINDOW`].
 const MOST_LINES: u32 = 20;
@@ -34,16 +34,14 @@ impl Teller {
         }
     }
 
-    /// Says a line about a failed command, or counts it.
-    pub(super) fn say(&mut self, line: impl FnOnce() -> String) {
+    /// Whether a line about a failed command may be said. One that may not is counted.
+    pub(super) fn may_tell(&mut self) -> bool {
         if self.is_quiet {
-            return;
+            return false;
         }
         let now = Instant::now();
         self.sum_up(now);
-        if self.may_say(now) {
-            say(&line());
-        }
+        self.may_say(now)
     }
 
     fn may_say(&mut self, now: Instant) -> bool {
@@ -70,7 +68,7 @@ impl Teller {
     /// Says how many lines were left out.
     pub(super) fn finish(&mut self) {
         if self.left_out > 0 {
-            say(&left_out(self.left_out));
+            warn(&left_out(self.left_out));
         }
         *self = Teller::new(self.is_quiet);
     }
@@ -79,23 +77,33 @@ impl Teller {
 impl Driver {
     /// Says that a command failed.
     pub(super) fn tell_failed(&mut self, failed: &FailedCommand) {
+        if !self.teller.may_tell() {
+            return;
+        }
         let first = failed.ids.first().and_then(|id| self.deliveries.get(id));
-        let (queue, park) = (&self.queue, self.options.failure.park.as_deref());
-        self.teller.say(|| {
-            let several = failed.ids.len() > 1;
-            let others = if several {
-                format!(" and {} more", failed.ids.len() - 1)
-            } else {
-                String::new()
-            };
-            printable(&format!(
-                "{}{others} of queue '{queue}': the command {}; {}",
-                first.map_or_else(|| "a message".to_owned(), |one| name(one, queue)),
-                ended(failed.end),
-                becomes(failed.fate, park.unwrap_or_default(), several)
-            ))
+        let park = self.options.failure.park.as_deref().unwrap_or_default();
+        let message_id = first.and_then(|one| one.message.properties.message_id.as_deref());
+        enter(&Entry {
+            queue: Some(&self.queue),
+            message_id,
+            ..Entry::about_nothing(Level::Warning, &words(failed, first, &self.queue, park))
         });
     }
+}
+
+fn words(failed: &FailedCommand, first: Option<&OpenDelivery>, queue: &str, park: &str) -> String {
+    let several = failed.ids.len() > 1;
+    let others = if several {
+        format!(" and {} more", failed.ids.len() - 1)
+    } else {
+        String::new()
+    };
+    printable(&format!(
+        "{}{others} of queue '{queue}': the command {}; {}",
+        first.map_or_else(|| "a message".to_owned(), |one| name(one, queue)),
+        ended(failed.end),
+        becomes(failed.fate, park, several)
+    ))
 }
 
 /// What a message is called by.

@@ -48,14 +48,14 @@ use super::output::{Collectors, Wanted};
 use super::process::children::{Children, EndedChild};
 use super::process::command::Launcher;
 use super::run::{
-    Action, DeliveryId, DeliveryInfo, Event, FromBroker, Outcome, Run, RunOptions, RunWork,
+    Action, DeliveryId, DeliveryInfo, Event, FromBroker, Notice, Outcome, Run, RunOptions, RunWork,
     Settlement,
 };
 use super::signals::SignalQueue;
 use crate::broker::ConnectOptions;
 use crate::reason::{ConnectionFailure, reason};
 use crate::status::Status;
-use crate::system::stderr::say;
+use crate::system::stderr::{Entry, enter, warn};
 use crate::system::waker::Waker;
 use beginning::Beginning;
 use connection::{ConnectionHandle, Request};
@@ -211,7 +211,7 @@ impl Driver {
             .take()
             .map_or(0, |joblog| joblog.finish(LOG_PATIENCE));
         if missing > 0 {
-            say(&format!("lines missing in the job log: {missing}"));
+            warn(&format!("lines missing in the job log: {missing}"));
         }
     }
 
@@ -439,7 +439,7 @@ impl Driver {
                 self.log_outcome(id, outcome);
             }
             Action::Forget(id) => self.forget(id),
-            Action::Say(notice) => say(&notice::words(&notice, &self.queue)),
+            Action::Say(notice) => self.tell(&notice),
             Action::TellFailed(failed) => self.tell_failed(&failed),
         }
     }
@@ -541,6 +541,15 @@ impl Driver {
         } else {
             joblog.record(&end, &delivery.for_joblog(&self.queue), None);
         }
+    }
+
+    fn tell(&self, notice: &Notice) {
+        enter(&Entry {
+            queue: Some(&self.queue)
+                .filter(|name| !name.is_empty())
+                .map(String::as_str),
+            ..Entry::about_nothing(notice::level(notice), &notice::words(notice, &self.queue))
+        });
     }
 
     fn log_outcome(&mut self, id: DeliveryId, outcome: Outcome) {

@@ -1,6 +1,16 @@
 //! What the person at the terminal is told, in words.
 
 use crate::consume::run::{Notice, Obstacle};
+use crate::system::stderr::Level;
+
+/// How grave it is.
+pub(super) fn level(notice: &Notice) -> Level {
+    match notice {
+        Notice::AlsoFailed(_) | Notice::CannotStart(_) => Level::Error,
+        Notice::RejectedCameBack | Notice::GivingBackHeld => Level::Info,
+        _ => Level::Warning,
+    }
+}
 
 /// The words for a notice about messages of `queue`.
 pub(super) fn words(notice: &Notice, queue: &str) -> String {

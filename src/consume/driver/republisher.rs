@@ -14,7 +14,7 @@ use crate::broker::{
 };
 use crate::consume::publication::{Publication, Recipient};
 use crate::message::Message;
-use crate::system::stderr::say;
+use crate::system::stderr::{complain, warn};
 use crate::system::waker::{Waker, WakingSender};
 
 /// The loop's end of the thread.
@@ -120,7 +120,7 @@ impl Republisher {
         thread::Builder::new()
             .name("republisher".to_owned())
             .spawn(move || worker.work())
-            .map_err(|error| say(&format!("starting a thread: {error}")))
+            .map_err(|error| complain(&format!("starting a thread: {error}")))
             .ok()
             .map(|_| sender)
     }
@@ -438,7 +438,7 @@ impl Copy {
     /// Nobody waits for the reply any more, and nobody is to blame.
     fn caller_is_gone(self) -> Report {
         let caller = &self.publication.message.routing_key;
-        say(&format!(
+        warn(&format!(
             "the reply has nobody to go to: no queue '{caller}'"
         ));
         self.done()

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::fstat;
 
+use crate::system::stderr::{self, Entry, Level};
 use crate::system::waker::WakingSender;
 
 /// How many chunks may wait to be written.
@@ -205,8 +206,10 @@ impl Writer {
 }
 
 fn word_for(left_out: u64) -> Option<String> {
-    (left_out > 0)
-        .then(|| format!("(standard error was not read; bytes of commands left out: {left_out})\n"))
+    (left_out > 0).then(|| {
+        let word = format!("(standard error was not read; bytes of commands left out: {left_out})");
+        stderr::line(&Entry::about_nothing(Level::Warning, &word)) + "\n"
+    })
 }
 
 /// A chunk is written whole: neither lines of other commands nor words of the tool come between.
