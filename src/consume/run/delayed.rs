@@ -16,28 +16,18 @@ const MEMORY: usize = 1000;
 /// The book.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Delayed {
-    /// By the digests of the messages.
-    entries: BTreeMap<u64, Vec<Entry>>,
-    /// The digests of those that are back, the latest last.
-    back: VecDeque<u64>,
-    /// How many have not come back.
-    out: u64,
+    /// The copies that have not come back, and how long each one waits.
+    out: BTreeMap<WaitingCopy, Duration>,
+    /// The digests and `x-attempts` of the last ones that are back, the latest last.
+    back: VecDeque<(u64, u64)>,
     /// When the last one is due that was confirmed.
     last_due: Duration,
     /// The status of the first one that has not come back, as far as is known.
     status: Option<Status>,
 }
 
-/// A copy that was published.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// The delivery that it is of.
-    id: DeliveryId,
-    /// Its `x-attempts`.
-    attempts: u64,
-    time: Duration,
-    is_back: bool,
-}
+/// A copy that was published: the digest of the message, its `x-attempts`, and the delivery that it is of.
+type WaitingCopy = (u64, u64, DeliveryId);
 
 impl Delayed {
     /// A copy is published.
@@ -48,87 +38,59 @@ impl Delayed {
         (time, attempts): (Duration, u64),
         status: Status,
     ) {
-        self.out += 1;
         self.status.get_or_insert(status);
-        self.entries.entry(digest).or_default().push(Entry {
-            id,
-            attempts,
-            time,
-            is_back: false,
-        });
+        self.out.insert((digest, attempts, id), time);
     }
 
     /// The copy of this delivery is confirmed: it comes back in time.
     pub(super) fn confirmed(&mut self, id: DeliveryId, now: Duration) {
-        let mut entries = self.entries.values().flatten();
-        if let Some(entry) = entries.find(|entry| entry.id == id && !entry.is_back) {
-            self.last_due = self.last_due.max(now.saturating_add(entry.time));
+        if let Some(time) = self.copy_of(id).and_then(|copy| self.out.get(&copy)) {
+            self.last_due = self.last_due.max(now.saturating_add(*time));
         }
     }
 
     /// The copy of this delivery is refused.
     pub(super) fn refused(&mut self, id: DeliveryId) {
-        let is_it = |entry: &Entry| entry.id == id && !entry.is_back;
-        for entries in self.entries.values_mut() {
-            if let Some(index) = entries.iter().position(is_it) {
-                entries.remove(index);
-                return self.one_less();
-            }
+        if let Some(copy) = self.copy_of(id) {
+            self.remove(copy);
         }
     }
 
     /// A message has come that may be a copy. One that came back before may be delivered again.
     pub(super) fn came(&mut self, delivery: &DeliveryInfo) {
-        let (Some(attempts), Some(entries)) =
-            (delivery.attempts, self.entries.get_mut(&delivery.digest))
-        else {
+        let (digest, Some(attempts)) = (delivery.digest, delivery.attempts) else {
             return;
         };
-        let may_be = |entry: &Entry| entry.attempts <= attempts;
-        let came_before = |entry: &Entry| may_be(entry) && entry.is_back;
-        if delivery.redelivered && entries.iter().any(came_before) {
+        let came_before = |back: &(u64, u64)| back.0 == digest && back.1 <= attempts;
+        if delivery.redelivered && self.back.iter().any(came_before) {
             return;
         }
-        let came = entries
-            .iter_mut()
-            .filter(|entry| may_be(entry) && !entry.is_back)
-            .max_by_key(|entry| entry.attempts);
-        if let Some(entry) = came {
-            entry.is_back = true;
-            self.back.push_back(delivery.digest);
-            self.forget_some();
-            self.one_less();
-        }
-    }
-
-    /// Keeps the book as small as what waits, and a little more.
-    fn forget_some(&mut self) {
-        if self.back.len() <= MEMORY {
-            return;
-        }
-        let Some(digest) = self.back.pop_front() else {
+        let may_be = (digest, 0, DeliveryId::MIN)..=(digest, attempts, DeliveryId::MAX);
+        let Some((copy, _)) = self.out.range(may_be).next_back() else {
             return;
         };
-        if let Some(entries) = self.entries.get_mut(&digest) {
-            if let Some(index) = entries.iter().position(|entry| entry.is_back) {
-                entries.remove(index);
-            }
-            if entries.is_empty() {
-                self.entries.remove(&digest);
-            }
+        let copy = *copy;
+        if self.back.len() == MEMORY {
+            self.back.pop_front();
         }
+        self.back.push_back((digest, copy.1));
+        self.remove(copy);
     }
 
-    fn one_less(&mut self) {
-        self.out -= 1;
-        if self.out == 0 {
+    fn copy_of(&self, id: DeliveryId) -> Option<WaitingCopy> {
+        self.out.keys().find(|copy| copy.2 == id).copied()
+    }
+
+    fn remove(&mut self, copy: WaitingCopy) {
+        self.out.remove(&copy);
+        if self.out.is_empty() {
             *self = Delayed::default();
         }
     }
 
     /// Until when the run must not end since messages may come back.
     pub(super) fn until(&self) -> Duration {
-        if self.out == 0 {
+        if self.out.is_empty() {
             Duration::ZERO
         } else {
             self.last_due.saturating_add(LATEST)
@@ -137,7 +99,7 @@ impl Delayed {
 
     /// How many have not come back, and the status of one of them.
     pub(super) fn out(&self) -> Option<(u64, Status)> {
-        self.status.map(|status| (self.out, status))
+        self.status.map(|status| (self.out.len() as u64, status))
     }
 }
 
