@@ -95,6 +95,9 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
         Notice::GoOnFrom(offset) => {
             format!("go on in stream '{queue}' with --offset {offset}")
         }
+        Notice::GoneFromStream(offset) => format!(
+            "the message with offset {offset} is not done and did not come again: it is gone from stream '{queue}', or the stream is another one"
+        ),
         Notice::GivingBackHeld => format!(
             "queue '{queue}' delivers nothing while failed messages are held; they go back now"
         ),

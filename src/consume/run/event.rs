@@ -404,6 +404,8 @@ pub enum Notice {
     NotBack(u64),
     /// The run ends, and another one goes on in the stream from this offset.
     GoOnFrom(u64),
+    /// The run ends, and the message of this offset, which was not done, did not come again.
+    GoneFromStream(u64),
     /// Held messages are requeued, because the queue delivers nothing while they are held.
     GivingBackHeld,
 }

@@ -15,6 +15,7 @@ impl Run {
     /// | idle, with a count | some command failed | that of the first |
     /// | idle, without | some that failed went back at the end, or did not come again | that of the first of these |
     /// | idle | some acknowledgement is not certain on the last connection | `--error-status` |
+    /// | idle, without a count, before `--max-time` | a message of a stream is not done and did not come again | `--error-status` |
     /// | idle | not one message was handled | `--idle-status` |
     /// | idle | otherwise | 0 |
     /// | signal n | as many are certain as were asked for, and none failed | 0 |
@@ -40,7 +41,11 @@ impl Run {
                     Some(_) => self.first_failure,
                     None => self.unfinished,
                 };
-                failure.or(uncertain).unwrap_or_else(|| self.idle_status())
+                let unread = self.has_unread().then_some(self.options.error_status);
+                failure
+                    .or(uncertain)
+                    .or(unread)
+                    .unwrap_or_else(|| self.idle_status())
             }
         }
     }

@@ -40,6 +40,10 @@ pub(super) struct Place {
     unanswered: Option<DeliveryId>,
     /// Messages of the run that have come again though they were done. None of them counts twice.
     again: BTreeSet<DeliveryId>,
+    /// Those that are not done and were lost with a connection, until they come again.
+    missing: BTreeSet<u64>,
+    /// It was said where another run goes on.
+    is_told: bool,
 }
 
 impl Place {
@@ -50,6 +54,7 @@ impl Place {
         } else if !self.undone.contains(&offset) {
             self.again.insert(id);
         }
+        self.missing.remove(&offset);
         self.open.insert(id, offset);
         self.end = self.end.max(behind);
         self.next = self.next.max(behind);
@@ -220,8 +225,12 @@ impl Run {
 
     /// Notes that all deliveries are lost with their connection.
     pub(super) fn note_lost(&mut self) {
+        let reads_on = self.phase.is_consuming();
         if let Source::Stream(place) = &mut self.source {
             place.lost();
+            if reads_on {
+                place.missing.clone_from(&place.undone);
+            }
         }
     }
 
@@ -231,6 +240,15 @@ impl Run {
             Source::Stream(place) => place.subscribe(),
             Source::Unknown | Source::Queue => None,
         }
+    }
+
+    /// Whether a message that has come is not done at the end of the stream: after a break it did not come again. It is gone from the
+    /// stream, by its retention, or the stream is another one.
+    pub(super) fn has_unread(&self) -> bool {
+        let Source::Stream(place) = &self.source else {
+            return false;
+        };
+        self.options.limit.is_none() && !self.is_out_of_time() && !place.missing.is_empty()
     }
 
     /// At the end of a run that may leave something: says where another one goes on.
@@ -243,9 +261,17 @@ impl Run {
         };
         let is_idle = self.phase.cause() == Some(&Cause::Idle) && !self.is_out_of_time();
         let is_read = is_idle && end == Ok(Status::SUCCESS) && place.undone.is_empty();
-        if let Some(offset) = place.first_undone().filter(|_| !is_read) {
-            self.source = Source::Queue; // it is said once
-            self.say(Notice::GoOnFrom(offset));
+        let offset = place.first_undone().filter(|_| !is_read && !place.is_told);
+        let is_gone = is_idle && self.has_unread();
+        let Some(offset) = offset else {
+            return;
+        };
+        if let Source::Stream(place) = &mut self.source {
+            place.is_told = true;
         }
+        if is_gone {
+            self.say(Notice::GoneFromStream(offset));
+        }
+        self.say(Notice::GoOnFrom(offset));
     }
 }

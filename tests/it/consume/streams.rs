@@ -274,6 +274,32 @@ fn a_lost_connection_is_no_reason_to_begin_anew() {
 }
 
 #[test]
+fn a_message_that_is_gone_after_a_lost_connection_is_no_success() {
+    let test = Test::new();
+    let old = stream(&test, &["0", "1", "2", "3", "4", "5"]);
+    let proxy = Proxy::before(&test);
+    test.script(
+        "work",
+        "read -r body; echo $body >>runs; [ $body != 3 ] || while [ ! -e go ]; do sleep 0.05; done",
+    );
+    let tool = test
+        .run("amqp-consume -q {stream} --offset first --idle-timeout 1s --retry 1m ./work")
+        .env("AMQP_URL", &proxy.url())
+        .stderr_contains("connecting anew")
+        .stderr_contains("offset 3 is not done and did not come again")
+        .stderr_contains("--offset 3")
+        .spawn();
+    has_lines(&test, "runs", 4);
+    proxy.refuse();
+    old.delete();
+    let _new = stream(&test, &["a"]);
+    proxy.resume();
+    test.file("go", "");
+    tool.exits(1);
+    assert_eq!(lines(&test, "runs"), ["0", "1", "2", "3"]);
+}
+
+#[test]
 fn a_count_is_right_though_the_connection_breaks() {
     let test = Test::new();
     let _stream = stream(&test, &["0", "1", "2", "3", "4", "5"]);
