@@ -66,6 +66,9 @@ pub enum Error {
     /// The broker ended the subscription.
     #[error("basic.cancel: the broker cancelled the consumer: {0}")]
     Cancelled(String),
+    /// The queue is not the one that was used before.
+    #[error("{0}")]
+    OtherQueue(String),
     /// A name or a property is longer than AMQP's 255 bytes; nothing was sent.
     #[error("{what} is {length} bytes long; AMQP allows 255")]
     TooLong {
@@ -159,6 +162,7 @@ impl Error {
             | Error::Unsuitable { .. }
             | Error::Login(_)
             | Error::Cancelled(_)
+            | Error::OtherQueue(_)
             | Error::TooLong { .. }
             | Error::HeadersTooLarge { .. } => false,
         }

@@ -3,7 +3,7 @@
 //!
 //! The loop sends [`Request`]s and gets [`Reply`]s. It reads the deliveries itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::broker::{
     self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, Pulse, Server, Session,
     Subscription, Unsettled,
 };
-use crate::consume::options::{ConsumeOptions, SourceQueue};
+use crate::consume::options::ConsumeOptions;
 use crate::consume::publication::OutputTarget;
 use crate::consume::run::{
     ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
@@ -37,6 +37,8 @@ pub(super) enum Request {
     Prefetch(u16),
     CountReady,
     Settle(Unsettled, Settlement),
+    /// Find out whether the queue is a stream.
+    FindOut,
     Close,
     /// The connection has ended, perhaps with this error: find out why.
     Explain(Option<Error>),
@@ -56,6 +58,8 @@ enum Reply {
     Subscribed(SubscriptionId, Deliveries),
     /// A subscription is cancelled.
     Unsubscribed(SubscriptionId),
+    /// It is known whether the queue is a stream.
+    FoundOut,
     /// Any other event for the core.
     Other(FromBroker),
 }
@@ -75,8 +79,11 @@ pub(super) struct ConnectionHandle {
     /// The broker's signs of life, once the connection is open.
     pub(super) pulse: Option<Pulse>,
     has_asked_why: bool,
-    /// A reply that waits until all deliveries before it are taken in.
-    next_reply: Option<Reply>,
+    beginning: Beginning,
+    /// A delivery that waits until it is known what the queue is. All replies wait behind it.
+    in_question: Option<(SubscriptionId, Box<broker::Delivery>)>,
+    /// Replies that wait until all deliveries before them are taken in.
+    next_replies: VecDeque<Reply>,
 }
 
 impl ConnectionHandle {
@@ -114,7 +121,9 @@ impl ConnectionHandle {
             cutter: None,
             pulse: None,
             has_asked_why: false,
-            next_reply: None,
+            beginning: beginning.clone(),
+            in_question: None,
+            next_replies: VecDeque::new(),
         })
     }
 
@@ -136,12 +145,18 @@ impl ConnectionHandle {
         &mut self,
         accept: impl FnOnce(broker::Delivery, SubscriptionId, usize) -> (DeliveryId, DeliveryInfo),
     ) -> Option<FromBroker> {
-        if self.next_reply.is_none() {
-            self.next_reply = self.replies.try_recv().ok();
+        self.next_replies.extend(self.replies.try_iter());
+        if self.waits_for_finding() {
+            return None;
         }
         // What a subscription brought came before the answer to its cancel.
         match self.next_arrival() {
             Some((id, Arrival::Delivery(delivery))) => {
+                if self.beginning.is_in_question(&delivery.message) {
+                    self.in_question = Some((id, delivery));
+                    self.request(Request::FindOut);
+                    return None;
+                }
                 let frame_max = self.server.map_or(0, |server| server.frame_max);
                 let (delivery, info) = accept(*delivery, id, frame_max);
                 return Some(FromBroker::Delivered(delivery, info));
@@ -149,7 +164,8 @@ impl ConnectionHandle {
             Some((id, _)) => return Some(FromBroker::CancelledByBroker(id)),
             None => {}
         }
-        Some(match self.next_reply.take()? {
+        let next = self.next_replies.pop_front()?;
+        Some(match next {
             Reply::Connected {
                 queue,
                 server,
@@ -172,12 +188,30 @@ impl ConnectionHandle {
                 self.sources.remove(&id);
                 FromBroker::Unsubscribed(id)
             }
+            Reply::FoundOut => return self.next(accept),
             Reply::Other(event) => event,
         })
     }
 
+    /// Whether a delivery waits until it is known what the queue is. It is lost with its connection.
+    fn waits_for_finding(&mut self) -> bool {
+        let is_end = |reply: &Reply| {
+            matches!(
+                reply,
+                Reply::Other(FromBroker::Lost(_) | FromBroker::Closed)
+            )
+        };
+        if self.next_replies.iter().any(is_end) && !self.beginning.is_known() {
+            self.in_question = None;
+        }
+        self.in_question.is_some() && !self.beginning.is_known()
+    }
+
     /// The next delivery, or the cancel by the broker.
     fn next_arrival(&mut self) -> Option<(SubscriptionId, Arrival)> {
+        if let Some((id, delivery)) = self.in_question.take() {
+            return Some((id, Arrival::Delivery(delivery)));
+        }
         let mut ended = None;
         let mut found = None;
         self.sources.retain(|id, source| {
@@ -287,9 +321,7 @@ impl ConnectionThread {
         if self.options.limit == Some(0) {
             session.look_at_queue(&queue)?;
         }
-        if self.options.reads_to_the_end()
-            && let Some(end) = self.beginning.end_of_stream(&self.connect, &queue)?
-        {
+        if let Some(end) = self.beginning.look(&self.connect, &queue)? {
             self.tell(Reply::Other(FromBroker::StreamEndsAt(end)));
         }
         self.tell(Reply::Connected {
@@ -317,10 +349,13 @@ impl ConnectionThread {
 
     /// What a count of ready messages says.
     fn counted(&self, session: &Session, queue: &str, count: u32) -> FromBroker {
-        let is_in_doubt = count == 0
-            && session.server().is_rabbitmq
-            && matches!(self.options.source, SourceQueue::Existing(_));
-        if is_in_doubt && self.beginning.is_unread_stream(&self.connect, queue) {
+        let is_unread_stream = || {
+            let server = session.server();
+            let found = self.beginning.find_out(&self.connect, server, queue);
+            found.is_ok_and(|is_stream| is_stream)
+        };
+        // A stream that was filled lately counts 0 messages for some seconds. If messages have come, it is known what the queue is.
+        if count == 0 && !self.beginning.is_known() && is_unread_stream() {
             FromBroker::UnreadStream
         } else {
             FromBroker::Ready(count)
@@ -353,6 +388,11 @@ impl ConnectionThread {
                 self.tell(Reply::Other(self.counted(session, queue, count)));
             }
             Request::Settle(unsettled, settlement) => settle(session, unsettled, settlement)?,
+            Request::FindOut => {
+                self.beginning
+                    .find_out(&self.connect, session.server(), queue)?;
+                self.tell(Reply::FoundOut);
+            }
             Request::Close | Request::Explain(_) => {}
         }
         Ok(())

@@ -166,7 +166,7 @@ fn becomes(fate: Fate, park: &str, is_several: bool) -> String {
                 duration(time)
             )
         }
-        Fate::Parked => format!("{it} {is} parked in queue '{park}'"),
+        Fate::Parked => format!("{it} {goes} to the parking queue '{park}'"),
         Fate::Rejected => format!("{it} {is} rejected"),
         Fate::Ignored => format!("{it} {is} acknowledged all the same"),
         Fate::AcknowledgedBefore => {
@@ -230,7 +230,7 @@ mod tests {
             without_id(3, "error", "q"),
             "the message with delivery tag 3 and routing key 'error'"
         );
-        assert_eq!(of_one(Fate::Parked), "it is parked in queue 'bad'");
+        assert_eq!(of_one(Fate::Parked), "it goes to the parking queue 'bad'");
         assert_eq!(
             becomes(Fate::Requeued(None), "", true),
             "they go back to the queue when the run ends"

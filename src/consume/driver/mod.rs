@@ -7,7 +7,7 @@
 //! * `copies`: copies of messages and what commands wrote are published, and what becomes of them.
 //! * `open_delivery`: a delivery that the core has not forgotten.
 //! * `connection`: the thread that uses the connection to the broker.
-//! * `beginning`: where a subscription to a stream begins.
+//! * `beginning`: where a subscription to a stream begins, and what is known of the stream.
 //! * `own_queue`: the queue, where the tool declares it itself.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
 //! * `callers`: whether the callers that replies go to are still there.
@@ -142,7 +142,7 @@ impl Driver {
             connection: None,
             queue: String::new(),
             own_queue: OwnQueue::default(),
-            beginning: Beginning::new(options.offset),
+            beginning: Beginning::new(&options),
             deliveries: BTreeMap::new(),
             latest: 0,
             children: Children::default(),
@@ -333,12 +333,12 @@ impl Driver {
         let framing = framing(&self.options.work);
         let event = connection.next(|delivery, subscription, frame_max| {
             self.latest += 1;
-            self.beginning.note_message();
-            let is_unfit =
-                framing.is_some_and(|framing| framing::is_unfit(framing, &delivery.message.body));
+            let message = &delivery.message;
+            let info = info(&delivery, subscription, frame_max);
             let info = DeliveryInfo {
-                is_unfit,
-                ..info(&delivery, subscription, frame_max)
+                offset: self.beginning.note_message(message, info.digest),
+                is_unfit: framing.is_some_and(|framing| framing::is_unfit(framing, &message.body)),
+                ..info
             };
             self.deliveries
                 .insert(self.latest, OpenDelivery::new(delivery));
@@ -548,7 +548,7 @@ impl Driver {
             queue: Some(&self.queue)
                 .filter(|name| !name.is_empty())
                 .map(String::as_str),
-            ..Entry::about_nothing(notice::level(notice), &notice::words(notice, &self.queue))
+            ..Entry::about_nothing(notice::level(notice), &self.words(notice))
         });
     }
 

@@ -1,5 +1,6 @@
 //! What the person at the terminal is told, in words.
 
+use super::Driver;
 use crate::consume::run::{Notice, Obstacle};
 use crate::system::stderr::Level;
 
@@ -12,8 +13,20 @@ pub(super) fn level(notice: &Notice) -> Level {
     }
 }
 
+impl Driver {
+    /// The words for a notice.
+    pub(super) fn words(&self, notice: &Notice) -> String {
+        words(notice, &self.queue, self.beginning.is_stream())
+    }
+}
+
 /// The words for a notice about messages of `queue`.
-pub(super) fn words(notice: &Notice, queue: &str) -> String {
+fn words(notice: &Notice, queue: &str, is_stream: bool) -> String {
+    let at_the_end = if is_stream {
+        "stays in the stream"
+    } else {
+        "goes back to the queue at the end"
+    };
     match notice {
         Notice::ConnectingAnew(reason) => format!("{reason}; connecting anew"),
         Notice::AlsoFailed(reason) | Notice::CannotStart(reason) => reason.clone(),
@@ -54,19 +67,17 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
             "a message of queue '{queue}' does not fit the framing; no command gets it, it has failed with status 65"
         ),
         Notice::CopyRefused(reason) => format!(
-            "{reason}; the failed message of queue '{queue}' is held and tried again, and goes back to the queue \
-             at the end"
+            "{reason}; the failed message of queue '{queue}' is held and tried again, and {at_the_end}"
         ),
         Notice::OutputRefused(reason) => format!(
-            "{reason}; an output for a message of queue '{queue}' is held and published again, and the message goes back to the \
-             queue at the end"
+            "{reason}; an output for a message of queue '{queue}' is held and published again, and the message {at_the_end}"
         ),
         Notice::OutputMayRepeat => format!(
             "a message of queue '{queue}' was lost with the connection when its command had succeeded; its output may be published, \
              and the broker delivers the message again"
         ),
         Notice::CannotCopy(obstacle) => format!(
-            "a message of queue '{queue}' cannot be copied {}; it is held and goes back to the queue at the end",
+            "a message of queue '{queue}' cannot be copied {}; it is held and {at_the_end}",
             match obstacle {
                 Obstacle::NotAsItIs => "as it is",
                 Obstacle::HeadersTooLarge => "with more headers than it has: a frame does not hold them",
@@ -83,6 +94,9 @@ pub(super) fn words(notice: &Notice, queue: &str) -> String {
             "a message came with {attempts} failed attempts behind it, after which nobody said anything (was the worker killed?); \
              it is parked without being run"
         ),
+        Notice::TooManyFailed if is_stream => {
+            "too many messages have failed; they stay in the stream".to_owned()
+        }
         Notice::TooManyFailed => "too many messages have failed; they go back to the queue".to_owned(),
         Notice::NotSeenAgain(count) => format!(
             "{} failed, went back to queue '{queue}', and did not come again: the queue delays or another consumer has it",

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::result::CommandResult;
 use crate::broker::{Delivery, Unsettled};
 use crate::consume::joblog::{CommandRun, CommandStart, LoggedMessage};
-use crate::consume::offset;
 use crate::consume::process::environment::delivery_count;
 use crate::consume::process::headers_file::HeadersFile;
 use crate::consume::republish;
@@ -82,17 +81,22 @@ impl OpenDelivery {
     }
 }
 
-/// What the core needs to know about a delivery.
+/// What a message is known again by.
+pub(super) fn digest(message: &Message) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    message.body.len().hash(&mut hasher);
+    message.body[..message.body.len().min(HASHED)].hash(&mut hasher);
+    message.properties.message_id.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What the core needs to know about a delivery, without its place in a stream.
 pub(super) fn info(
     delivery: &Delivery,
     subscription: SubscriptionId,
     frame_max: usize,
 ) -> DeliveryInfo {
     let message = &delivery.message;
-    let mut hasher = DefaultHasher::new();
-    message.body.len().hash(&mut hasher);
-    message.body[..message.body.len().min(HASHED)].hash(&mut hasher);
-    message.properties.message_id.hash(&mut hasher);
     let headers = message.properties.headers.as_ref();
     DeliveryInfo {
         subscription,
@@ -101,9 +105,9 @@ pub(super) fn info(
         attempts: republish::counted_attempts(message),
         dead_lettered: headers.is_some_and(|headers| headers.contains_key(republish::DEATHS)),
         size: message.body.len(),
-        offset: offset::of_message(message),
+        offset: None,
         obstacle: republish::obstacle(message, delivery.fidelity, frame_max),
-        digest: hasher.finish(),
+        digest: digest(message),
         is_unfit: false,
     }
 }

@@ -32,7 +32,11 @@ pub(super) struct Rejected {
 impl Run {
     /// A command failed and does not run again on this delivery.
     pub(super) fn on_failed(&mut self, id: DeliveryId, status: Status) {
-        self.count_failure(status);
+        if self.was_done_before(id) {
+            self.first_failure.get_or_insert(status);
+        } else {
+            self.count_failure(status);
+        }
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let Some(message) = self.in_hand.get(&id) else {
             return;

@@ -273,30 +273,37 @@ fn a_lost_connection_is_no_reason_to_begin_anew() {
     assert_eq!(lines(&test, "runs"), ["0", "1", "2", "3", "3", "4", "5"]);
 }
 
+/// The prefetch limit keeps the last message that came among the first ones.
 #[test]
-fn a_message_that_is_gone_after_a_lost_connection_is_no_success() {
+fn another_stream_of_the_same_name_is_not_read_on() {
     let test = Test::new();
-    let old = stream(&test, &["0", "1", "2", "3", "4", "5"]);
-    let proxy = Proxy::before(&test);
     test.script(
         "work",
         "read -r body; echo $body >>runs; [ $body != 3 ] || while [ ! -e go ]; do sleep 0.05; done",
     );
-    let tool = test
-        .run("amqp-consume -q {stream} --offset first --idle-timeout 1s --retry 1m ./work")
-        .env("AMQP_URL", &proxy.url())
-        .stderr_contains("connecting anew")
-        .stderr_contains("offset 3 is not done and did not come again")
-        .stderr_contains("--offset 3")
-        .spawn();
-    has_lines(&test, "runs", 4);
-    proxy.refuse();
-    old.delete();
-    let _new = stream(&test, &["a"]);
-    proxy.resume();
-    test.file("go", "");
-    tool.exits(1);
-    assert_eq!(lines(&test, "runs"), ["0", "1", "2", "3"]);
+    for bodies in [&["a"][..], &["a", "b", "c", "d", "e", "f", "g"][..]] {
+        let old = stream(&test, &["0", "1", "2", "3", "4", "5"]);
+        let proxy = Proxy::before(&test);
+        let tool = test
+            .run("amqp-consume -q {stream} --offset first -p 1 --idle-timeout 5s --retry 1m ./work")
+            .env("AMQP_URL", &proxy.url())
+            .stderr_contains("connecting anew")
+            .stderr_contains("is another one than before the connection was lost")
+            .stderr_contains("--offset 3")
+            .spawn();
+        has_lines(&test, "runs", 4);
+        proxy.refuse();
+        old.delete();
+        let new = stream(&test, bodies);
+        proxy.resume();
+        test.file("go", "");
+        tool.exits(1);
+        assert_eq!(lines(&test, "runs"), ["0", "1", "2", "3"]);
+        new.delete();
+        for file in ["runs", "go"] {
+            std::fs::remove_file(test.path(file)).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -321,12 +328,46 @@ fn a_count_is_right_though_the_connection_breaks() {
 }
 
 #[test]
-fn what_comes_while_the_connection_is_lost_is_not_skipped() {
+fn a_failure_that_comes_again_after_a_lost_connection_counts_once() {
     let test = Test::new();
-    let stream = stream(&test, &["old"]);
+    let _stream = stream(&test, &["0", "1", "2", "3", "4", "5"]);
+    let proxy = Proxy::before(&test);
+    test.script(
+        "work",
+        "read -r body; echo $body >>runs; [ $body != 1 ] || exit 7; while [ ! -e go ]; do sleep 0.05; done",
+    );
+    let tool = test
+        .run("amqp-consume -q {stream} --offset first -j 2 -c 4 --on-failure ack --quiet --retry 1m ./work")
+        .env("AMQP_URL", &proxy.url())
+        .stderr_contains("connecting anew")
+        .spawn();
+    has_lines(&test, "runs", 3);
+    proxy.cut();
+    eventually("a new connection", || proxy.connections() > 1);
+    test.file("go", "");
+    tool.exits(7);
+    assert_eq!(
+        sorted_lines(&test, "runs"),
+        ["0", "0", "1", "1", "2", "2", "3"]
+    );
+}
+
+#[test]
+fn what_comes_while_the_connection_is_lost_is_not_skipped() {
+    // The last chunk of an empty stream is that of the next message.
+    for (offset, before) in [("next", &["old"][..]), ("last", &[])] {
+        reads_what_comes_meanwhile(offset, before);
+    }
+}
+
+fn reads_what_comes_meanwhile(offset: &str, before: &[&str]) {
+    let test = Test::new();
+    let stream = stream(&test, before);
     let proxy = Proxy::before(&test);
     let mut tool = test
-        .run("amqp-consume -q {stream} --offset next --retry 1m")
+        .run(&format!(
+            "amqp-consume -q {{stream}} --offset {offset} --retry 1m"
+        ))
         .args(ANY_PORT)
         .args(["sh", "-c", "cat >>seen; echo >>seen"])
         .env("AMQP_URL", &proxy.url())
@@ -336,14 +377,41 @@ fn what_comes_while_the_connection_is_lost_is_not_skipped() {
     becomes(&address, "/readyz", 200);
     proxy.refuse();
     becomes(&address, "/readyz", 503);
-    stream.publish(["new"]);
+    for body in ["new", "newer"] {
+        stream.publish([body]);
+    }
     proxy.resume();
-    // What came in the second before may come, too.
-    eventually("the new message", || {
-        test.path("seen").exists() && lines(&test, "seen").contains(&"new".to_owned())
-    });
+    has_lines(&test, "seen", 2);
     tool.signal(Signal::TERM);
     tool.exits(143);
+    assert_eq!(lines(&test, "seen"), ["new", "newer"]);
+}
+
+/// Messages that were copied from a stream to a queue may have its header.
+#[test]
+fn the_header_of_a_stream_makes_no_queue_a_stream() {
+    let test = Test::new();
+    let quorum = AmqpValue::LongString("quorum".to_owned());
+    let arguments = FieldTable::from([("x-queue-type".to_owned(), quorum)]);
+    for arguments in [FieldTable::new(), arguments] {
+        let queue = test.queue("queue").declare_with(arguments);
+        for header in ["5", "5", "3"] {
+            test.run(&format!(
+                "amqp-publish -r {{queue}} -p -b a --typed-header x-stream-offset={header}"
+            ))
+            .succeeds();
+        }
+        queue.publish(["b"]);
+        // In a stream, a message that came before would not count, and the fourth would be missed.
+        test.run("amqp-consume -q {queue} -c 1 --on-failure requeue --quiet false")
+            .exits(1);
+        test.run("amqp-consume -q {queue} -c 4 sh -c 'cat >>seen; echo >>seen'")
+            .succeeds();
+        assert_eq!(sorted_lines(&test, "seen"), ["a", "a", "a", "b"]);
+        std::fs::remove_file(test.path("seen")).unwrap();
+        queue.holds(0);
+        queue.delete();
+    }
 }
 
 #[test]

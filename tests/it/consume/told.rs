@@ -33,7 +33,7 @@ fn it_is_told_how_the_command_ended_and_what_becomes_of_the_message() {
         (
             "-c 1 --on-failure park --park {parking}",
             "exit 7",
-            "failed with exit status 7; it is parked in queue '{parking}'",
+            "failed with exit status 7; it goes to the parking queue '{parking}'",
             7,
         ),
         (
