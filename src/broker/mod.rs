@@ -20,11 +20,11 @@
 //!
 //! # Threads
 //!
-//! A session has two threads besides the one that uses it:
+//! A session has two threads besides the one that uses it, both amiquip's:
 //!
-//! * `amiquip-io` is amiquip's. It owns the stream (`transport::stream`), reads and writes the socket, and sends heartbeats.
-//! * `deadline` sleeps (`transport::deadline`). When a deadline passes, it shuts the socket, and every call that waits for
-//!   the broker fails.
+//! * `amiquip-io` owns the stream (`transport::stream`), reads and writes the socket, and sends heartbeats. When a deadline
+//!   passes (`transport::deadline`), a timer wakes it; it shuts the socket down, and every call that waits for the broker fails.
+//! * one without a name sleeps until the next heartbeat is due.
 //!
 //! While a name is resolved there is a third, `resolver`: the system's resolver has no deadline.
 //!

@@ -311,13 +311,20 @@ fn open_over(
     let tls = endpoint.transport.tls();
     // Sent now, so that the broker is at work while amiquip makes itself ready. If it cannot be sent, amiquip finds out how.
     let is_greeted = tls.is_none() && (&tcp).write_all(&PROTOCOL_HEADER).is_ok();
-    let deadline = Deadline::of(tcp.try_clone().map_err(broken)?).map_err(broken)?;
+    let deadline = Deadline::unset().map_err(broken)?;
     let events = ConnectionEvents::default();
     let heartbeat = heartbeat_limit.applied_to(endpoint.heartbeat);
     let opened = deadline.bound(limit, || {
-        let socket = Socket::over(tcp, tls, &endpoint.host, &endpoint.to_string())?;
+        let address = endpoint.to_string();
+        let socket = Socket::over(tcp, tls, &endpoint.host, &address, &deadline)?;
         let first_frame = first_call.map(FirstCall::frame);
-        let stream = BrokerStream::over(socket, is_greeted, first_frame, events.clone());
+        let stream = BrokerStream::over(
+            socket,
+            is_greeted,
+            first_frame,
+            deadline.clone(),
+            events.clone(),
+        );
         log_in(stream, endpoint, heartbeat, &events, first_call)
     });
     match opened {

@@ -1,58 +1,51 @@
-//! A deadline for what amiquip does without one: when it passes, the socket is shut down, and whatever waits for the
-//! broker ends with an error.
+//! A deadline for what amiquip does without one. When it passes, a timer wakes amiquip's I/O thread, which shuts the socket
+//! down, and whatever waits for the broker ends with an error.
 
-use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The deadline of one connection, with a thread that waits for it; both end when this is dropped.
-#[derive(Debug)]
+use mio::unix::EventedFd;
+use mio::{Evented as _, Poll, PollOpt, Ready, Token};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+/// The deadline of one connection, shared by its session and its stream.
+#[derive(Clone, Debug)]
 pub(in crate::broker) struct Deadline(Arc<Timer>);
 
 /// Cuts a connection from another thread, when the one that uses it may be waiting for the broker.
 #[derive(Clone, Debug)]
 pub struct Cutter(Arc<Timer>);
 
-/// What the waiting thread and those that set the deadline have in common.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Timer {
-    setting: Mutex<Setting>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Setting {
-    deadline: Option<Instant>,
-    /// Until when the thread sleeps if nobody wakes it; `None`: until somebody does.
-    sleeps_until: Option<Instant>,
-    /// A deadline passed, and the socket was shut down for it.
-    has_passed: bool,
-    /// Nobody can set a deadline any more.
-    is_over: bool,
+    deadline: Mutex<Option<Instant>>,
+    /// Becomes readable when a deadline passes. It is not stopped where a deadline is met: then it wakes the thread in vain.
+    alarm: OwnedFd,
+    has_passed: AtomicBool,
 }
 
 impl Cutter {
     /// Has the connection cut at `deadline`, unless closing it sets another.
     pub fn cut_at(&self, deadline: Instant) {
-        self.0.set(Some(deadline));
+        self.0.set(deadline);
     }
 }
 
 impl Deadline {
-    /// A deadline for `socket`'s connection, not set yet.
-    pub(in crate::broker) fn of(socket: TcpStream) -> std::io::Result<Deadline> {
-        let timer = Arc::new(Timer::default());
-        let waited_for = Arc::clone(&timer);
-        thread::Builder::new()
-            .name("deadline".to_owned())
-            .spawn(move || {
-                if waited_for.passes() {
-                    // The connection may be gone already; then there is nothing to end.
-                    let _ = socket.shutdown(Shutdown::Both);
-                }
-            })?;
-        Ok(Deadline(timer))
+    /// A deadline that is not set yet.
+    pub(in crate::broker) fn unset() -> io::Result<Deadline> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        Ok(Deadline(Arc::new(Timer {
+            deadline: Mutex::default(),
+            alarm: timerfd_create(TimerfdClockId::Monotonic, flags)?,
+            has_passed: AtomicBool::new(false),
+        })))
     }
 
     /// The means to cut the connection from elsewhere.
@@ -62,15 +55,43 @@ impl Deadline {
 
     /// Does `work`; the connection is cut if it takes longer than until `deadline`.
     pub(in crate::broker) fn bound<T>(&self, deadline: Instant, work: impl FnOnce() -> T) -> T {
-        self.0.set(Some(deadline));
+        self.0.set(deadline);
         let done = work();
-        self.0.set(None);
+        *self.0.lock() = None;
         done
     }
 
     /// Whether a deadline passed and the connection was cut for it.
     pub(in crate::broker) fn has_passed(&self) -> bool {
-        self.0.lock().has_passed
+        self.0.has_passed.load(Ordering::SeqCst)
+    }
+
+    /// Whether the connection must be cut now.
+    pub(super) fn passes(&self) -> bool {
+        self.left().is_err()
+    }
+
+    /// How much time is left; without a deadline, `None`. An error: none is, and the connection is cut.
+    pub(super) fn left(&self) -> io::Result<Option<Duration>> {
+        let Some(deadline) = *self.0.lock() else {
+            return Ok(None);
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            self.0.has_passed.store(true, Ordering::SeqCst);
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(Some(left))
+    }
+
+    /// Has `poll` report it under `token` when a deadline passes.
+    pub(super) fn register(&self, poll: &Poll, token: Token) -> io::Result<()> {
+        let alarm = self.0.alarm.as_raw_fd();
+        EventedFd(&alarm).register(poll, token, Ready::readable(), PollOpt::edge())
+    }
+
+    pub(super) fn deregister(&self, poll: &Poll) -> io::Result<()> {
+        EventedFd(&self.0.alarm.as_raw_fd()).deregister(poll)
     }
 }
 
@@ -82,55 +103,70 @@ pub(in crate::broker) fn deadline_in(limit: Duration) -> Instant {
 }
 
 impl Timer {
-    /// Sets or clears the deadline. The thread is woken only if it would sleep too long: most deadlines are cleared in
-    /// time, and then it never runs.
-    fn set(&self, deadline: Option<Instant>) {
+    fn set(&self, deadline: Instant) {
         let mut setting = self.lock();
-        setting.deadline = deadline;
-        let sleeps_too_long = match (deadline, setting.sleeps_until) {
-            (Some(deadline), Some(until)) => deadline < until,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if sleeps_too_long {
-            self.changed.notify_one();
-        }
-    }
-
-    /// Waits until a deadline passes (true) or nobody can set one any more (false).
-    fn passes(&self) -> bool {
-        let mut setting = self.lock();
-        loop {
-            if setting.is_over {
-                return false;
-            }
-            setting.sleeps_until = setting.deadline;
-            let Some(deadline) = setting.deadline else {
-                setting = self
-                    .changed
-                    .wait(setting)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                setting.has_passed = true;
-                return true;
-            }
-            let woken = self.changed.wait_timeout(setting, left);
-            setting = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        *setting = Some(deadline);
+        let left = deadline.saturating_duration_since(Instant::now());
+        // It fails for no valid time. A time of 0 would stop the timer.
+        let _ = timerfd_settime(
+            &self.alarm,
+            TimerfdTimerFlags::empty(),
+            &once_in(left.max(Duration::from_nanos(1))),
+        );
     }
 
     /// The setting is whole at every moment, also where somebody panicked who held it.
-    fn lock(&self) -> MutexGuard<'_, Setting> {
-        self.setting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Deadline {
-    fn drop(&mut self) {
-        self.0.lock().is_over = true;
-        self.0.changed.notify_one();
+fn once_in(time: Duration) -> Itimerspec {
+    Itimerspec {
+        it_interval: Timespec::default(),
+        it_value: Timespec {
+            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: time.subsec_nanos().into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::Events;
+
+    use super::*;
+
+    /// Waits until the timer wakes a poll.
+    fn is_woken(poll: &Poll) {
+        poll.poll(&mut Events::with_capacity(1), None).unwrap();
+    }
+
+    #[test]
+    fn each_deadline_that_passes_wakes_whoever_polls() {
+        let deadline = Deadline::unset().unwrap();
+        let poll = Poll::new().unwrap();
+        deadline.register(&poll, Token(0)).unwrap();
+        let cutter = deadline.cutter();
+        for time in [Duration::ZERO, Duration::from_millis(1)] {
+            cutter.cut_at(Instant::now() + time);
+            is_woken(&poll);
+            assert!(deadline.passes());
+        }
+        assert!(deadline.has_passed());
+    }
+
+    #[test]
+    fn a_deadline_that_is_met_cuts_nothing() {
+        let deadline = Deadline::unset().unwrap();
+        let poll = Poll::new().unwrap();
+        deadline.register(&poll, Token(0)).unwrap();
+        let passed = Instant::now();
+        deadline.bound(passed, || is_woken(&poll));
+        assert!(!deadline.passes());
+        assert_eq!(deadline.left().unwrap(), None);
+        let left = deadline.bound(deadline_in(Duration::MAX), || deadline.left());
+        assert!(left.unwrap() > Some(Duration::from_secs(3600)));
+        assert!(!deadline.has_passed());
     }
 }

@@ -6,7 +6,7 @@
 //! * [`incoming`]: what the server sends, checked before amiquip parses it;
 //! * [`connection_events`]: what was seen that amiquip does not pass on;
 //! * [`silence`]: how long nothing has passed, and the heartbeats that prevent that;
-//! * [`deadline`]: shuts the socket when something takes too long;
+//! * [`deadline`]: has the socket shut down when something takes too long;
 //! * [`socket`]: TCP, or [`tls`] over TCP;
 //! * [`other_protocol`]: what a server speaks that does not speak AMQP.
 

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
+use super::deadline::Deadline;
 use super::tls::{TlsClient, TlsStream};
 use crate::broker::error::{Error, Result};
 
@@ -13,17 +14,18 @@ pub(in crate::broker) enum Socket {
 }
 
 impl Socket {
-    /// Takes over a connected socket, with TLS if there is a client for that. `host` is whom the certificate must be for;
-    /// `address` is for errors.
+    /// Takes over a connected socket, with TLS if there is a client for that; its handshake has the `deadline`. `host` is whom the
+    /// certificate must be for; `address` is for errors.
     pub(in crate::broker) fn over(
         tcp: TcpStream,
         tls: Option<&TlsClient>,
         host: &str,
         address: &str,
+        deadline: &Deadline,
     ) -> Result<Socket> {
         match tls {
             Some(client) => {
-                let stream = TlsStream::over(tcp, client, host, address)?;
+                let stream = TlsStream::over(tcp, client, host, address, deadline)?;
                 Ok(Socket::Tls(Box::new(stream)))
             }
             None => mio::net::TcpStream::from_stream(tcp)

@@ -2,6 +2,7 @@
 //! [`Incoming`]; what happens besides is recorded in [`ConnectionEvents`].
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use amiquip::IoStream;
 use mio::{Evented, Poll, PollOpt, Ready, Registration, SetReadiness, Token};
 
 use super::connection_events::{ConnectionEvents, Disconnect};
+use super::deadline::Deadline;
 use super::incoming::{Incoming, ServerEvent};
 use super::outgoing::Outgoing;
 use super::silence::Traffic;
@@ -25,6 +27,7 @@ pub(in crate::broker) struct BrokerStream {
     /// Wakes amiquip where there is something to read which the socket does not know of.
     registration: Registration,
     readiness: SetReadiness,
+    deadline: Deadline,
     events: ConnectionEvents,
     traffic: Traffic,
     last_read: Instant,
@@ -41,6 +44,7 @@ impl BrokerStream {
         socket: Socket,
         is_greeted: bool,
         first_call: Option<&[u8]>,
+        deadline: Deadline,
         events: ConnectionEvents,
     ) -> BrokerStream {
         let (registration, readiness) = Registration::new2();
@@ -51,6 +55,7 @@ impl BrokerStream {
             was_full: false,
             registration,
             readiness,
+            deadline,
             events,
             traffic: Traffic::begins(),
             last_read: Instant::now(),
@@ -109,6 +114,10 @@ impl IoStream for BrokerStream {}
 
 impl Read for BrokerStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.deadline.passes() {
+            // The connection may be gone already; then there is nothing to end.
+            let _ = self.socket.tcp().shutdown(Shutdown::Both);
+        }
         let result = self.incoming.read(&mut self.socket, buffer);
         for event in self.incoming.take_events() {
             if let ServerEvent::Flow { is_active } = event {
@@ -187,6 +196,7 @@ impl Evented for BrokerStream {
         opts: PollOpt,
     ) -> io::Result<()> {
         self.socket.tcp().register(poll, token, interest, opts)?;
+        self.deadline.register(poll, token)?;
         self.registration
             .register(poll, token, Ready::readable(), opts)
     }
@@ -203,6 +213,7 @@ impl Evented for BrokerStream {
 
     fn deregister(&self, poll: &Poll) -> io::Result<()> {
         Evented::deregister(&self.registration, poll)?;
+        self.deadline.deregister(poll)?;
         self.socket.tcp().deregister(poll)
     }
 }

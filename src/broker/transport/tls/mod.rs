@@ -1,10 +1,12 @@
 //! TLS: which servers to trust and which client certificate to show, read from files.
 //!
 //! * [`trust`]: how a server's certificate is verified;
+//! * [`handshake`]: the socket during the handshake;
 //! * [`stream`]: the encrypted connection;
 //! * [`explain`]: errors in words.
 
 mod explain;
+mod handshake;
 mod stream;
 mod trust;
 

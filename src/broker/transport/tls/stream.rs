@@ -7,8 +7,10 @@ use std::sync::Arc;
 use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
 
+use super::handshake::HandshakeSocket;
 use super::{TlsClient, explain};
 use crate::broker::error::{Error, Result};
+use crate::broker::transport::deadline::Deadline;
 use crate::broker::transport::other_protocol;
 
 /// An encrypted connection.
@@ -23,12 +25,14 @@ pub(in crate::broker) struct TlsStream {
 }
 
 impl TlsStream {
-    /// Does the TLS handshake. `host` is whom its certificate must be for, if the client has no other name for the server; `address` is for errors.
+    /// Does the TLS handshake before the deadline. `host` is whom its certificate must be for, if the client has no other name
+    /// for the server; `address` is for errors.
     pub(in crate::broker) fn over(
-        mut tcp: TcpStream,
+        tcp: TcpStream,
         client: &TlsClient,
         host: &str,
         address: &str,
+        deadline: &Deadline,
     ) -> Result<TlsStream> {
         let unsuitable = |reason: String| Error::Unsuitable {
             address: address.to_owned(),
@@ -47,13 +51,17 @@ impl TlsStream {
             .map_err(|_| unsuitable("no certificate can be for such a name".to_owned()))?;
         let mut tls = ClientConnection::new(Arc::clone(&client.config), name)
             .map_err(|error| unsuitable(error.to_string()))?;
+        let mut socket = HandshakeSocket {
+            tcp: &tcp,
+            deadline,
+        };
         while tls.wants_write() {
-            tls.write_tls(&mut tcp).map_err(broken)?;
+            tls.write_tls(&mut socket).map_err(broken)?;
         }
-        if let Some(protocol) = protocol_without_tls(&tcp).map_err(broken)? {
+        if let Some(protocol) = protocol_without_tls(&socket).map_err(broken)? {
             return Err(unsuitable(protocol));
         }
-        tls.complete_io(&mut tcp).map_err(broken)?;
+        tls.complete_io(&mut socket).map_err(broken)?;
         Ok(TlsStream {
             tls,
             tcp: mio::net::TcpStream::from_stream(tcp).map_err(broken)?,
@@ -122,11 +130,11 @@ impl Drop for TlsStream {
 }
 
 /// What a server is that answers, but not in TLS. Waits for the first byte.
-fn protocol_without_tls(tcp: &TcpStream) -> io::Result<Option<String>> {
+fn protocol_without_tls(socket: &HandshakeSocket<'_>) -> io::Result<Option<String>> {
     // An alert or a handshake message (RFC 8446, section 5.1).
     const RECORDS: [u8; 2] = [0x15, 0x16];
     let mut answer = [0; 64];
-    let length = tcp.peek(&mut answer)?;
+    let length = socket.within(|tcp| tcp.peek(&mut answer))?;
     Ok(match &answer[..length] {
         [] => return Err(io::ErrorKind::UnexpectedEof.into()),
         [first, ..] if RECORDS.contains(first) => None,
