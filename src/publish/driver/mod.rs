@@ -90,17 +90,17 @@ impl<'options> Driver<'options> {
         };
         let mut actions = Vec::new();
         let run = Run::begin(options, &mut actions);
-        // Connecting begins while the other threads start.
+        // The reader reads while this thread connects.
+        let chunks =
+            reader::start(preparation.source, preparation.start).context("starting to read")?;
         let mut opening = None;
         for action in actions.drain(..) {
-            if let Action::Connect(connection, pause) = action {
-                let started = Opening::start(connect, connection, pause);
-                opening = Some(started.context("starting a thread")?);
+            if let Action::Connect(connection, _) = action {
+                let first = Opening::first(connect, connection);
+                opening = Some(first.context("starting a thread")?);
             }
         }
         let interrupts = Interrupts::listen(caught).context("listening for signals")?;
-        let chunks =
-            reader::start(preparation.source, preparation.start).context("starting to read")?;
         Ok(Driver {
             run,
             began,

@@ -1,4 +1,4 @@
-//! Connecting, in a thread of its own, so that a signal can end the wait for it.
+//! Connecting: as a rule in a thread of its own, so that a signal can end the wait for it.
 
 use std::io;
 use std::thread;
@@ -16,6 +16,18 @@ pub(super) struct Opening {
 }
 
 impl Opening {
+    /// Begins the first connection. If it is to be tried only once, this thread makes it: that does not take long, and nothing
+    /// is published yet, so a signal may end the tool at once.
+    pub(super) fn first(connect: &ConnectOptions, connection: ConnectionId) -> io::Result<Opening> {
+        if !connect.retry.is_zero() {
+            return Opening::start(connect, connection, Duration::ZERO);
+        }
+        let (opened, result) = bounded(1);
+        // There is room for one.
+        let _ = opened.send(Session::open(connect));
+        Ok(Opening { connection, result })
+    }
+
     /// Begins to connect after `pause`.
     pub(super) fn start(
         connect: &ConnectOptions,
