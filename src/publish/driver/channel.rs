@@ -1,10 +1,12 @@
 //! The channel that messages are published on, and what the driver is to do with it.
 
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
+
+use foldhash::quality::FixedState;
 
 use crate::broker::{Answer, Answers, BlockedNotices, Error, Publisher, Template};
 use crate::message::Message;
-use crate::publish::input::digest::Digest;
 use crate::publish::input::records::Body;
 use crate::publish::run::FromBroker;
 
@@ -61,9 +63,11 @@ pub(super) fn from_broker(answer: Answer) -> FromBroker {
     }
 }
 
-/// What a message is recognised by when it is returned.
+/// What a message is recognised by when it is returned. It differs from one version to the next.
 pub(crate) fn fingerprint(identity: u64, body: &[u8]) -> u64 {
-    Digest::from(identity).and(body).number()
+    let mut hasher = FixedState::with_seed(identity).build_hasher();
+    hasher.write(body);
+    hasher.finish()
 }
 
 /// Why a message was returned, in words.
