@@ -37,6 +37,6 @@ impl StreamOffset {
 }
 
 /// The number of a message in the stream that it was delivered from.
-pub(super) fn of_message(message: &Message) -> Option<u64> {
+pub(crate) fn of_message(message: &Message) -> Option<u64> {
     message.header_number(STREAM_OFFSET)
 }

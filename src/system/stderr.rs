@@ -12,6 +12,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::signals::without_signals;
+use crate::reason::printable_lines;
 
 /// How many lines may wait to be written.
 const ROOM: usize = 1000;
@@ -108,7 +109,7 @@ pub(crate) fn line(entry: &Entry<'_>) -> String {
     if is_json() {
         json_line(entry, SystemTime::now())
     } else {
-        entry.message.to_owned()
+        printable_lines(entry.message)
     }
 }
 

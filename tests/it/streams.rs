@@ -4,12 +4,18 @@ use amiquip::{AmqpValue, FieldTable};
 
 use crate::support::{Queue, Test, eventually};
 
-/// A stream that holds these messages, and counts them: its count comes some seconds late.
-fn stream<'test>(test: &'test Test, bodies: &[&str]) -> Queue<'test> {
+/// A stream that holds these messages, and may not count them yet.
+fn new_stream<'test>(test: &'test Test, bodies: &[&str]) -> Queue<'test> {
     let kind = AmqpValue::LongString("stream".to_owned());
     let arguments = FieldTable::from([("x-queue-type".to_owned(), kind)]);
     let stream = test.queue("stream").declare_with(arguments);
     stream.publish(bodies);
+    stream
+}
+
+/// A stream that holds these messages, and counts them: its count comes some seconds late.
+fn stream<'test>(test: &'test Test, bodies: &[&str]) -> Queue<'test> {
+    let stream = new_stream(test, bodies);
     let count = u32::try_from(bodies.len()).unwrap();
     eventually("the stream's count", || stream.depth() == count);
     stream
@@ -29,4 +35,49 @@ fn what_a_stream_does_not_do_is_told_with_what_does() {
     test.run("amqp-delete-queue {stream}")
         .any_stdout()
         .succeeds();
+}
+
+#[test]
+fn nothing_is_moved_from_a_stream_that_counts_no_messages_yet() {
+    let test = Test::new();
+    new_stream(&test, &["a", "b"]);
+    let target = test.queue("target").declare();
+    test.run("amqp-move -q {stream} -r {target}")
+        .stderr_contains("a stream")
+        .exits(1);
+    assert_eq!(target.depth(), 0);
+}
+
+#[test]
+fn what_comes_into_a_stream_while_it_counts_messages_is_not_moved() {
+    let test = Test::new();
+    let stream = stream(&test, &["a", "b"]);
+    let target = test.queue("target").declare();
+    let mut moving = test
+        .run("amqp-move -q {stream} -r {target} --follow")
+        .stderr_contains("'{stream}' is a stream, which nothing can be moved from")
+        .spawn();
+    eventually("the end of moving", || {
+        stream.publish(["new"]); // a stream does not tell whether it has a consumer
+        moving.has_ended()
+    });
+    moving.exits(1);
+    assert_eq!(target.depth(), 0);
+}
+
+#[test]
+fn a_queue_that_was_filled_from_a_streams_dump_is_moved() {
+    let test = Test::new();
+    let source = test.queue("source").declare();
+    let target = test.queue("target").declare();
+    test.run("amqp-publish -r {source} --typed-header x-stream-offset=7 -l")
+        .stdin("a\nb\n")
+        .succeeds();
+    test.run("amqp-move -q {source} -r {target}")
+        .stderr_contains("x-stream-offset taken off")
+        .succeeds();
+    assert_eq!(
+        (source.depth(), target.take_texts()),
+        (0, vec!["a\n".to_owned(), "b\n".to_owned()])
+    );
 }

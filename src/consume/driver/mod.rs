@@ -16,6 +16,7 @@
 //! * `printer`: the thread that writes lines to standard output.
 //! * `notice`: what the person at the terminal is told, in words.
 //! * `failed_commands`: the same of failed commands.
+//! * `unread_stream`: the same where nothing was read.
 
 mod beginning;
 mod callers;
@@ -30,6 +31,7 @@ mod own_queue;
 mod printer;
 mod republisher;
 mod result;
+mod unread_stream;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -166,6 +168,7 @@ impl Driver {
         loop {
             if let Some(ended) = run.ended() {
                 self.teller.finish();
+                self.tell_of_unread_stream(&ended);
                 self.finish_streams();
                 self.finish_joblog();
                 return ended.map_err(anyhow::Error::msg);

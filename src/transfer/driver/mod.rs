@@ -67,6 +67,8 @@ struct Driver<'options> {
     /// The number of the present connection, or of the one that is being opened.
     connection: Connection,
     question: Option<Receiver<Option<String>>>,
+    /// A message has come, and the source is no stream.
+    source_is_queue: bool,
 }
 
 impl<'options> Driver<'options> {
@@ -103,6 +105,7 @@ impl<'options> Driver<'options> {
             opening: None,
             connection: 0,
             question: None,
+            source_is_queue: false,
         };
         for action in actions {
             driver.carry_out(action, None);
@@ -175,6 +178,10 @@ impl<'options> Driver<'options> {
             }
             Err(Unopened::Unusable(error)) => {
                 self.tell_broker(FromBroker::Lost(trouble(&error)), None);
+            }
+            Err(Unopened::SourceIsStream) => {
+                let reason = source_is_stream(&self.options.source);
+                self.tell_broker(FromBroker::CannotConnect(reason), None);
             }
         }
     }
@@ -313,6 +320,13 @@ fn words(notice: &Notice) -> String {
             "basic.publish: the broker has confirmed nothing for {time:?}; asking whether the queue is there"
         ),
     }
+}
+
+fn source_is_stream(source: &str) -> String {
+    format!(
+        "queue '{source}' is a stream, which nothing can be moved from: its messages stay; amqp-consume reads it, from its \
+         beginning with --offset first"
+    )
 }
 
 fn trouble(error: &Error) -> Trouble {

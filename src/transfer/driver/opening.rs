@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use crate::broker::{ConnectOptions, Error, Session};
+use crate::streams;
 use crate::transfer::options::MoveOptions;
 
 /// A session that is being opened.
@@ -26,6 +27,8 @@ pub(super) enum Unopened {
     NotConnected(Error),
     /// There was one, and it did not work.
     Unusable(Error),
+    /// The source is a stream.
+    SourceIsStream,
 }
 
 impl Opening {
@@ -52,6 +55,7 @@ impl Opening {
 fn open(connect: &ConnectOptions, options: &MoveOptions) -> Result<Opened, Unopened> {
     let session = Session::open(connect).map_err(Unopened::NotConnected)?;
     match look(&session, options) {
+        Ok(0) if streams::is_stream(connect, &options.source) => Err(Unopened::SourceIsStream),
         Ok(ready) => Ok(Opened { session, ready }),
         Err(Error::Lost { context, .. }) => Err(Unopened::Unusable(session.explain_end(context))),
         Err(error) => Err(Unopened::Unusable(error)),

@@ -6,13 +6,15 @@ use super::kept::{Copy, Kept, KeptDelivery};
 use super::opening::Opened;
 use super::sources::Brought;
 use super::wire::{Fate, Wire};
-use super::{Driver, trouble};
+use super::{Driver, source_is_stream, trouble};
 use crate::broker::{
     self, Answer, Answers, BlockedNotice, Error, Result, Session, Template, Unroutable,
 };
+use crate::consume::offset;
 use crate::publish::driver::channel::{fingerprint, reason};
 use crate::publish::progress::Progress;
 use crate::reason::reason as io_reason;
+use crate::streams;
 use crate::transfer::run::{Action, Delivery, Event, FromBroker, Subscription, Tag};
 
 /// So many deliveries are taken in before it is looked what else has come.
@@ -141,6 +143,9 @@ impl Driver<'_> {
     /// What the core is told of what a subscription has brought.
     fn take_in(&mut self, brought: Brought, wire: &mut Wire<'_>) -> Option<FromBroker> {
         match brought {
+            Brought::Delivery(_, delivery) if self.is_of_stream(&delivery) => {
+                Some(FromBroker::Ended(source_is_stream(&self.options.source)))
+            }
             Brought::Delivery(subscription, delivery) => {
                 Some(FromBroker::Delivered(self.keep(subscription, *delivery)))
             }
@@ -156,6 +161,18 @@ impl Driver<'_> {
                 None
             }
         }
+    }
+
+    /// Whether the source is a stream, which delivers what is published now. A queue's first message may have a stream's header too,
+    /// if it comes out of a dump.
+    fn is_of_stream(&mut self, delivery: &broker::Delivery) -> bool {
+        if self.source_is_queue {
+            return false;
+        }
+        let is_of_stream = offset::of_message(&delivery.message).is_some()
+            && streams::is_stream(self.connect, &self.options.source);
+        self.source_is_queue = !is_of_stream;
+        is_of_stream
     }
 
     fn keep(&mut self, subscription: Subscription, delivery: broker::Delivery) -> Delivery {

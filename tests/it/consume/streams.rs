@@ -79,6 +79,25 @@ fn a_stream_that_is_not_read_is_not_taken_for_an_empty_queue() {
         .exits(1);
 }
 
+/// The wait is as long as it was to be, so the status is that of a run without messages.
+#[test]
+fn who_waits_for_new_messages_of_a_stream_in_vain_is_told_what_is_read() {
+    let test = Test::new();
+    let _stream = stream(&test, &["a", "b"]);
+    for limit in ["--idle-timeout 100ms", "--max-time 100ms"] {
+        test.run(&format!(
+            "amqp-consume -q {{stream}} {limit} --idle-status 9 cat"
+        ))
+        .stderr_contains(
+            "'{stream}' is a stream, of which only new messages are read without --offset",
+        )
+        .exits(9);
+    }
+    test.queue("queue").declare();
+    test.run("amqp-consume -q {queue} --idle-timeout 100ms cat")
+        .succeeds();
+}
+
 #[test]
 fn an_empty_stream_is_no_message() {
     let test = Test::new();
