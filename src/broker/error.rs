@@ -113,8 +113,11 @@ pub(super) const LOGGING_IN: &str = "logging in to AMQP server";
 
 /// The broker is shutting down or a node's operator closed the connection (AMQP 0-9-1: connection-forced).
 const CONNECTION_FORCED: u16 = 320;
-/// At login: the vhost is not up yet (AMQP 0-9-1: internal-error).
+/// The broker itself failed (AMQP 0-9-1: internal-error). RabbitMQ says so where a process that it asks is not there: at login the
+/// vhost's, at basic.consume that of a stream or of a quorum queue's leader, while a node starts.
 const INTERNAL_ERROR: u16 = 541;
+/// There is no such thing, or RabbitMQ knows the queue and its node is not up.
+const NOT_FOUND: u16 = 404;
 
 impl Error {
     /// The same, if the broker refused something, as the answer to this method. The end of a channel is told of whatever is done
@@ -148,23 +151,34 @@ impl Error {
         match self {
             Error::Unreachable { .. } | Error::Lost { .. } | Error::GaveUp { .. } => true,
             Error::NoNode(failures) => failures.iter().any(Error::is_transient),
-            Error::Refused {
-                context,
-                scope: Scope::Connection,
-                code,
-                ..
-            } => match *code {
-                CONNECTION_FORCED => true,
-                INTERNAL_ERROR => *context == LOGGING_IN,
-                _ => false,
-            },
-            Error::Refused { .. }
-            | Error::Unsuitable { .. }
+            Error::Refused { scope, code, .. } => {
+                let is_forced = (*scope, *code) == (Scope::Connection, CONNECTION_FORCED);
+                is_forced || self.is_fault()
+            }
+            Error::Unsuitable { .. }
             | Error::Login(_)
             | Error::Cancelled(_)
             | Error::OtherQueue(_)
             | Error::TooLong { .. }
             | Error::HeadersTooLarge { .. } => false,
+        }
+    }
+
+    /// Whether the broker could not do what was asked for now, by a fault of its own. It may be one that stays.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Error::Refused {
+                scope: Scope::Connection,
+                code: INTERNAL_ERROR,
+                ..
+            } => true,
+            Error::Refused {
+                code: NOT_FOUND,
+                text,
+                ..
+            } => text.contains("is down or inaccessible"),
+            _ => false,
         }
     }
 
@@ -236,4 +250,39 @@ pub(super) fn describe(error: &amiquip::Error) -> String {
 fn each(failures: &[Error]) -> String {
     let failures: Vec<String> = failures.iter().map(Error::to_string).collect();
     failures.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(scope: Scope, code: u16, text: &str) -> Error {
+        Error::Refused {
+            context: "basic.consume",
+            scope,
+            code,
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_broker_may_pass_and_a_refusal_does_not() {
+        let down =
+            "NOT_FOUND - home node 'a@b' of durable queue 'q' in vhost '/' is down or inaccessible";
+        for fault in [
+            refused(Scope::Connection, 541, "INTERNAL_ERROR"),
+            refused(Scope::Channel, 404, down),
+        ] {
+            assert!(fault.is_fault() && fault.is_transient());
+        }
+        let missing = "NOT_FOUND - no queue 'q' in vhost '/'";
+        for refusal in [
+            refused(Scope::Channel, 404, missing),
+            refused(Scope::Connection, 540, "NOT_IMPLEMENTED"),
+        ] {
+            assert!(!refusal.is_fault() && !refusal.is_transient());
+        }
+        let forced = refused(Scope::Connection, 320, "CONNECTION_FORCED");
+        assert!(forced.is_transient() && !forced.is_fault());
+    }
 }

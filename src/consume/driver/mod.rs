@@ -7,6 +7,7 @@
 //! * `copies`: copies of messages and what commands wrote are published, and what becomes of them.
 //! * `open_delivery`: a delivery that the core has not forgotten.
 //! * `connection`: the thread that uses the connection to the broker.
+//! * `reconnecting`: one connection after the other, and when that is in vain.
 //! * `beginning`: where a subscription to a stream begins, and what is known of the stream.
 //! * `own_queue`: the queue, where the tool declares it itself.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
@@ -29,6 +30,7 @@ mod notice;
 mod open_delivery;
 mod own_queue;
 mod printer;
+mod reconnecting;
 mod republisher;
 mod result;
 mod unread_stream;
@@ -55,7 +57,7 @@ use super::run::{
 };
 use super::signals::SignalQueue;
 use crate::broker::ConnectOptions;
-use crate::reason::{ConnectionFailure, reason};
+use crate::reason::reason;
 use crate::status::Status;
 use crate::system::stderr::{Entry, enter, warn};
 use crate::system::waker::Waker;
@@ -66,6 +68,7 @@ use failed_commands::Teller;
 use open_delivery::{OpenDelivery, info};
 use own_queue::OwnQueue;
 use printer::Printer;
+use reconnecting::Faults;
 use republisher::Republisher;
 
 /// After how many messages a long run with a count and `--retry` makes sure of them.
@@ -95,6 +98,7 @@ pub(super) struct Driver {
     queue: String,
     own_queue: OwnQueue,
     beginning: Beginning,
+    faults: Faults,
     deliveries: BTreeMap<DeliveryId, OpenDelivery>,
     latest: DeliveryId,
     children: Children,
@@ -145,6 +149,7 @@ impl Driver {
             queue: String::new(),
             own_queue: OwnQueue::default(),
             beginning: Beginning::new(&options),
+            faults: Faults::default(),
             deliveries: BTreeMap::new(),
             latest: 0,
             children: Children::default(),
@@ -444,28 +449,6 @@ impl Driver {
             Action::Forget(id) => self.forget(id),
             Action::Say(notice) => self.tell(&notice),
             Action::TellFailed(failed) => self.tell_failed(&failed),
-        }
-    }
-
-    fn connect(&mut self, number: u32, pause: Duration) {
-        let began = ConnectionHandle::begin(
-            number,
-            pause,
-            &self.connect,
-            &self.options,
-            (&self.own_queue, &self.beginning),
-            &self.waker,
-        );
-        match began {
-            Ok(connection) => self.connection = Some(connection),
-            Err(error) => {
-                let failure = ConnectionFailure {
-                    reason: format!("starting a thread: {}", reason(&error)),
-                    is_transient: false,
-                };
-                self.pending
-                    .push_back(Event::Broker(number, FromBroker::Lost(failure)));
-            }
         }
     }
 
