@@ -118,6 +118,8 @@ const CONNECTION_FORCED: u16 = 320;
 const INTERNAL_ERROR: u16 = 541;
 /// There is no such thing, or RabbitMQ knows the queue and its node is not up.
 const NOT_FOUND: u16 = 404;
+/// Something is not as asked for, or RabbitMQ knows the stream and its process on the node is not up.
+const PRECONDITION_FAILED: u16 = 406;
 
 impl Error {
     /// The same, if the broker refused something, as the answer to this method. The end of a channel is told of whatever is done
@@ -178,6 +180,11 @@ impl Error {
                 text,
                 ..
             } => text.contains("is down or inaccessible"),
+            Error::Refused {
+                code: PRECONDITION_FAILED,
+                text,
+                ..
+            } => text.contains("does not have a running replica"),
             _ => false,
         }
     }
@@ -272,12 +279,22 @@ mod tests {
         for fault in [
             refused(Scope::Connection, 541, "INTERNAL_ERROR"),
             refused(Scope::Channel, 404, down),
+            refused(
+                Scope::Channel,
+                406,
+                "stream queue 'q' does not have a running replica on the local node",
+            ),
         ] {
             assert!(fault.is_fault() && fault.is_transient());
         }
         let missing = "NOT_FOUND - no queue 'q' in vhost '/'";
         for refusal in [
             refused(Scope::Channel, 404, missing),
+            refused(
+                Scope::Channel,
+                406,
+                "PRECONDITION_FAILED - inequivalent arg 'durable'",
+            ),
             refused(Scope::Connection, 540, "NOT_IMPLEMENTED"),
         ] {
             assert!(!refusal.is_fault() && !refusal.is_transient());
