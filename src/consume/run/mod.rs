@@ -172,7 +172,10 @@ impl Run {
         self.decide_to_end();
         if self.phase.is_consuming() {
             self.keep_busy();
-        } else {
+            // A message that cannot be framed fails at once, and may be the last one.
+            self.decide_to_end();
+        }
+        if !self.phase.is_consuming() {
             self.wind_up();
         }
         self.steer_subscriptions();
