@@ -1,8 +1,10 @@
 //! What streams do not do, and what to use instead (<https://www.rabbitmq.com/docs/streams#limitations>).
 
+use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
-use crate::broker::{self, ConnectOptions, Session};
+use crate::broker::{self, ConnectOptions, Session, SubscribeOptions};
+use crate::consume::offset::{STREAM_OFFSET, StreamOffset};
 use crate::reason::chain;
 
 /// How long the broker may take to say whether a queue is a stream.
@@ -18,7 +20,7 @@ pub(crate) fn explain(error: anyhow::Error, way_out: &str) -> anyhow::Error {
 }
 
 /// Whether the broker says that a stream does not implement the method.
-pub(crate) fn is_refusal(error: &broker::Error) -> bool {
+fn is_refusal(error: &broker::Error) -> bool {
     const NOT_IMPLEMENTED: u16 = 540;
     matches!(
         error,
@@ -26,22 +28,33 @@ pub(crate) fn is_refusal(error: &broker::Error) -> bool {
     )
 }
 
-/// Whether the queue is a stream, as far as the broker says so. Only basic.get tells it where a stream was filled lately: it counts
-/// 0 messages for some seconds. A stream's refusal ends the connection, so there is one for this alone. A message that comes goes
-/// back at once.
-pub(crate) fn is_stream(connect: &ConnectOptions, queue: &str) -> bool {
+/// Asks whether the queue is a stream: of RabbitMQ's queues only a stream takes an offset. Its count of messages does not tell: for some
+/// seconds it is 0. A refusal ends the channel, so there is a connection for this alone. Other brokers may not look at the argument.
+pub(crate) fn is_stream(connect: &ConnectOptions, queue: &str) -> broker::Result<bool> {
+    const PRECONDITION_FAILED: u16 = 406;
     let mut connect = connect.clone();
     connect.retry = Duration::ZERO;
     connect.announce = |_| {};
-    let got = Session::open(&connect).and_then(|session| {
-        session.cutter().cut_at(Instant::now() + PATIENCE);
-        if !session.server().is_rabbitmq {
-            return session.close();
+    let session = Session::open_with_prefetch(&connect, NonZeroU16::MIN)?;
+    session.cutter().cut_at(Instant::now() + PATIENCE);
+    if !session.server().is_rabbitmq {
+        return session.close().map(|()| false);
+    }
+    let offset = (STREAM_OFFSET.to_owned(), StreamOffset::Next.argument());
+    let options = SubscribeOptions {
+        exclusive: false,
+        arguments: [offset].into(),
+    };
+    let is_stream = match session.subscribe(queue, &options) {
+        Ok(subscription) => subscription.cancel().map(|()| true),
+        Err(error) if is_code(&error, PRECONDITION_FAILED) && !error.is_fault() => {
+            return Ok(false);
         }
-        if let Some(delivery) = session.get(queue)? {
-            delivery.unsettled.requeue(&session)?;
-        }
-        session.close()
-    });
-    got.is_err_and(|error| is_refusal(&error))
+        Err(error) => Err(error),
+    };
+    is_stream.and_then(|is_stream| session.close().map(|()| is_stream))
+}
+
+fn is_code(error: &broker::Error, wanted: u16) -> bool {
+    matches!(error, broker::Error::Refused { code, .. } if *code == wanted)
 }

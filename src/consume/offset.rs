@@ -22,7 +22,7 @@ pub enum StreamOffset {
 
 impl StreamOffset {
     /// The value of the consumer's argument.
-    pub(super) fn argument(self) -> HeaderValue {
+    pub(crate) fn argument(self) -> HeaderValue {
         let word = |word: &str| HeaderValue::String(word.to_owned());
         match self {
             StreamOffset::First => word("first"),

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::open_delivery::digest;
-use crate::broker::{self, Arrival, ConnectOptions, Error, Server, Session, SubscribeOptions};
+use crate::broker::{self, Arrival, ConnectOptions, Error, Session, SubscribeOptions};
 use crate::consume::offset::{STREAM_OFFSET, StreamOffset, of_message};
 use crate::consume::options::{ConsumeOptions, SourceQueue};
 use crate::message::Message;
+use crate::streams;
 
 /// Where a subscription to a stream begins, for all connections of a run.
 #[derive(Clone, Debug)]
@@ -106,16 +107,11 @@ impl Beginning {
     }
 
     /// Finds out whether the queue is a stream.
-    pub(super) fn find_out(
-        &self,
-        connect: &ConnectOptions,
-        server: Server,
-        queue: &str,
-    ) -> broker::Result<bool> {
+    pub(super) fn find_out(&self, connect: &ConnectOptions, queue: &str) -> broker::Result<bool> {
         if let Some(known) = self.is_stream.get() {
             return Ok(*known);
         }
-        let is_stream = takes_an_offset(connect, server, queue)?;
+        let is_stream = streams::is_stream(connect, queue)?;
         Ok(*self.is_stream.get_or_init(|| is_stream))
     }
 
@@ -166,19 +162,6 @@ impl Beginning {
             )));
         }
         Ok(())
-    }
-}
-
-/// Whether the queue takes an offset: of RabbitMQ's queues only a stream does. Other brokers may not look at it.
-fn takes_an_offset(connect: &ConnectOptions, server: Server, queue: &str) -> broker::Result<bool> {
-    const PRECONDITION_FAILED: u16 = 406;
-    if !server.is_rabbitmq {
-        return Ok(false);
-    }
-    match read(connect, queue, StreamOffset::Next, NonZeroU16::MIN) {
-        Ok(_) => Ok(true),
-        Err(Error::Refused { code, .. }) if code == PRECONDITION_FAILED => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

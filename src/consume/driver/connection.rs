@@ -359,10 +359,9 @@ impl ConnectionThread {
     }
 
     /// What a count of ready messages says.
-    fn counted(&self, session: &Session, queue: &str, count: u32) -> FromBroker {
+    fn counted(&self, queue: &str, count: u32) -> FromBroker {
         let is_unread_stream = || {
-            let server = session.server();
-            let found = self.beginning.find_out(&self.connect, server, queue);
+            let found = self.beginning.find_out(&self.connect, queue);
             found.is_ok_and(|is_stream| is_stream)
         };
         // A stream that was filled lately counts 0 messages for some seconds. If messages have come, it is known what the queue is.
@@ -396,12 +395,11 @@ impl ConnectionThread {
             Request::Prefetch(count) => session.set_prefetch(count)?,
             Request::CountReady => {
                 let count = session.look_at_queue(queue)?.messages;
-                self.tell(Reply::Other(self.counted(session, queue, count)));
+                self.tell(Reply::Other(self.counted(queue, count)));
             }
             Request::Settle(unsettled, settlement) => settle(session, unsettled, settlement)?,
             Request::FindOut => {
-                self.beginning
-                    .find_out(&self.connect, session.server(), queue)?;
+                self.beginning.find_out(&self.connect, queue)?;
                 self.tell(Reply::FoundOut);
             }
             Request::Close | Request::Explain(_) => {}

@@ -14,7 +14,7 @@ impl Driver {
         if let SourceQueue::Existing(queue) = &self.options.source
             && ended.is_ok()
             && self.has_waited_in_vain()
-            && streams::is_stream(&self.connect, queue)
+            && streams::is_stream(&self.connect, queue).is_ok_and(|is_stream| is_stream)
         {
             warn(&format!(
                 "queue '{queue}' is a stream, of which only new messages are read without --offset, and none has come"

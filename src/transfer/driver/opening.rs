@@ -55,7 +55,11 @@ impl Opening {
 fn open(connect: &ConnectOptions, options: &MoveOptions) -> Result<Opened, Unopened> {
     let session = Session::open(connect).map_err(Unopened::NotConnected)?;
     match look(&session, options) {
-        Ok(0) if streams::is_stream(connect, &options.source) => Err(Unopened::SourceIsStream),
+        Ok(0) => match streams::is_stream(connect, &options.source) {
+            Ok(true) => Err(Unopened::SourceIsStream),
+            Ok(false) => Ok(Opened { session, ready: 0 }),
+            Err(error) => Err(Unopened::Unusable(error)),
+        },
         Ok(ready) => Ok(Opened { session, ready }),
         Err(Error::Lost { context, .. }) => Err(Unopened::Unusable(session.explain_end(context))),
         Err(error) => Err(Unopened::Unusable(error)),

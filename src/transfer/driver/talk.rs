@@ -169,9 +169,17 @@ impl Driver<'_> {
         if self.source_is_queue {
             return false;
         }
-        let is_of_stream = offset::of_message(&delivery.message).is_some()
-            && streams::is_stream(self.connect, &self.options.source);
-        self.source_is_queue = !is_of_stream;
+        let says_so = offset::of_message(&delivery.message).is_some();
+        let answer = says_so.then(|| streams::is_stream(self.connect, &self.options.source));
+        // Without an answer the next delivery asks again.
+        let (is_of_stream, is_known) = match answer {
+            Some(answer) => (
+                answer.as_ref().is_ok_and(|is_stream| *is_stream),
+                answer.is_ok(),
+            ),
+            None => (false, true),
+        };
+        self.source_is_queue = is_known && !is_of_stream;
         is_of_stream
     }
 
