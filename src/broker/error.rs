@@ -111,10 +111,13 @@ impl fmt::Display for Scope {
 /// The method that a failed login is reported with.
 pub(super) const LOGGING_IN: &str = "logging in to AMQP server";
 
+const SUBSCRIBING: &str = "basic.consume";
+
 /// The broker is shutting down or a node's operator closed the connection (AMQP 0-9-1: connection-forced).
 const CONNECTION_FORCED: u16 = 320;
 /// The broker itself failed (AMQP 0-9-1: internal-error). RabbitMQ says so where a process that it asks is not there: at login the
-/// vhost's, at basic.consume that of a stream or of a quorum queue's leader, while a node starts.
+/// vhost's, at basic.consume that of a stream or of a quorum queue's leader, while a node starts. RabbitMQ 4.3 also refuses a
+/// declaration so, for good.
 const INTERNAL_ERROR: u16 = 541;
 /// There is no such thing, or RabbitMQ knows the queue and its node is not up.
 const NOT_FOUND: u16 = 404;
@@ -171,10 +174,11 @@ impl Error {
     pub fn is_fault(&self) -> bool {
         match self {
             Error::Refused {
+                context,
                 scope: Scope::Connection,
                 code: INTERNAL_ERROR,
                 ..
-            } => true,
+            } => [LOGGING_IN, SUBSCRIBING].contains(context),
             Error::Refused {
                 code: NOT_FOUND,
                 text,
@@ -296,6 +300,7 @@ mod tests {
                 "PRECONDITION_FAILED - inequivalent arg 'durable'",
             ),
             refused(Scope::Connection, 540, "NOT_IMPLEMENTED"),
+            refused(Scope::Connection, 541, "INTERNAL_ERROR").in_context("queue.declare"),
         ] {
             assert!(!refusal.is_fault() && !refusal.is_transient());
         }
