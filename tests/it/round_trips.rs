@@ -117,7 +117,8 @@ fn a_refused_declaration_is_told_as_such_also_if_more_were_to_follow() {
         )
         .exits(1);
     assert!(!test.queue("unmade").exists());
-    owner.close().unwrap();
+    // The queue is there until now. Whether the broker answers the close before it closes the socket is not for this test.
+    drop(owner);
 }
 
 #[test]
