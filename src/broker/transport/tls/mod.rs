@@ -1,7 +1,7 @@
 //! TLS: which servers to trust and which client certificate to show, read from files.
 //!
 //! * [`trust`]: how a server's certificate is verified;
-//! * [`handshake`]: the socket during the handshake;
+//! * [`handshake`]: the handshake, and the socket during it;
 //! * [`stream`]: the encrypted connection;
 //! * [`explain`]: errors in words.
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
 
-use super::handshake::HandshakeSocket;
+use super::handshake::{self, HandshakeSocket};
 use super::{TlsClient, explain};
 use crate::broker::error::{Error, Result};
 use crate::broker::transport::deadline::Deadline;
@@ -61,7 +61,7 @@ impl TlsStream {
         if let Some(protocol) = protocol_without_tls(&socket).map_err(broken)? {
             return Err(unsuitable(protocol));
         }
-        tls.complete_io(&mut socket).map_err(broken)?;
+        handshake::complete(&mut tls, &mut socket).map_err(broken)?;
         Ok(TlsStream {
             tls,
             tcp: mio::net::TcpStream::from_stream(tcp).map_err(broken)?,
