@@ -31,7 +31,6 @@ fn is_refusal(error: &broker::Error) -> bool {
 /// Asks whether the queue is a stream: of RabbitMQ's queues only a stream takes an offset. Its count of messages does not tell: for some
 /// seconds it is 0. A refusal ends the channel, so there is a connection for this alone. Other brokers may not look at the argument.
 pub(crate) fn is_stream(connect: &ConnectOptions, queue: &str) -> broker::Result<bool> {
-    const PRECONDITION_FAILED: u16 = 406;
     let mut connect = connect.clone();
     connect.retry = Duration::ZERO;
     connect.announce = |_| {};
@@ -47,14 +46,8 @@ pub(crate) fn is_stream(connect: &ConnectOptions, queue: &str) -> broker::Result
     };
     let is_stream = match session.subscribe(queue, &options) {
         Ok(subscription) => subscription.cancel().map(|()| true),
-        Err(error) if is_code(&error, PRECONDITION_FAILED) && !error.is_fault() => {
-            return Ok(false);
-        }
+        Err(error) if error.says_otherwise() => return Ok(false),
         Err(error) => Err(error),
     };
     is_stream.and_then(|is_stream| session.close().map(|()| is_stream))
-}
-
-fn is_code(error: &broker::Error, wanted: u16) -> bool {
-    matches!(error, broker::Error::Refused { code, .. } if *code == wanted)
 }

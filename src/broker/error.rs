@@ -193,6 +193,18 @@ impl Error {
         }
     }
 
+    /// Whether what was asked for does not fit what there is.
+    #[must_use]
+    pub fn says_otherwise(&self) -> bool {
+        matches!(
+            self,
+            Error::Refused {
+                code: PRECONDITION_FAILED,
+                ..
+            }
+        ) && !self.is_fault()
+    }
+
     /// Whether another node of the same broker may succeed: this node failed, the request was not refused.
     pub(super) fn is_the_nodes_fault(&self) -> bool {
         self.is_transient() || matches!(self, Error::Unsuitable { .. })

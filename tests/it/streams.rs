@@ -1,8 +1,23 @@
 //! What the tools do with streams.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use amiquip::{AmqpValue, FieldTable};
 
 use crate::support::{Queue, Test, eventually};
+use crate::wire::{Server, pass_on};
+
+/// The broker, but for the second connection, which it closes.
+fn broker_that_closes_the_second_connection(test: &Test) -> Server {
+    let broker = test.fill("{host}:{port}");
+    let connections = AtomicUsize::new(0);
+    Server::start(
+        move |client| match connections.fetch_add(1, Ordering::SeqCst) {
+            1 => Ok(()),
+            _ => pass_on(client, &broker),
+        },
+    )
+}
 
 /// A stream that holds these messages, and may not count them yet.
 fn new_stream<'test>(test: &'test Test, bodies: &[&str]) -> Queue<'test> {
@@ -80,4 +95,28 @@ fn a_queue_that_was_filled_from_a_streams_dump_is_moved() {
         (source.depth(), target.take_texts()),
         (0, vec!["a\n".to_owned(), "b\n".to_owned()])
     );
+}
+
+#[test]
+fn nothing_is_moved_while_it_is_not_known_whether_the_source_is_a_stream() {
+    let test = Test::new();
+    let source = test.queue("source").declare();
+    let target = test.queue("target").declare();
+    test.run("amqp-publish -r {source} -p --typed-header x-stream-offset=7 -b a")
+        .succeeds();
+    let broker = broker_that_closes_the_second_connection(&test);
+    let url = format!("amqp://{}", broker.address());
+    test.run("amqp-move -q {source} -r {target}")
+        .env("AMQP_URL", &url)
+        .stderr_contains("opening socket to")
+        .exits(1);
+    source.holds(1);
+    assert_eq!(target.depth(), 0);
+    let broker = broker_that_closes_the_second_connection(&test);
+    let url = format!("amqp://{}", broker.address());
+    test.run("amqp-move -q {source} -r {target} --retry 1m")
+        .env("AMQP_URL", &url)
+        .stderr_contains("connecting again")
+        .succeeds();
+    target.holds(1);
 }

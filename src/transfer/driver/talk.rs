@@ -143,12 +143,14 @@ impl Driver<'_> {
     /// What the core is told of what a subscription has brought.
     fn take_in(&mut self, brought: Brought, wire: &mut Wire<'_>) -> Option<FromBroker> {
         match brought {
-            Brought::Delivery(_, delivery) if self.is_of_stream(&delivery) => {
-                Some(FromBroker::Ended(source_is_stream(&self.options.source)))
-            }
-            Brought::Delivery(subscription, delivery) => {
-                Some(FromBroker::Delivered(self.keep(subscription, *delivery)))
-            }
+            Brought::Delivery(subscription, delivery) => match self.is_of_stream(&delivery) {
+                Ok(false) => Some(FromBroker::Delivered(self.keep(subscription, *delivery))),
+                Ok(true) => Some(FromBroker::Ended(source_is_stream(&self.options.source))),
+                Err(error) => {
+                    wire.has_broken(error);
+                    None
+                }
+            },
             Brought::Cancelled => {
                 let queue = format!(
                     "queue '{}' was deleted, or its node went away",
@@ -165,22 +167,14 @@ impl Driver<'_> {
 
     /// Whether the source is a stream, which delivers what is published now. A queue's first message may have a stream's header too,
     /// if it comes out of a dump.
-    fn is_of_stream(&mut self, delivery: &broker::Delivery) -> bool {
+    fn is_of_stream(&mut self, delivery: &broker::Delivery) -> Result<bool> {
         if self.source_is_queue {
-            return false;
+            return Ok(false);
         }
         let says_so = offset::of_message(&delivery.message).is_some();
-        let answer = says_so.then(|| streams::is_stream(self.connect, &self.options.source));
-        // Without an answer the next delivery asks again.
-        let (is_of_stream, is_known) = match answer {
-            Some(answer) => (
-                answer.as_ref().is_ok_and(|is_stream| *is_stream),
-                answer.is_ok(),
-            ),
-            None => (false, true),
-        };
-        self.source_is_queue = is_known && !is_of_stream;
-        is_of_stream
+        let is_of_stream = says_so && streams::is_stream(self.connect, &self.options.source)?;
+        self.source_is_queue = !is_of_stream;
+        Ok(is_of_stream)
     }
 
     fn keep(&mut self, subscription: Subscription, delivery: broker::Delivery) -> Delivery {

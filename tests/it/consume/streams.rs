@@ -1,11 +1,16 @@
 //! Streams: where reading begins and ends, and what becomes of a failure where nothing can be given back.
 
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use amiquip::{AmqpValue, FieldTable};
+use crossbeam_channel::unbounded;
 use rustix::process::Signal;
 
 use super::{PICKY, has_lines, lines, sorted_lines};
 use crate::monitoring::{ANY_PORT, address_of, becomes};
 use crate::support::{Proxy, Queue, Test, eventually};
+use crate::wire::{Server, pass_on};
 
 /// Reads all that is there.
 const READ: &str = "amqp-consume -q {stream} --offset first --idle-timeout 0s --quiet";
@@ -96,6 +101,29 @@ fn who_waits_for_new_messages_of_a_stream_in_vain_is_told_what_is_read() {
     test.queue("queue").declare();
     test.run("amqp-consume -q {queue} --idle-timeout 100ms cat")
         .succeeds();
+}
+
+#[test]
+fn a_signal_ends_a_run_that_asks_whether_its_queue_is_a_stream() {
+    let test = Test::new();
+    let _stream = stream(&test, &["a"]);
+    let broker = test.fill("{host}:{port}");
+    let (sender, asked) = unbounded();
+    let connections = AtomicUsize::new(0);
+    let server = Server::start(move |client| {
+        if connections.fetch_add(1, Ordering::SeqCst) == 0 {
+            return pass_on(client, &broker);
+        }
+        sender.send(()).unwrap();
+        io::copy(client, &mut io::sink()).map(drop)
+    });
+    let tool = test
+        .run("amqp-consume -q {stream} --idle-timeout 100ms --connect-timeout 1h cat")
+        .env("AMQP_URL", &format!("amqp://{}", server.address()))
+        .spawn();
+    asked.recv().unwrap();
+    tool.signal(Signal::TERM);
+    tool.succeeds();
 }
 
 #[test]
@@ -271,25 +299,32 @@ fn a_line_that_cannot_be_written_is_where_to_go_on() {
 }
 
 #[test]
-fn a_lost_connection_is_no_reason_to_begin_anew() {
-    let test = Test::new();
-    let _stream = stream(&test, &["0", "1", "2", "3", "4", "5"]);
-    let proxy = Proxy::before(&test);
-    test.script(
-        "work",
-        "read -r body; echo $body >>runs; [ $body != 3 ] || while [ ! -e go ]; do sleep 0.05; done",
-    );
-    let tool = test
-        .run(&format!("{READ} --retry 1m ./work"))
-        .env("AMQP_URL", &proxy.url())
-        .stderr_contains("connecting anew")
-        .spawn();
-    has_lines(&test, "runs", 4);
-    proxy.cut();
-    eventually("a new connection", || proxy.connections() > 1);
-    test.file("go", "");
-    tool.succeeds();
-    assert_eq!(lines(&test, "runs"), ["0", "1", "2", "3", "3", "4", "5"]);
+fn a_lost_connection_is_no_reason_to_begin_anew_and_the_count_stays_right() {
+    for (options, runs) in [
+        ("--idle-timeout 0s", "0 1 2 2 3 4 5"),
+        ("-c 4", "0 1 2 2 3"),
+    ] {
+        let test = Test::new();
+        let _stream = stream(&test, &["0", "1", "2", "3", "4", "5"]);
+        let proxy = Proxy::before(&test);
+        test.script(
+            "work",
+            "read -r body; echo $body >>runs; [ $body != 2 ] || while [ ! -e go ]; do sleep 0.05; done",
+        );
+        let tool = test
+            .run(&format!(
+                "amqp-consume -q {{stream}} --offset first {options} --retry 1m ./work"
+            ))
+            .env("AMQP_URL", &proxy.url())
+            .stderr_contains("connecting anew")
+            .spawn();
+        has_lines(&test, "runs", 3);
+        proxy.cut();
+        eventually("a new connection", || proxy.connections() > 1);
+        test.file("go", "");
+        tool.succeeds();
+        assert_eq!(lines(&test, "runs").join(" "), runs, "{options}");
+    }
 }
 
 /// The prefetch limit keeps the last message that came among the first ones.
@@ -323,27 +358,6 @@ fn another_stream_of_the_same_name_is_not_read_on() {
             std::fs::remove_file(test.path(file)).unwrap();
         }
     }
-}
-
-#[test]
-fn a_count_is_right_though_the_connection_breaks() {
-    let test = Test::new();
-    let _stream = stream(&test, &["0", "1", "2", "3", "4", "5"]);
-    let proxy = Proxy::before(&test);
-    test.script(
-        "work",
-        "read -r body; echo $body >>runs; [ $body != 2 ] || while [ ! -e go ]; do sleep 0.05; done",
-    );
-    let tool = test
-        .run("amqp-consume -q {stream} --offset first -c 4 --retry 1m ./work")
-        .env("AMQP_URL", &proxy.url())
-        .stderr_contains("connecting anew")
-        .spawn();
-    has_lines(&test, "runs", 3);
-    proxy.cut();
-    test.file("go", "");
-    tool.succeeds();
-    assert_eq!(sorted_lines(&test, "runs"), ["0", "1", "2", "2", "3"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 pub(crate) mod scripted;
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
@@ -42,6 +42,18 @@ impl Server {
     pub(crate) fn address(&self) -> SocketAddr {
         self.0
     }
+}
+
+/// Passes on what a client and the broker at `address` (`host:port`) say to each other.
+pub(crate) fn pass_on(client: &mut TcpStream, address: &str) -> io::Result<()> {
+    let mut broker = TcpStream::connect(address)?;
+    let (mut from, mut to) = (broker.try_clone()?, client.try_clone()?);
+    thread::spawn(move || {
+        io::copy(&mut from, &mut to).ok();
+        to.shutdown(Shutdown::Both).ok();
+    });
+    io::copy(client, &mut broker)?;
+    broker.shutdown(Shutdown::Both)
 }
 
 /// A method's frame.
