@@ -324,7 +324,7 @@ fn options(choices: &mut Choices, is_large: bool) -> RunOptions {
         error_status: choices.one_of(&[Status::FAILURE, TOOL_FAILED]),
         pace: choices.one_of(&paces),
         grace: choices.one_of(&[None, Some(Duration::ZERO), Some(10 * second)]),
-        reconnect: choices.below(2) == 1,
+        retry: choices.one_of(&[Duration::ZERO, second, 3600 * second, 3600 * second]),
         queue_ends_with_consumer: choices.chance(10),
         certain_every: choices.one_of(&[1000, 1, 3, 10]),
         most_held: choices.one_of(&[1000, 1000, 2, 5]),

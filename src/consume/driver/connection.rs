@@ -12,7 +12,6 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::beginning::Beginning;
 use super::own_queue::OwnQueue;
-use super::reconnecting::Faults;
 use crate::broker::{
     self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, Pulse, Server, Session,
     Subscription, Unsettled,
@@ -94,7 +93,7 @@ impl ConnectionHandle {
         pause: Duration,
         connect: &ConnectOptions,
         options: &ConsumeOptions,
-        (own_queue, beginning, faults): (&OwnQueue, &Beginning, &Faults),
+        (own_queue, beginning): (&OwnQueue, &Beginning),
         waker: &Waker,
     ) -> io::Result<ConnectionHandle> {
         let (requests, to_do) = unbounded();
@@ -104,7 +103,6 @@ impl ConnectionHandle {
             options: options.clone(),
             own_queue: own_queue.clone(),
             beginning: beginning.clone(),
-            faults: faults.clone(),
             waker: waker.clone(),
             requests: to_do,
             replies,
@@ -255,7 +253,6 @@ struct ConnectionThread {
     options: ConsumeOptions,
     own_queue: OwnQueue,
     beginning: Beginning,
-    faults: Faults,
     waker: Waker,
     requests: Receiver<Request>,
     replies: WakingSender<Reply>,
@@ -278,7 +275,6 @@ impl ConnectionThread {
     /// Uses a session to its end. `refused`: why the queue was refused before on another session.
     fn use_session(&self, session: Session, refused: Option<Error>) {
         let server = session.server();
-        let opened = Instant::now();
         let used = match (self.prepare(&session), refused) {
             (Err(error), None) if self.own_queue.is_to_be_declared_otherwise(&error, server) => {
                 drop(session);
@@ -296,14 +292,7 @@ impl ConnectionThread {
         };
         self.tell(Reply::Other(match closed {
             Ok(()) => FromBroker::Closed,
-            Err(error) => {
-                let mut failure = failure(&error, Some(server));
-                failure.is_transient &= !error.is_fault()
-                    || self
-                        .faults
-                        .may_pass(opened, Instant::now(), self.connect.retry);
-                FromBroker::Lost(failure)
-            }
+            Err(error) => FromBroker::Lost(failure(&error, Some(server))),
         }));
     }
 

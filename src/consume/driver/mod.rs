@@ -7,7 +7,7 @@
 //! * `copies`: copies of messages and what commands wrote are published, and what becomes of them.
 //! * `open_delivery`: a delivery that the core has not forgotten.
 //! * `connection`: the thread that uses the connection to the broker.
-//! * `reconnecting`: one connection after the other, and when that is in vain.
+//! * `connecting`: a connection is begun.
 //! * `beginning`: where a subscription to a stream begins, and what is known of the stream.
 //! * `own_queue`: the queue, where the tool declares it itself.
 //! * `republisher`: the thread that publishes copies, over a connection of its own.
@@ -17,11 +17,12 @@
 //! * `printer`: the thread that writes lines to standard output.
 //! * `notice`: what the person at the terminal is told, in words.
 //! * `failed_commands`: the same of failed commands.
-//! * `unread_stream`: the same where nothing was read.
+//! * `unread_stream`: the same where nothing was read from a stream.
 
 mod beginning;
 mod callers;
 mod commands;
+mod connecting;
 mod connection;
 mod copies;
 mod coprocess;
@@ -30,7 +31,6 @@ mod notice;
 mod open_delivery;
 mod own_queue;
 mod printer;
-mod reconnecting;
 mod republisher;
 mod result;
 mod unread_stream;
@@ -68,7 +68,6 @@ use failed_commands::Teller;
 use open_delivery::{OpenDelivery, info};
 use own_queue::OwnQueue;
 use printer::Printer;
-use reconnecting::Faults;
 use republisher::Republisher;
 
 /// After how many messages a long run with a count and `--retry` makes sure of them.
@@ -98,7 +97,6 @@ pub(super) struct Driver {
     queue: String,
     own_queue: OwnQueue,
     beginning: Beginning,
-    faults: Faults,
     deliveries: BTreeMap<DeliveryId, OpenDelivery>,
     latest: DeliveryId,
     children: Children,
@@ -149,7 +147,6 @@ impl Driver {
             queue: String::new(),
             own_queue: OwnQueue::default(),
             beginning: Beginning::new(&options),
-            faults: Faults::default(),
             deliveries: BTreeMap::new(),
             latest: 0,
             children: Children::default(),
@@ -250,7 +247,7 @@ impl Driver {
             error_status: options.error_status,
             pace: options.pace,
             grace: options.grace,
-            reconnect: !self.connect.retry.is_zero(),
+            retry: self.connect.retry,
             queue_ends_with_consumer: matches!(options.source, SourceQueue::Declared { .. }),
             certain_every: CERTAIN_EVERY,
             most_held: MOST_HELD,

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use super::event::{ConnectionId, SubscriptionId};
 
+/// A connection that has lasted this long is one that works.
+const SETTLED: Duration = Duration::from_secs(5);
+
 /// The present connection.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) number: ConnectionId,
     pub(super) state: ConnectionState,
+    /// When it was opened.
+    opened: Option<Duration>,
     /// Oldest first. There are two only while one replaces the other on an auto-delete queue.
     pub(super) subscriptions: Vec<(SubscriptionId, SubscriptionState)>,
     /// The number of the last subscription of the connection before.
@@ -123,6 +128,7 @@ impl Connection {
         Connection {
             number,
             state: ConnectionState::Connecting,
+            opened: None,
             subscriptions: Vec::new(),
             before: latest,
             latest,
@@ -138,6 +144,17 @@ impl Connection {
 
     pub(super) fn is_open(&self) -> bool {
         self.state == ConnectionState::Open
+    }
+
+    pub(super) fn open(&mut self, now: Duration) {
+        self.state = ConnectionState::Open;
+        self.opened = Some(now);
+    }
+
+    /// Whether it has lasted, or a message was settled on it.
+    pub(super) fn was_of_use(&self, now: Duration) -> bool {
+        let has_lasted = |opened| now.saturating_sub(opened) > SETTLED;
+        self.sent > 0 || self.opened.is_some_and(has_lasted)
     }
 
     /// Notes that so many commands were sent to the queue.

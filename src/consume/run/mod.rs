@@ -10,6 +10,7 @@
 //! * `event`, `options`: what goes in and what comes out.
 //! * `message`, `connection`, `phase`: the state.
 //! * `broker`: events of the broker, and subscribing.
+//! * `lost`: connections that end, and others that follow.
 //! * `work`: messages are begun, commands end.
 //! * `batch`: commands that get several messages each.
 //! * `coprocess`: children get messages, answer them, and end.
@@ -33,6 +34,7 @@ mod event;
 mod exit_status;
 mod failed;
 mod limits;
+mod lost;
 mod message;
 mod options;
 mod outcome;
@@ -56,6 +58,7 @@ use crate::status::Status;
 use connection::Connection;
 use coprocess::Coprocesses;
 use delayed::Delayed;
+use lost::Breaks;
 use message::MessageInHand;
 use phase::Phase;
 use stream::Source;
@@ -67,6 +70,7 @@ pub struct Run {
     now: Duration,
     phase: Phase,
     connection: Connection,
+    breaks: Breaks,
     source: Source,
     /// Messages that were delivered and not begun.
     waiting: BTreeMap<DeliveryId, DeliveryInfo>,
@@ -130,6 +134,7 @@ impl Run {
             now: Duration::ZERO,
             phase: Phase::Consuming,
             connection: Connection::first(),
+            breaks: Breaks::default(),
             source: Source::Unknown,
             waiting: BTreeMap::new(),
             in_hand: BTreeMap::new(),

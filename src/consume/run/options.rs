@@ -57,11 +57,11 @@ pub struct RunOptions {
     pub pace: Option<Duration>,
     /// How long running commands may take after the first signal.
     pub grace: Option<Duration>,
-    /// Whether a lost connection is reopened.
-    pub reconnect: bool,
+    /// How long connections are opened anew that break without having been of use; zero: no connection is.
+    pub retry: Duration,
     /// Whether the broker deletes the queue with its last consumer (auto-delete).
     pub queue_ends_with_consumer: bool,
-    /// With a count and `reconnect`: after how many messages that are not certain they are made so, so that a break leaves few in
+    /// With a count and `retry`: after how many messages that are not certain they are made so, so that a break leaves few in
     /// doubt.
     pub certain_every: u64,
     /// How many failed messages are held at most.
@@ -69,6 +69,12 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// Whether a lost connection is opened anew.
+    #[must_use]
+    pub fn reconnects(&self) -> bool {
+        !self.retry.is_zero()
+    }
+
     /// The pause before a command runs again that failed `runs` times; `None`: it does not.
     pub(super) fn retry_pause(&self, runs: u32) -> Option<Duration> {
         let RunWork::Command {

@@ -7,6 +7,7 @@ use testbroker::{Broker, Options};
 
 use super::{has_lines, lines, nobody_is_left};
 use crate::support::{Proxy, Running, Signal, Test, eventually};
+use crate::wire::{Server, serve_login};
 
 const PATIENT: &str =
     r"cat >>taken; echo >>ready; until [ -e go ] || [ ! -e ready ]; do sleep 0.01; done";
@@ -227,6 +228,17 @@ fn a_tool_gives_up_on_a_broker_that_stays_away() {
     tool.exits(1);
     nobody_is_left(&test);
     test.queue("queue").holds(1);
+}
+
+#[test]
+fn connections_that_break_one_after_the_other_are_opened_for_as_long_as_retry_says() {
+    let test = Test::new();
+    let server = Server::start(|client| serve_login(client).map(drop));
+    test.run("amqp-consume -q {queue} --retry 2s cat")
+        .env("AMQP_URL", &format!("amqp://{}", server.address()))
+        .stderr_contains("; connecting anew\n")
+        .stderr_contains(" (gave up after 2s)\n")
+        .exits(1);
 }
 
 #[test]

@@ -63,6 +63,18 @@ impl Simulation<'_> {
         }
         if ended
             .as_ref()
+            .is_err_and(|reason| reason.contains("(gave up after"))
+        {
+            self.reached.mark("connections break for too long");
+            if self.now < self.scenario.options.retry {
+                return Err(Failure::of(
+                    "connections are opened for as long as --retry says",
+                    "",
+                ));
+            }
+        }
+        if ended
+            .as_ref()
             .is_err_and(|reason| reason.starts_with("--max-time"))
         {
             self.reached.mark("the time is over without a connection");

@@ -47,6 +47,7 @@ pub(super) const MARKS: &[&str] = &[
     "a child works too long",
     "a close is not answered",
     "a connection is half open",
+    "connections break for too long",
     "a message that waited did not come back",
     "a message waits in the broker",
     "a queue delays a message",
@@ -337,7 +338,7 @@ impl Simulation<'_> {
                 let options = &self.scenario.options;
                 let unproven = self.oracle.settled - self.oracle.proven;
                 self.oracle.is_proof_wanted = options.limit.is_some()
-                    && options.reconnect
+                    && options.reconnects()
                     && unproven >= options.certain_every;
                 let settled = self.oracle.settled;
                 self.oracle.settled_at_cancel.insert(*subscription, settled);
