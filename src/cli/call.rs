@@ -16,6 +16,7 @@ use super::{Tool, UsageError, complain};
 use crate::call::{self, CallOptions};
 use crate::message::{Message, Properties, TRANSIENT};
 use crate::status::Status;
+use crate::system::closed;
 use crate::system::stdout::Format;
 
 const EXAMPLES: &str = "Examples:
@@ -123,9 +124,9 @@ fn body(argument: Option<OsString>, input: Option<OsString>) -> anyhow::Result<V
     }
     let mut body = Vec::new();
     match input.filter(|name| name != "-") {
-        None => io::stdin()
-            .read_to_end(&mut body)
-            .context("reading standard input")?,
+        None => closed::ensure_stdin_open()
+            .and_then(|()| io::stdin().read_to_end(&mut body))
+            .context("reading -")?,
         Some(name) => File::open(&name)
             .and_then(|mut file| file.read_to_end(&mut body))
             .with_context(|| format!("reading {}", name.display()))?,

@@ -23,6 +23,7 @@ use crate::publish::{
 };
 use crate::reason::printable;
 use crate::status::Status;
+use crate::system::closed;
 
 const SOURCES: &str = "Files and records";
 const DELIVERY: &str = "Delivery";
@@ -161,6 +162,9 @@ impl Tool for Publish {
     fn run(self) -> anyhow::Result<Status> {
         let connect = self.connection.clone().options("amqp-publish")?;
         let json = self.json;
+        if json {
+            closed::ensure_stdout_open().context("standard output")?;
+        }
         let taken_for_file = self.operand_taken_for_file();
         let options = self.options()?;
         let is_single_message = options.source.is_single_message();

@@ -305,6 +305,18 @@ fn a_request_that_reaches_no_queue_is_told() {
 }
 
 #[test]
+fn a_closed_standard_input_is_no_empty_request() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    for operand in ["", "-"] {
+        test.shell(&format!("amqp-call -r {{queue}} {operand} <&-"))
+            .stderr("reading -: standard input is closed\n")
+            .exits(1);
+    }
+    queue.holds(0);
+}
+
+#[test]
 fn a_connection_that_breaks_is_told() {
     let test = Test::new();
     let queue = test.queue("queue").declare();

@@ -506,6 +506,16 @@ fn a_closed_standard_input_is_an_error() {
 }
 
 #[test]
+fn nothing_is_published_whose_result_could_not_be_told() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    test.shell("amqp-publish -r {queue} -b body --json >&-")
+        .stderr("standard output: it is closed\n")
+        .exits(1);
+    queue.holds(0);
+}
+
+#[test]
 fn a_terminal_is_said_to_be_waited_for() {
     let test = Test::new();
     let queue = test.queue("queue").declare();

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::fstat;
 
+use crate::reason::reason;
 use crate::system::stderr::{self, Entry, Level};
 use crate::system::waker::WakingSender;
 
@@ -190,7 +191,8 @@ impl Writer {
                     let written = word_for(left_out)
                         .map_or(Ok(()), |word| write(target, word.as_bytes()))
                         .and_then(|()| write(target, &bytes));
-                    if written.is_err() {
+                    if let Err(error) = written {
+                        tell_of_loss(target, &error);
                         break;
                     }
                     self.shared.is_stuck.store(false, Ordering::Relaxed);
@@ -202,6 +204,17 @@ impl Writer {
         // Whoever waits for room is to learn that there is nobody.
         drop(self.chunks);
         self.shared.make_room(u64::from(u32::MAX));
+    }
+}
+
+/// Where it is standard error that cannot be written, there is nobody to tell.
+fn tell_of_loss(target: Target, error: &io::Error) {
+    if target == Target::Stdout {
+        let reason = reason(error);
+        let word = format!(
+            "writing to standard output: {reason}; what commands write there is lost from now on"
+        );
+        stderr::enter(&Entry::about_nothing(Level::Error, &word));
     }
 }
 

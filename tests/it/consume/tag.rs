@@ -113,10 +113,21 @@ fn signals_are_heard_though_nobody_reads() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_told() {
+    let test = Test::new();
+    test.queue("queue").declare().publish(["a"]);
+    test.run("amqp-consume -q {queue} -c 1 --tag cat")
+        .stdout_to("/dev/full")
+        .stderr("writing to standard output: No space left on device; what commands write there is lost from now on\n")
+        .succeeds();
+}
+
+#[test]
 fn a_command_learns_that_nobody_reads_its_output() {
     let test = Test::new();
     test.queue("queue").declare().publish(["a"]);
     test.run("amqp-consume --quiet -q {queue} -c 1 --tag yes")
         .stdout_closed()
+        .stderr_line("writing to standard output: Broken pipe; what commands write there is lost from now on")
         .exits(141);
 }
