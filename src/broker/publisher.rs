@@ -7,6 +7,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use amiquip::{AmqpProperties, Confirm, Publish, Return};
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvError, Select, TryRecvError};
 
 use super::confirms::Confirmation;
@@ -14,6 +15,7 @@ use super::convert::{from_wire, short_string, to_wire};
 use super::error::{Error, Result};
 use super::header_frame::header_frame_size;
 use super::session::Session;
+use super::transport::outgoing::large::LARGE;
 use crate::message::{Message, Properties};
 
 const PUBLISH: &str = "basic.publish";
@@ -196,11 +198,11 @@ impl Publisher<'_> {
             &message.properties,
             unroutable,
         )?;
-        self.publish_as(&template, &message.body)
+        self.publish_as(&template, &Bytes::copy_from_slice(&message.body))
     }
 
     /// [`Publisher::publish`] for a message whose address and properties are prepared.
-    pub fn publish_as(&mut self, template: &Template, body: &[u8]) -> Result<u64> {
+    pub fn publish_as(&mut self, template: &Template, body: &Bytes) -> Result<u64> {
         let frame_max = self.session.events().frame_max();
         if template.header_frame_size > frame_max as usize {
             return Err(Error::HeadersTooLarge {
@@ -208,16 +210,22 @@ impl Publisher<'_> {
                 frame_max,
             });
         }
+        let is_large = body.len() > LARGE;
         let publish = Publish {
-            body,
+            body: if is_large { &[] } else { body },
             routing_key: template.routing_key.clone(),
             mandatory: template.may_be_returned(),
-            immediate: false,
+            // The mark of a message whose body is passed to the stream.
+            immediate: is_large,
             properties: template.properties.clone(),
         };
         if !self.is_confirmed {
             // A publisher that waits for confirms has a limit of its own.
             self.session.wait_for_room();
+            self.session.bodies().wait_until_taken();
+        }
+        if is_large {
+            self.session.bodies().push(body.clone(), frame_max);
         }
         self.session.call(PUBLISH, |channel| {
             channel.basic_publish(template.exchange.clone(), publish)

@@ -19,6 +19,7 @@ use super::pulse::Pulse;
 use super::transport::connection_events::ConnectionEvents;
 use super::transport::deadline::{Cutter, Deadline, deadline_in};
 use super::transport::frame::PROTOCOL_HEADER;
+use super::transport::outgoing::large::LargeBodies;
 use super::transport::silence::HeartbeatLimit;
 use super::transport::socket::Socket;
 use super::transport::stream::BrokerStream;
@@ -63,6 +64,7 @@ pub struct Session {
     connection: Option<Connection>,
     deadline: Deadline,
     events: ConnectionEvents,
+    bodies: LargeBodies,
     heartbeat_limit: HeartbeatLimit,
     /// The heartbeat interval that was asked for, in seconds.
     heartbeat: u16,
@@ -173,6 +175,11 @@ impl Session {
 
     pub(super) fn events(&self) -> &ConnectionEvents {
         &self.events
+    }
+
+    /// The bodies that amiquip does not get.
+    pub(super) fn bodies(&self) -> &LargeBodies {
+        &self.bodies
     }
 
     /// What the broker says about itself.
@@ -313,6 +320,7 @@ fn open_over(
     let is_greeted = tls.is_none() && (&tcp).write_all(&PROTOCOL_HEADER).is_ok();
     let deadline = Deadline::unset().map_err(broken)?;
     let events = ConnectionEvents::default();
+    let bodies = LargeBodies::default();
     let heartbeat = heartbeat_limit.applied_to(endpoint.heartbeat);
     let opened = deadline.bound(limit, || {
         let address = endpoint.to_string();
@@ -322,6 +330,7 @@ fn open_over(
             socket,
             is_greeted,
             first_frame,
+            bodies.clone(),
             deadline.clone(),
             events.clone(),
         );
@@ -333,6 +342,7 @@ fn open_over(
             connection: Some(connection),
             deadline,
             events,
+            bodies,
             heartbeat_limit: heartbeat_limit.clone(),
             heartbeat,
         }),

@@ -1,6 +1,7 @@
 //! amqp-publish when the connection breaks, or the broker goes away: nothing is lost, and the status says so.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::support::{Proxy, Queue, Test, eventually};
 
@@ -83,6 +84,28 @@ fn with_retry_a_connection_may_break_while_nothing_is_on_its_way() {
     publish.close_stdin();
     publish.succeeds();
     has_all(&queue, 2);
+}
+
+#[test]
+fn with_retry_a_connection_may_break_in_the_middle_of_a_large_message() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    let proxy = Proxy::before(&test);
+    // RabbitMQ 4 takes at most 16 MiB.
+    let body = vec![b'x'; 12 << 20];
+    test.file("body", &body);
+    proxy.delay(Duration::from_millis(10));
+    let publish = test
+        .run("amqp-publish -r {queue} --retry 1m body")
+        .args(["--url", &proxy.url()])
+        .stderr_contains("; connecting again\n")
+        .spawn();
+    eventually("some has passed", || proxy.bytes_to_broker() > 1 << 20);
+    proxy.delay(Duration::ZERO);
+    proxy.cut();
+    publish.succeeds();
+    let messages = queue.take_all();
+    assert!(messages.len() == 1 && messages[0].body == body);
 }
 
 #[test]

@@ -87,6 +87,15 @@ impl MethodId {
             _ => None,
         }
     }
+
+    /// Whether `frame` answers that the broker has closed the channel, or the connection.
+    #[must_use]
+    pub fn ends_channel(frame: &[u8]) -> bool {
+        let id = MethodId::of_frame(frame);
+        [MethodId::CHANNEL_CLOSE_OK, MethodId::CONNECTION_CLOSE_OK]
+            .map(Some)
+            .contains(&id)
+    }
 }
 
 /// A frame's head.
@@ -128,14 +137,19 @@ pub fn first(bytes: &[u8]) -> Option<&[u8]> {
 /// A frame's bytes.
 #[must_use]
 pub fn encode(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let mut frame = Vec::with_capacity(FRAME_OVERHEAD + payload.len());
-    frame.push(kind);
-    frame.extend(channel.to_be_bytes());
-    frame.extend(size.to_be_bytes());
-    frame.extend(payload);
-    frame.push(FRAME_END);
+    append(&mut frame, kind, channel, payload);
     frame
+}
+
+/// Adds a frame's bytes to others.
+pub fn append(frames: &mut Vec<u8>, kind: u8, channel: u16, payload: &[u8]) {
+    let size = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    frames.push(kind);
+    frames.extend(channel.to_be_bytes());
+    frames.extend(size.to_be_bytes());
+    frames.extend(payload);
+    frames.push(FRAME_END);
 }
 
 /// A method's frame; `arguments` are encoded already.
@@ -154,11 +168,25 @@ pub fn encode_class(channel: u16, method: &AMQPClass, max: usize) -> Option<Vec<
     Some(frame)
 }
 
-/// The size of the body that follows a content header with this payload (section 4.2.6.1): it stands behind class and weight.
+/// Where the size of the body stands in a content header's payload: behind class and weight (section 4.2.6.1).
+const BODY_SIZE: usize = 4;
+
+/// The size of the body that follows a content header with this payload.
 #[must_use]
 pub fn body_size(header_payload: &[u8]) -> Option<u64> {
-    let size = header_payload.get(4..)?.first_chunk()?;
+    let size = header_payload.get(BODY_SIZE..)?.first_chunk()?;
     Some(u64::from_be_bytes(*size))
+}
+
+/// The frame of a content header, with another size of the body.
+#[must_use]
+pub fn with_body_size(header_frame: &[u8], size: u64) -> Vec<u8> {
+    let mut frame = header_frame.to_vec();
+    let field = frame.iter_mut().skip(HEAD_LENGTH + BODY_SIZE);
+    field
+        .zip(size.to_be_bytes())
+        .for_each(|(byte, new)| *byte = new);
+    frame
 }
 
 #[cfg(test)]

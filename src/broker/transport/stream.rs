@@ -13,6 +13,7 @@ use super::connection_events::{ConnectionEvents, Disconnect};
 use super::deadline::Deadline;
 use super::incoming::{Incoming, ServerEvent};
 use super::outgoing::Outgoing;
+use super::outgoing::large::LargeBodies;
 use super::silence::Traffic;
 use super::socket::Socket;
 use crate::reason::reason;
@@ -40,10 +41,12 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 impl BrokerStream {
     /// `is_greeted`: the protocol header was sent over the socket. `first_call` is the frame of a method that is sent ahead.
+    /// `bodies` are those that amiquip does not get.
     pub(in crate::broker) fn over(
         socket: Socket,
         is_greeted: bool,
         first_call: Option<&[u8]>,
+        bodies: LargeBodies,
         deadline: Deadline,
         events: ConnectionEvents,
     ) -> BrokerStream {
@@ -51,7 +54,7 @@ impl BrokerStream {
         BrokerStream {
             socket,
             incoming: Incoming::default(),
-            outgoing: Outgoing::new(is_greeted, first_call),
+            outgoing: Outgoing::new(is_greeted, first_call, bodies),
             was_full: false,
             registration,
             readiness,

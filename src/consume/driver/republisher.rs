@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::thread;
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, unbounded};
 
 use super::callers::Callers;
@@ -293,7 +294,7 @@ impl RepublisherThread {
                 return Ok(());
             }
         };
-        match publisher.publish_as(&template, &message.body) {
+        match publisher.publish_as(&template, &Bytes::copy_from_slice(&message.body)) {
             Ok(_) => {
                 under_way.unconfirmed.add(copy);
                 Ok(())

@@ -3,11 +3,11 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use foldhash::quality::FixedState;
 
 use crate::broker::{Answer, Answers, BlockedNotices, Error, Publisher, Template};
 use crate::message::Message;
-use crate::publish::input::records::Body;
 use crate::publish::run::FromBroker;
 
 /// A channel that messages are published on.
@@ -43,7 +43,7 @@ impl PublishChannel<'_> {
     }
 
     /// Publishes, unless the connection is broken.
-    pub(super) fn publish(&mut self, template: &Arc<Template>, body: &Body) {
+    pub(super) fn publish(&mut self, template: &Arc<Template>, body: &Bytes) {
         if self.is_in_use()
             && let Err(error) = self.publisher.publish_as(template, body)
         {

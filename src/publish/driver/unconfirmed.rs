@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::broker::Template;
-use crate::publish::input::records::{Body, Location, Record};
+use crate::publish::input::records::{Location, Record};
 use crate::publish::run::RecordId;
 
 /// The records from the first unconfirmed one on.
@@ -21,7 +23,7 @@ pub(super) struct UnconfirmedRecord {
     location: Location,
     pub(super) template: Arc<Template>,
     /// Dropped once it was sent, if it is never sent again.
-    pub(super) body: Option<Body>,
+    pub(super) body: Option<Bytes>,
 }
 
 impl UnconfirmedRecords {

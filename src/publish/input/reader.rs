@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::thread;
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::chunks::Chunks;
@@ -27,7 +28,8 @@ const LARGE: usize = 256 << 10;
 /// Whole records of one input.
 pub(in crate::publish) struct Chunk {
     pub(in crate::publish) origin: Arc<Origin>,
-    pub(in crate::publish) bytes: Arc<Bytes>,
+    /// Shared by the messages that are made of them.
+    pub(in crate::publish) bytes: Bytes,
 }
 
 /// The input of a chunk.
@@ -50,12 +52,8 @@ pub(in crate::publish) struct RecordPosition {
     pub(in crate::publish) offset: u64,
 }
 
-/// A chunk's bytes, shared by the messages that are made of them.
-pub(in crate::publish) struct Bytes {
-    pub(in crate::publish) content: Vec<u8>,
-    /// Disconnected when the bytes are dropped.
-    _receipt: Option<Sender<()>>,
-}
+/// The bytes of a large chunk. The receipt is disconnected when they are dropped.
+struct WithReceipt(Vec<u8>, #[expect(dead_code)] Sender<()>);
 
 /// Why an input could not be read to its end.
 pub(in crate::publish) struct ReadFailure {
@@ -91,13 +89,9 @@ impl RecordPosition {
     };
 }
 
-impl Bytes {
-    /// Bytes that the reader does not wait for.
-    pub(in crate::publish) fn new(content: Vec<u8>) -> Bytes {
-        Bytes {
-            content,
-            _receipt: None,
-        }
+impl AsRef<[u8]> for WithReceipt {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -119,7 +113,7 @@ pub(in crate::publish) fn start(
                 index: 0,
                 first: RecordPosition::FIRST,
             });
-            let bytes = Arc::new(Bytes::new(body));
+            let bytes = body.into();
             // There is room for one.
             let _ = chunks.send(Ok(Chunk { origin, bytes }));
         }
@@ -215,18 +209,16 @@ impl Reader {
     }
 
     fn hand_over(&self, origin: &Arc<Origin>, content: Vec<u8>) -> Option<()> {
-        let (receipt, dropped) = bounded(0);
-        let large = content.len() > LARGE;
-        let bytes = Arc::new(Bytes {
-            content,
-            _receipt: large.then_some(receipt),
-        });
         let origin = Arc::clone(origin);
-        self.chunks.send(Ok(Chunk { origin, bytes })).ok()?;
-        if large {
-            // Ends when the bytes are dropped. Nothing is ever sent.
-            let _: Result<(), _> = dropped.recv();
+        if content.len() <= LARGE {
+            let bytes = content.into();
+            return self.chunks.send(Ok(Chunk { origin, bytes })).ok();
         }
+        let (receipt, dropped) = bounded(0);
+        let bytes = Bytes::from_owner(WithReceipt(content, receipt));
+        self.chunks.send(Ok(Chunk { origin, bytes })).ok()?;
+        // Ends when the bytes are dropped. Nothing is ever sent.
+        let _: Result<(), _> = dropped.recv();
         Some(())
     }
 

@@ -1,12 +1,14 @@
 //! Chunks become records: a message's body, the template of the message, and the location in the input.
 
 use std::fmt;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::chunks::record_length;
 use super::digest::Digest;
-use super::reader::{Bytes, Chunk, Origin, RecordPosition, StartPosition};
+use super::reader::{Chunk, Origin, RecordPosition, StartPosition};
 use super::template::TemplateMaker;
 use crate::broker::Template;
 use crate::envelope;
@@ -18,7 +20,8 @@ use crate::reason::printable;
 pub(in crate::publish) struct Record {
     pub(in crate::publish) location: Location,
     pub(in crate::publish) template: Arc<Template>,
-    pub(in crate::publish) body: Body,
+    /// A part of a chunk, without a copy, or bytes of its own.
+    pub(in crate::publish) body: Bytes,
     /// Its size in the input in bytes.
     pub(in crate::publish) input_length: usize,
 }
@@ -39,30 +42,6 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = printable(&self.origin.name.display().to_string());
         write!(f, "{name}:{}", self.position.record)
-    }
-}
-
-/// A message's body: a part of a chunk, without a copy, or bytes of its own.
-#[derive(Clone)]
-pub(in crate::publish) struct Body {
-    bytes: Arc<Bytes>,
-    range: Range<usize>,
-}
-
-impl Deref for Body {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes.content[self.range.clone()]
-    }
-}
-
-impl From<Vec<u8>> for Body {
-    fn from(content: Vec<u8>) -> Self {
-        Body {
-            range: 0..content.len(),
-            bytes: Arc::new(Bytes::new(content)),
-        }
     }
 }
 
@@ -178,7 +157,7 @@ impl RecordMaker {
     fn location(&self, chunk: &OpenChunk, cursor: &Location, range: Range<usize>) -> Location {
         let end = cursor.position.offset + range.len() as u64;
         let digest = if self.takes_digests {
-            self.digest.and(&chunk.chunk.bytes.content[range])
+            self.digest.and(&chunk.chunk.bytes[range])
         } else {
             Digest::EMPTY
         };
@@ -191,7 +170,7 @@ impl RecordMaker {
 
     /// Whether there is nothing where an envelope should be.
     fn is_empty_line(&self, chunk: &OpenChunk, cursor: &Location, range: Range<usize>) -> bool {
-        let line = &chunk.chunk.bytes.content[range];
+        let line = &chunk.chunk.bytes[range];
         self.records == Records::Envelopes
             && text_of(line, cursor.position.offset)
                 .trim_ascii()
@@ -221,18 +200,15 @@ impl RecordMaker {
         chunk: &OpenChunk,
         location: &Location,
         range: Range<usize>,
-    ) -> Result<(Arc<Template>, Body), String> {
+    ) -> Result<(Arc<Template>, Bytes), String> {
         let bytes = &chunk.chunk.bytes;
         if self.records == Records::Envelopes {
-            let line = text_of(&bytes.content[range], location.position.offset);
+            let line = text_of(&bytes[range], location.position.offset);
             let envelope = envelope::from_json_line(line).map_err(|error| error.to_string())?;
             let template = self.templates.for_envelope(&envelope, location)?;
             return Ok((template, envelope.body.into()));
         }
-        let body = Body {
-            range: self.records.body_of(&bytes.content, range),
-            bytes: Arc::clone(bytes),
-        };
+        let body = bytes.slice(self.records.body_of(bytes, range));
         Ok((self.templates.for_body(&body, location)?, body))
     }
 
@@ -257,7 +233,7 @@ fn text_of(line: &[u8], offset: u64) -> &[u8] {
 impl OpenChunk {
     /// The range of the next record, with its delimiter.
     fn next_record(&self, records: Records) -> Range<usize> {
-        let rest = &self.chunk.bytes.content[self.done..];
+        let rest = &self.chunk.bytes[self.done..];
         let length = match records.delimiter() {
             Some(delimiter) => record_length(rest, delimiter),
             None => rest.len(),
@@ -268,7 +244,7 @@ impl OpenChunk {
     /// The chunk without its next `length` bytes, if it has more.
     fn without(mut self, length: usize) -> Option<OpenChunk> {
         self.done += length;
-        (self.done < self.chunk.bytes.content.len()).then_some(self)
+        (self.done < self.chunk.bytes.len()).then_some(self)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use crate::broker::{Template, Unsettled};
 use crate::transfer::run::Tag;
 
@@ -23,7 +25,7 @@ pub(super) struct KeptDelivery {
 /// What is to be published.
 pub(super) struct Copy {
     pub(super) template: Template,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
 }
 
 impl Kept {

@@ -1,5 +1,6 @@
 //! A session from its beginning to its end.
 
+use bytes::Bytes;
 use crossbeam_channel::Select;
 
 use super::kept::{Copy, Kept, KeptDelivery};
@@ -201,7 +202,7 @@ impl Driver<'_> {
             self.say(&word);
         }
         let report = self.report.line_for(&message);
-        let body = message.body;
+        let body = Bytes::from(message.body);
         let length = body.len();
         let (template, unfit) = match copy {
             Ok(template) => (Some(template), None),

@@ -1,8 +1,10 @@
 //! What amiquip sends, on its way to the socket. A list of edits changes its first frames: see [`edit`]. After that, frames
-//! pass as they are. Only while the broker takes no messages (channel.flow) are messages kept back here, and what answers
-//! deliveries goes past them. amiquip hands frames over as if the network took them, so its heartbeats and its reading go on.
+//! pass as they are, and large bodies join their messages: see [`large`]. Only while the broker takes no messages
+//! (channel.flow) are messages kept back here, and what answers deliveries goes past them. amiquip hands frames over as if the
+//! network took them, so its heartbeats and its reading go on.
 
 mod edit;
+pub(in crate::broker) mod large;
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -10,6 +12,7 @@ use std::io::{self, Write};
 use super::frame::{self, BODY, HEADER, HEARTBEAT, Head, METHOD, MethodId};
 pub(in crate::broker) use edit::CHANNEL;
 use edit::Edit;
+use large::{Inserter, LargeBodies, LargeMessage};
 
 /// amiquip's frames on their way to the socket.
 #[derive(Debug, Default)]
@@ -18,8 +21,12 @@ pub(super) struct Outgoing {
     edits: VecDeque<Edit>,
     position: Position,
     is_paused: bool,
-    /// amiquip will offer the same bytes again. TLS may have taken some of them, and then they must come next.
-    is_stuck: bool,
+    /// So many bytes were offered to a socket that took none. amiquip will offer them again. TLS may have taken some of them,
+    /// and then they must come next.
+    offered: usize,
+    inserter: Inserter,
+    /// A message with a large body that is partly written. It stands for the frame that amiquip's bytes begin with.
+    large: Option<LargeMessage>,
     /// Whole frames that may go wherever no message has begun: answers, and what need not wait for messages.
     ahead: Vec<u8>,
     /// What waits until the broker takes messages again.
@@ -61,9 +68,14 @@ const MAY_OVERTAKE: [MethodId; 4] = [
 impl Outgoing {
     /// `is_greeted`: the protocol header has been sent. `first_call` is the frame of a method that is sent together with
     /// channel.open, before amiquip asks for either.
-    pub(super) fn new(is_greeted: bool, first_call: Option<&[u8]>) -> Outgoing {
+    pub(super) fn new(
+        is_greeted: bool,
+        first_call: Option<&[u8]>,
+        bodies: LargeBodies,
+    ) -> Outgoing {
         Outgoing {
             edits: edit::all(is_greeted, first_call),
+            inserter: Inserter::of(bodies),
             ..Outgoing::default()
         }
     }
@@ -86,7 +98,7 @@ impl Outgoing {
 
     /// Whether something is left that only [`Outgoing::flush`] will write.
     pub(super) fn needs_flush(&self) -> bool {
-        let may_go_on = self.position.is_between_messages() && !self.is_stuck;
+        let may_go_on = self.position.is_between_messages() && !self.is_stuck();
         let has_more = !self.ahead.is_empty() || (!self.is_paused && !self.kept_back.is_empty());
         !self.next.is_empty() || (may_go_on && has_more)
     }
@@ -98,7 +110,7 @@ impl Outgoing {
 
     /// Writes what amiquip believes to be written, as far as it may go now.
     pub(super) fn flush(&mut self, socket: &mut impl Write) -> io::Result<()> {
-        if self.is_stuck {
+        if self.is_stuck() {
             return Ok(()); // amiquip writes as soon as it can
         }
         if self.position.is_between_messages() {
@@ -117,24 +129,56 @@ impl Outgoing {
     }
 
     /// Writes amiquip's `bytes`, which end where a frame does, and says how many of them are taken care of. The rest may be
-    /// left to [`Outgoing::flush`].
+    /// left to [`Outgoing::flush`]. None of them are when some of a large body was written.
     pub(super) fn write(&mut self, bytes: &[u8], socket: &mut impl Write) -> io::Result<usize> {
         self.flush(socket)?;
         if let Some(length) = self.edit(bytes) {
             return Ok(length);
         }
-        let mut length = bytes.len();
-        if self.is_paused && !self.is_stuck {
-            if self.position.is_between_messages() {
+        if let Some(message) = self.large.take() {
+            return self.send(message, socket);
+        }
+        if self.offered == 0 {
+            if self.is_paused && self.position.is_between_messages() {
                 return Ok(self.sort(bytes));
             }
-            length = self.position.rest_of_message(bytes);
+            if self.position.rest_of_frame == 0 {
+                if let Some(length) = self.inserter.begin(bytes) {
+                    return Ok(length);
+                }
+                if let Some(message) = self.inserter.message(bytes) {
+                    return self.send(message, socket);
+                }
+                if MethodId::ends_channel(bytes) {
+                    self.inserter.end();
+                }
+            }
+            self.offered = self.may_pass(bytes);
         }
-        let result = socket.write(&bytes[..length]);
-        self.is_stuck = result.is_err();
-        let written = result?;
+        let written = socket.write(&bytes[..self.offered])?;
+        self.offered = 0;
         self.position.pass(bytes, written);
         Ok(written)
+    }
+
+    /// Whether amiquip's bytes must come next.
+    fn is_stuck(&self) -> bool {
+        self.offered > 0 || self.large.is_some()
+    }
+
+    /// How many of `bytes` may go as they are.
+    fn may_pass(&self, bytes: &[u8]) -> usize {
+        let bytes = if self.is_paused {
+            &bytes[..self.position.rest_of_message(bytes)]
+        } else {
+            bytes
+        };
+        if self.inserter.is_waiting() {
+            self.position
+                .before(bytes, |frame| self.inserter.concerns(frame))
+        } else {
+            bytes.len()
+        }
     }
 
     /// Applies the next edit to what `bytes` begin with, and says how many of `bytes` that stands for.
@@ -159,13 +203,32 @@ impl Outgoing {
         Some(length)
     }
 
+    /// Writes some of a message that stands for amiquip's next frame. The frame is taken care of when all of it is written.
+    fn send(&mut self, mut message: LargeMessage, socket: &mut impl Write) -> io::Result<usize> {
+        let result = message.send(socket);
+        let taken = if message.is_sent() {
+            message.length
+        } else {
+            self.large = Some(message);
+            0
+        };
+        result.map(|()| taken)
+    }
+
     /// Puts the first frame of `bytes` where it is to wait, and says how long it is.
     fn sort(&mut self, bytes: &[u8]) -> usize {
+        if let Some(length) = self.inserter.begin(bytes) {
+            return length;
+        }
+        if let Some(message) = self.inserter.message(bytes) {
+            let length = message.length;
+            self.kept_back.extend(message.into_frames());
+            return length;
+        }
         let frame = frame::first(bytes).unwrap_or(bytes);
-        if let Some(MethodId::CONNECTION_CLOSE_OK | MethodId::CHANNEL_CLOSE_OK) =
-            MethodId::of_frame(frame)
-        {
+        if MethodId::ends_channel(frame) {
             // Nobody is there any more to take messages.
+            self.inserter.end();
             self.kept_back.clear();
             self.keeping = Content::Nothing;
         }
@@ -200,6 +263,17 @@ impl Position {
             end = self.pass_frame(bytes, end);
         }
         self.rest_of_frame = end - length;
+    }
+
+    /// How many of `bytes` come before the first frame that is one of `those`.
+    fn before(self, bytes: &[u8], those: impl Fn(&[u8]) -> bool) -> usize {
+        let mut end = self.rest_of_frame;
+        while let Some(head) = bytes.get(end..).and_then(Head::of)
+            && !those(&bytes[end..])
+        {
+            end += head.frame_length();
+        }
+        end.min(bytes.len())
     }
 
     /// How many of `bytes` come before the next place between messages.

@@ -11,8 +11,11 @@ use super::*;
 /// What happens to a connection.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A message of that many bytes is published, in frames of 10.
-    Publish(usize),
+    /// A message of that many bytes is published, in frames of at most 10 bytes of body. amiquip may not have the body.
+    Publish {
+        size: usize,
+        is_large: bool,
+    },
     Acknowledge,
     Declare,
     Heartbeat,
@@ -24,7 +27,10 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (0..40_usize).prop_map(Event::Publish),
+        (0..40_usize, any::<bool>()).prop_map(|(size, is_large)| Event::Publish {
+            size,
+            is_large: is_large && size > 0,
+        }),
         Just(Event::Acknowledge),
         Just(Event::Declare),
         Just(Event::Heartbeat),
@@ -41,15 +47,23 @@ fn heartbeat() -> Vec<u8> {
     frame::encode(HEARTBEAT, 0, &[])
 }
 
-fn message(size: usize, mark: u8) -> Vec<Vec<u8>> {
+const BODY_MAX: usize = 10;
+
+/// basic.publish and the content header of a message.
+fn head_of_message(size: usize, mark: u8, bits: u8) -> Vec<Vec<u8>> {
     let size_field = u64::try_from(size).unwrap().to_be_bytes();
-    let header = [&[0, 60, 0, 0][..], &size_field, &[0, 0]].concat();
-    let mut frames = vec![
-        method(MethodId::BASIC_PUBLISH, mark),
+    let header = [&[0, 60, 0, 0][..], &size_field, &[0, 0, mark]].concat();
+    vec![
+        frame::encode_method(1, MethodId::BASIC_PUBLISH, &[mark, bits]),
         frame::encode(HEADER, 1, &header),
-    ];
+    ]
+}
+
+fn message(size: usize, mark: u8) -> Vec<Vec<u8>> {
+    let mut frames = head_of_message(size, mark, 1);
     let body = vec![mark; size];
-    frames.extend(body.chunks(10).map(|part| frame::encode(BODY, 1, part)));
+    let parts = body.chunks(BODY_MAX);
+    frames.extend(parts.map(|part| frame::encode(BODY, 1, part)));
     frames
 }
 
@@ -82,12 +96,32 @@ impl Write for SlowSocket {
 #[derive(Default)]
 struct Connection {
     outgoing: Outgoing,
+    bodies: LargeBodies,
     socket: SlowSocket,
     /// What amiquip has not written.
     buffer: Vec<u8>,
 }
 
 impl Connection {
+    fn new() -> Connection {
+        let bodies = LargeBodies::default();
+        Connection {
+            outgoing: Outgoing {
+                inserter: Inserter::of(bodies.clone()),
+                ..Outgoing::default()
+            },
+            bodies,
+            ..Connection::default()
+        }
+    }
+
+    /// Has a body wait for its message, of which amiquip gets these frames.
+    fn large_message(&mut self, size: usize, mark: u8) -> Vec<Vec<u8>> {
+        let frame_max = u32::try_from(BODY_MAX + frame::FRAME_OVERHEAD).unwrap();
+        self.bodies.push(vec![mark; size].into(), frame_max);
+        head_of_message(0, mark, 0b11)
+    }
+
     fn write(&mut self) {
         if !self.buffer.is_empty()
             && let Ok(length) = self.outgoing.write(&self.buffer, &mut self.socket)
@@ -135,12 +169,17 @@ fn acknowledgements<'a>(frames: &[&'a [u8]]) -> Vec<&'a [u8]> {
 proptest! {
     #[test]
     fn messages_wait_whole_and_in_order_and_nothing_is_lost(events in vec(event(), 0..60)) {
-        let mut connection = Connection::default();
+        let mut connection = Connection::new();
         let mut handed_over = Vec::new();
         let mut flows = 0;
         for (event, mark) in events.iter().zip(0..) {
+            let mut whole = None;
             let frames = match event {
-                Event::Publish(size) => message(*size, mark),
+                Event::Publish { size, is_large: false } => message(*size, mark),
+                Event::Publish { size, is_large: true } => {
+                    whole = Some(message(*size, mark).concat());
+                    connection.large_message(*size, mark)
+                }
                 Event::Acknowledge => vec![method(MethodId::BASIC_ACK, mark)],
                 Event::Declare => vec![method(DECLARE, mark)],
                 Event::Heartbeat => vec![heartbeat()],
@@ -154,10 +193,10 @@ proptest! {
                     vec![]
                 }
             };
+            handed_over.extend(whole.unwrap_or_else(|| frames.concat()));
             for frame in frames {
                 // amiquip may write between the frames of a message.
-                connection.buffer.extend_from_slice(&frame);
-                handed_over.extend(frame);
+                connection.buffer.extend(frame);
                 if mark % 3 == 0 {
                     connection.write();
                 }
@@ -191,10 +230,11 @@ proptest! {
 
 #[test]
 fn what_waits_for_a_channel_that_is_closed_is_dropped() {
-    let mut connection = Connection::default();
+    let mut connection = Connection::new();
     connection.outgoing.obey(false);
     connection.buffer = [
         message(5, 1).concat(),
+        connection.large_message(5, 2).concat(),
         method(MethodId::CHANNEL_CLOSE_OK, 0),
     ]
     .concat();
@@ -280,7 +320,10 @@ fn sent_behind_opening(first_call: Option<&[u8]>, batches: &[&[u8]]) -> Vec<u8> 
     let opening = opening.each_ref().map(Vec::as_slice);
     let all = [&opening[..], batches].concat();
     let before = sent_by(Outgoing::default(), &opening[2..]);
-    let sent = sent_by(Outgoing::new(true, first_call), &all);
+    let sent = sent_by(
+        Outgoing::new(true, first_call, LargeBodies::default()),
+        &all,
+    );
     let start_ok = frame::first(&sent).unwrap();
     sent[start_ok.len()..]
         .strip_prefix(before.as_slice())
@@ -297,7 +340,7 @@ fn the_client_properties_are_ours_and_the_rest_is_amiquips() {
     let greeting = frame::PROTOCOL_HEADER;
     let start = encoded(0, &start_ok(theirs));
     let all = [&greeting, start.as_slice(), start.as_slice()].concat();
-    let sent = sent_by(Outgoing::new(false, None), &[&all]);
+    let sent = sent_by(Outgoing::new(false, None, LargeBodies::default()), &[&all]);
     let rest = sent.strip_prefix(&greeting).unwrap();
     let (rest, introduced) = parse_frame(rest).unwrap();
     let AMQPFrame::Method(0, AMQPClass::Connection(connection::AMQPMethod::StartOk(ok))) =
@@ -329,8 +372,8 @@ fn a_greeting_sent_before_is_not_sent_again() {
     let [greeting, start_ok, _] = opening();
     let batches = [greeting.as_slice(), &start_ok];
     assert_eq!(
-        sent_by(Outgoing::new(true, None), &batches),
-        sent_by(Outgoing::new(false, None), &batches)[greeting.len()..]
+        sent_by(Outgoing::new(true, None, LargeBodies::default()), &batches),
+        sent_by(Outgoing::new(false, None, LargeBodies::default()), &batches)[greeting.len()..]
     );
 }
 
@@ -345,7 +388,10 @@ fn what_begins_otherwise_passes_as_it_is() {
         vec![ours, call.clone()],
     ] {
         let batches: Vec<&[u8]> = batches.iter().map(Vec::as_slice).collect();
-        let sent = sent_by(Outgoing::new(false, Some(&call)), &batches);
+        let sent = sent_by(
+            Outgoing::new(false, Some(&call), LargeBodies::default()),
+            &batches,
+        );
         assert_eq!(sent, batches.concat());
     }
 }
@@ -392,7 +438,7 @@ fn a_heartbeat_in_the_way_may_come_in_one_piece_with_the_channel() {
 
 /// The answers up to which amiquip may read after connection.open and each of `batches`.
 fn last_answers(first_call: Option<&[u8]>, batches: &[Vec<u8>]) -> Vec<Option<MethodId>> {
-    let mut outgoing = Outgoing::new(true, first_call);
+    let mut outgoing = Outgoing::new(true, first_call, LargeBodies::default());
     let mut socket = Vec::new();
     let mut answer_behind = |bytes: &[u8]| {
         assert!(outgoing.write(bytes, &mut socket).is_ok());
@@ -445,5 +491,32 @@ fn nothing_is_held_back_once_amiquip_asks_for_something_else() {
             sent_behind_opening(Some(&call), &asks.each_ref().map(Vec::as_slice)),
             [channel_open(1), call.clone(), other, call.clone()].concat()
         );
+    }
+}
+
+#[test]
+fn who_waits_for_large_bodies_goes_on_when_they_are_taken_and_at_the_end() {
+    type Way = fn(&mut Connection, Vec<u8>);
+    const CLOSED: Way = |connection, _| {
+        let close_ok = method(MethodId::CHANNEL_CLOSE_OK, 0);
+        connection.buffer = [heartbeat(), close_ok].concat();
+    };
+    let ways: [Way; 4] = [
+        |connection, message| connection.buffer = message,
+        CLOSED,
+        |connection, message| {
+            connection.outgoing.obey(false);
+            CLOSED(connection, message);
+        },
+        |connection, _| *connection = Connection::default(),
+    ];
+    for way in ways {
+        let mut connection = Connection::new();
+        let message = connection.large_message(5, 1).concat();
+        let bodies = connection.bodies.clone();
+        let waiting = std::thread::spawn(move || bodies.wait_until_taken());
+        way(&mut connection, message);
+        connection.write_all();
+        waiting.join().unwrap();
     }
 }
