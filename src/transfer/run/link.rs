@@ -5,8 +5,12 @@ use super::event::{Action, Connection, Delivery, FromBroker, Notice, Time, Troub
 use super::{Emptiness, Extent, Run, Window};
 use crate::broker::Confirmation;
 
-/// How long to wait before a connection that broke without having been of use is opened again.
+/// How long to wait before a connection that broke without having been of use is opened again. It doubles with each one: a quorum queue
+/// counts each break as a delivery of what was delivered, and drops a message at its delivery limit (20 since RabbitMQ 4.0).
 const PAUSE: Time = Time::from_millis(250);
+
+/// The longest such pause.
+const LONGEST_PAUSE: Time = Time::from_secs(30);
 
 /// A connection that has lasted this long is one that works.
 const SETTLED: Time = Time::from_secs(5);
@@ -26,6 +30,8 @@ pub(super) struct Link {
     copied_before: u64,
     /// Since when connections have broken without having been of use.
     in_vain_since: Option<Time>,
+    /// How many have.
+    in_vain: u32,
 }
 
 /// How far a connection has come.
@@ -46,12 +52,21 @@ impl Link {
             since: Time::ZERO,
             copied_before: 0,
             in_vain_since: None,
+            in_vain: 0,
         }
     }
 
     /// Whether it is this connection, and something can still come over it.
     pub(super) fn is(&self, number: Connection) -> bool {
         self.number == number && self.state != LinkState::Gone
+    }
+
+    /// The pause before the next one.
+    fn pause(&self) -> Time {
+        match self.in_vain.checked_sub(1) {
+            Some(doublings) => LONGEST_PAUSE.min(PAUSE * (1 << doublings.min(16))),
+            None => Time::ZERO,
+        }
     }
 }
 
@@ -203,10 +218,7 @@ impl Run {
     }
 
     fn reopen(&mut self, reason: String, actions: &mut Vec<Action>) {
-        let pause = match self.link.in_vain_since {
-            Some(_) => PAUSE,
-            None => Time::ZERO,
-        };
+        let pause = self.link.pause();
         self.link.number += 1;
         self.link.state = LinkState::Connecting;
         actions.push(Action::Say(Notice::ConnectingAnew(reason)));
@@ -223,8 +235,10 @@ impl Run {
             || self.now.saturating_sub(self.link.since) > SETTLED;
         if was_of_use {
             self.link.in_vain_since = None;
+            self.link.in_vain = 0;
             return true;
         }
+        self.link.in_vain += 1;
         let since = *self.link.in_vain_since.get_or_insert(self.now);
         self.now.saturating_sub(since) < self.options.retry
     }

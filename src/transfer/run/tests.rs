@@ -294,6 +294,28 @@ fn what_a_lost_connection_held_is_waited_for() {
 }
 
 #[test]
+fn pauses_double_while_connections_are_of_no_use() {
+    let mut scene = Scene::with_messages(options(), 9, 3);
+    let mut pauses = Vec::new();
+    for connection in 2..=12 {
+        let Some(Action::Connect(_, pause)) = scene.hear(lost()).last() else {
+            panic!("no connection {connection}");
+        };
+        pauses.push(pause.as_millis());
+        scene.connection = connection;
+        scene.hear(FromBroker::Connected { ready: 3 });
+    }
+    assert_eq!(
+        pauses[..8],
+        [250, 500, 1000, 2000, 4000, 8000, 16000, 30000]
+    );
+    assert_eq!(pauses[10], 30000);
+    scene.wait(6);
+    let connect = Action::Connect(13, Time::ZERO);
+    assert_eq!(scene.hear(lost()).last(), Some(&connect));
+}
+
+#[test]
 fn a_close_that_is_not_answered_leaves_it_in_doubt() {
     let mut scene = Scene::with_messages(options(), 1, 1);
     scene.hear(FromBroker::Cancelled(1));
