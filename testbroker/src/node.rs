@@ -25,8 +25,9 @@ use crate::supervised::Supervised;
 const START_DEADLINE: Duration = Duration::from_secs(180);
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Khepri, which holds the definitions since RabbitMQ 4.3 (and does not exist in 3.10), has them on the disk at once.
-const SYNC: &str = "case erlang:function_exported(rabbit_khepri, is_enabled, 0) andalso rabbit_khepri:is_enabled() of \
+/// Where a quorum queue's or a stream's processes have their files is in tables of Ra. Khepri, which holds the definitions since
+/// RabbitMQ 4.3 (and does not exist in 3.10), has them on the disk at once.
+const SYNC: &str = "[ok = dets:sync(Table) || Table <- dets:all()], case erlang:function_exported(rabbit_khepri, is_enabled, 0) andalso rabbit_khepri:is_enabled() of \
                     true -> ok; false -> mnesia:sync_log() end.";
 
 /// The node's Erlang uses the port mapper that is there, and takes connections of other nodes on the loopback interface.

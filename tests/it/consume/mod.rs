@@ -10,6 +10,7 @@ pub(crate) mod first_process;
 mod joblog;
 mod jobs;
 mod json;
+mod node_restart;
 mod output;
 mod own_queue;
 mod pipeline;
