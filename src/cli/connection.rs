@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::duration::parse_duration;
+use super::number::parse_short;
 use super::tls::TlsArgs;
 use super::url::{self, BrokerUrl, TlsParameters};
 use super::{UsageError, authfile, environment};
@@ -36,7 +37,7 @@ pub(super) struct ConnectionArgs {
     server: Option<String>,
 
     /// Broker's port [default: 5672, with TLS 5671]
-    #[arg(long, value_name = "PORT", help_heading = HEADING)]
+    #[arg(long, value_name = "PORT", value_parser = parse_short, help_heading = HEADING)]
     port: Option<u16>,
 
     /// Virtual host [default: /]
@@ -53,7 +54,7 @@ pub(super) struct ConnectionArgs {
 
     /// Seconds between heartbeats; a broker that is silent for two of them is given up on, 0 never. A lower number that the
     /// broker proposes holds [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_heartbeat, help_heading = HEADING)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_short, help_heading = HEADING)]
     heartbeat: Option<u16>,
 
     /// File with two lines, username:NAME and password:SECRET
@@ -108,7 +109,7 @@ impl ConnectionArgs {
     /// What no flag says, the environment may say.
     fn complete_from_environment(&mut self) -> Result<(), UsageError> {
         if self.heartbeat.is_none() {
-            self.heartbeat = environment::value(environment::HEARTBEAT, parse_heartbeat)?;
+            self.heartbeat = environment::value(environment::HEARTBEAT, parse_short)?;
         }
         if self.connect_timeout.is_none() {
             self.connect_timeout =
@@ -327,16 +328,6 @@ fn urls_from_environment() -> Result<Option<Vec<String>>, UsageError> {
         }
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => Err(UsageError("AMQP_URL is not UTF-8".to_owned())),
-    }
-}
-
-/// As in amqp-tools, nothing is 0.
-fn parse_heartbeat(text: &str) -> Result<u16, String> {
-    match text {
-        "" => Ok(0),
-        _ => text
-            .parse()
-            .map_err(|_| format!("expected a whole number from 0 to {}", u16::MAX)),
     }
 }
 

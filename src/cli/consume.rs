@@ -13,6 +13,7 @@ use super::connection::ConnectionArgs;
 use super::duration::parse_duration;
 use super::failure::FailureArgs;
 use super::monitoring::MonitoringArgs;
+use super::number::parse_integer;
 use super::offset::OffsetParser;
 use super::output::OutputArgs;
 use super::rate::parse_rate;
@@ -94,11 +95,11 @@ pub struct Consume {
     no_ack: bool,
 
     /// End after N messages, with the first failed command's status [default: no limit]
-    #[arg(short, long, value_name = "N", help_heading = WORK)]
+    #[arg(short, long, value_name = "N", value_parser = parse_integer, help_heading = WORK)]
     count: Option<i64>,
 
     /// Prefetch limit (0 = 65535) [default: --jobs, times --batch; with --json 100]; with --coprocess, how many messages a child may have unanswered [default: 1]
-    #[arg(short, long, value_name = "N", help_heading = WORK)]
+    #[arg(short, long, value_name = "N", value_parser = parse_integer, help_heading = WORK)]
     prefetch_count: Option<i64>,
 
     /// Number of commands to run at once

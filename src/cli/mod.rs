@@ -11,7 +11,7 @@
 //! * `monitoring`: the options for those who operate a tool.
 //! * `properties`: amqp-publish's options for a message's properties.
 //! * `bindings`: the options for bindings, of queues and of exchanges.
-//! * `typed`, `duration`, `rate`: values with a type, durations and rates.
+//! * `typed`, `duration`, `rate`, `number`: values with a type, durations, rates, and numbers as amqp-tools takes them.
 //! * `scan`, `way_out`: what a refused command line holds, and the hint that its error gets.
 //! * `usage`: parsing as lenient as popt's, usage errors, and `--usage`.
 
@@ -31,6 +31,7 @@ mod environment;
 mod failure;
 mod get;
 mod monitoring;
+mod number;
 mod offset;
 mod output;
 mod properties;

@@ -127,8 +127,8 @@ fn values_that_are_none_are_named() {
             "invalid value '65536' for '--port <PORT>': expected a whole number from 0 to 65535",
         ),
         (
-            "amqp-get -q q --port ''",
-            "invalid value '' for '--port <PORT>': expected a whole number",
+            "amqp-get -q q --port x",
+            "invalid value 'x' for '--port <PORT>': expected a whole number from 0 to 65535",
         ),
         (
             "amqp-publish -r q --max-in-flight 0",

@@ -16,7 +16,7 @@ use crate::broker::{
     self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, Pulse, Server, Session,
     Subscription, Unsettled,
 };
-use crate::consume::options::ConsumeOptions;
+use crate::consume::options::{ConsumeOptions, SourceQueue};
 use crate::consume::publication::OutputTarget;
 use crate::consume::run::{
     ConnectionId, DeliveryId, DeliveryInfo, FromBroker, Settlement, SubscriptionId,
@@ -319,7 +319,7 @@ impl ConnectionThread {
             look_at(session, target)?;
         }
         if self.options.limit == Some(0) {
-            session.look_at_queue(&queue)?;
+            self.take_nothing(session, &queue)?;
         }
         if let Some(end) = self.beginning.look(&self.connect, &queue)? {
             self.tell(Reply::Other(FromBroker::StreamEndsAt(end)));
@@ -332,6 +332,16 @@ impl ConnectionThread {
             pulse: session.pulse(),
         });
         Ok(queue)
+    }
+
+    /// The run takes no message. A queue of its own is to end with it, and does so with its last consumer.
+    fn take_nothing(&self, session: &Session, queue: &str) -> broker::Result<()> {
+        match self.options.source {
+            SourceQueue::Existing(_) => session.look_at_queue(queue).map(drop),
+            SourceQueue::Declared { .. } => session
+                .subscribe(queue, &self.options.subscription)?
+                .cancel(),
+        }
     }
 
     /// Serves requests. True: the session is to be closed, false: it is abandoned.
