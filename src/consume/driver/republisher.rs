@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, unbounded};
@@ -26,6 +27,9 @@ pub(super) struct Republisher {
     report_sender: WakingSender<Report>,
     reports: Receiver<Report>,
 }
+
+/// The broker is expected to confirm something within this time.
+const SILENCE: Duration = Duration::from_secs(30);
 
 enum Task {
     Publish(Copy),
@@ -249,6 +253,7 @@ impl RepublisherThread {
     ) -> Result<()> {
         let tasks = self.tasks.clone();
         let mut answers = publisher.answers();
+        let mut silence = Silence::begins();
         let mut is_over = false;
         loop {
             while let Some(copy) = under_way.waiting.pop_front() {
@@ -257,13 +262,14 @@ impl RepublisherThread {
             match answers.try_next() {
                 Ok(Some(Answer::Returned(returned))) => under_way.note_returned(*returned),
                 Ok(Some(Answer::Confirmed(confirmation))) => {
+                    silence = Silence::begins();
                     self.hear(&confirmation, publisher, under_way);
                 }
                 Ok(None) if is_over && under_way.unconfirmed.is_empty() => return Ok(()),
                 Ok(None) => match tasks.try_recv() {
                     Ok(task) => under_way.waiting.extend(self.take(task)),
                     Err(TryRecvError::Disconnected) if !is_over => is_over = true,
-                    Err(_) => wait(&answers, (!is_over).then_some(&tasks)),
+                    Err(_) => silence.wait(&answers, (!is_over).then_some(&tasks), under_way),
                 },
                 Err(_) => return Err(publisher.failure()),
             }
@@ -343,14 +349,39 @@ impl RepublisherThread {
     }
 }
 
-/// Waits for an answer of the broker or a task.
-fn wait(answers: &Answers, tasks: Option<&Receiver<Task>>) {
-    let mut select = Select::new();
-    answers.add_to(&mut select);
-    if let Some(tasks) = tasks {
-        select.recv(tasks);
+/// How long the broker has confirmed nothing.
+struct Silence {
+    since: Instant,
+    is_told: bool,
+}
+
+impl Silence {
+    fn begins() -> Silence {
+        Silence {
+            since: Instant::now(),
+            is_told: false,
+        }
     }
-    select.ready();
+
+    /// Waits for an answer of the broker or a task. Tells once when a confirm does not come.
+    fn wait(&mut self, answers: &Answers, tasks: Option<&Receiver<Task>>, under_way: &UnderWay) {
+        let mut select = Select::new();
+        answers.add_to(&mut select);
+        if let Some(tasks) = tasks {
+            select.recv(tasks);
+        }
+        if under_way.unconfirmed.is_empty() {
+            select.ready();
+            *self = Silence::begins();
+        } else if self.is_told {
+            select.ready();
+        } else if select.ready_deadline(self.since + SILENCE).is_err() {
+            self.is_told = true;
+            warn(&format!(
+                "basic.publish: the broker has confirmed nothing for {SILENCE:?}; messages wait for their copies to be confirmed"
+            ));
+        }
+    }
 }
 
 impl UnderWay {

@@ -327,3 +327,32 @@ fn with_retry_a_message_that_the_broker_took_back_is_worked_on_again() {
     assert_eq!(lines(&test, "done").len(), 2);
     queue.holds(0);
 }
+
+#[test]
+fn a_copy_that_is_not_confirmed_is_told() {
+    let test = Test::new();
+    let proxy = Proxy::before(&test);
+    let failed = test.queue("failed").declare();
+    test.queue("queue").declare().publish(["1", "2"]);
+    test.script(
+        "fail",
+        "read -r body; echo >>ready; [ \"$body\" = 1 ] || until [ -e go ]; do sleep 0.01; done; exit 1",
+    );
+    let mut tool = test
+        .run(&format!(
+            "amqp-consume --url {} -q {{queue}} -c 2 --max-attempts 1 --park {{failed}} ./fail",
+            proxy.url()
+        ))
+        .stderr_contains("basic.publish: the broker has confirmed nothing for 30s")
+        .within(Duration::from_secs(90))
+        .spawn();
+    // The connection for copies is open.
+    failed.holds(1);
+    has_lines(&test, "ready", 2);
+    proxy.stall();
+    test.file("go", "");
+    tool.has_complained("confirmed nothing");
+    proxy.resume();
+    tool.exits(1);
+    failed.holds(2);
+}
