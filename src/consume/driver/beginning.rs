@@ -9,6 +9,9 @@ use std::num::NonZeroU16;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::Select;
 
 use super::open_delivery::digest;
 use crate::broker::{self, Arrival, ConnectOptions, Error, Session, SubscribeOptions};
@@ -173,7 +176,11 @@ fn last_chunk(connect: &ConnectOptions, queue: &str) -> broker::Result<Option<Ra
     Ok(first_and_last.map(|(first, last)| first..last.saturating_add(1)))
 }
 
-/// What a consumer gets from there on before it is cancelled at once. Nothing is acknowledged.
+/// How long the broker may take to deliver something of what is there. It reads a stream on its own, after it has confirmed a
+/// consumer.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// What a consumer gets from there on, before it is cancelled as soon as something has come. Nothing is acknowledged.
 fn read(
     connect: &ConnectOptions,
     queue: &str,
@@ -187,6 +194,9 @@ fn read(
     };
     let subscription = session.subscribe(queue, &options)?;
     let deliveries = subscription.deliveries();
+    let mut select = Select::new();
+    deliveries.add_to(&mut select);
+    let _ = select.ready_timeout(MOMENT);
     subscription.cancel()?;
     let next = || match deliveries.next_arrival() {
         Some(Arrival::Delivery(delivery)) => Some(delivery.message),
