@@ -14,8 +14,9 @@ pub(crate) const GROUPS: [(Group, &str, &str); 4] = [
     (
         Group::Publishing,
         "Bulk publishing",
-        "The clock stops when the queue holds every message, whoever published them. The limit writes all frames, encoded \
-         beforehand, to a bare socket.",
+        "The clock stops when the queue holds every message, whoever published them. The limit writes frames, encoded \
+         beforehand, to a bare socket: with confirms mandatory messages, at most 1000 of them unconfirmed, which is what \
+         amqp-publish guarantees; without confirms all at once, and not mandatory, like the reference.",
     ),
     (
         Group::Worker,
