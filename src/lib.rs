@@ -25,12 +25,14 @@
 //! * [`message`]: a message and its properties.
 //! * [`envelope`]: a message as a line of JSON.
 //! * `streams`: what streams do not do.
+//! * `breaks`: connections that break one after the other.
 //! * [`status`]: the table of exit statuses.
 //! * [`reason`]: errors in words.
 //! * `monitoring`: the HTTP server of `--status-address`: probes and metrics.
 //! * [`system`]: standard output and error, signals, and what wakes a thread.
 
 pub mod bindings;
+mod breaks;
 pub mod broker;
 pub mod call;
 pub mod cli;

@@ -10,35 +10,9 @@ use super::message::{DeliveryState, MessageInHand, MessageState};
 use super::phase::{Cause, Phase};
 use crate::reason::ConnectionFailure;
 
-/// The pause before a new connection. It doubles with each one that was of no use.
+/// The pause before a new connection. It doubles with each further one that was of no use.
 const BREATHER: Duration = Duration::from_secs(1);
 const LONGEST_BREATHER: Duration = Duration::from_secs(8);
-
-/// Connections that broke one after the other, each without having been of use but perhaps the first.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Breaks {
-    /// When the first of them broke.
-    since: Option<Duration>,
-    count: u32,
-}
-
-impl Breaks {
-    /// Notes a break, and says whether another connection is to be opened.
-    fn bears(&mut self, was_of_use: bool, now: Duration, patience: Duration) -> bool {
-        if was_of_use {
-            *self = Breaks::default();
-        }
-        self.count = self.count.saturating_add(1);
-        let since = *self.since.get_or_insert(now);
-        now.saturating_sub(since) < patience
-    }
-
-    /// The pause before the next connection.
-    fn pause(self) -> Duration {
-        let doublings = self.count.saturating_sub(1).min(16);
-        LONGEST_BREATHER.min(BREATHER * (1 << doublings))
-    }
-}
 
 impl Run {
     /// The connection was lost, or could not be opened.
@@ -57,7 +31,7 @@ impl Run {
         } else if may_go_on && self.bears_break() {
             self.say(Notice::ConnectingAnew(failure.reason));
             self.phase = Phase::Consuming;
-            self.connect_anew(self.breaks.pause());
+            self.connect_anew(self.pause().max(BREATHER));
         } else if may_go_on {
             self.fail(self.gave_up(&failure.reason));
         } else if self.phase.lies_in_the_work() {
@@ -78,7 +52,12 @@ impl Run {
 
     fn bears_break(&mut self) -> bool {
         let was_of_use = self.connection.was_of_use(self.now);
-        self.breaks.bears(was_of_use, self.now, self.options.retry)
+        self.breaks.note(was_of_use, self.now);
+        self.breaks.are_borne(self.options.retry, self.now)
+    }
+
+    fn pause(&self) -> Duration {
+        self.breaks.pause(BREATHER, LONGEST_BREATHER)
     }
 
     fn gave_up(&self, reason: &str) -> String {
@@ -212,13 +191,7 @@ impl Run {
         self.leave_connection();
         self.give_up_uncertain(self.connection.uncertain);
         if self.phase.is_consuming() {
-            let is_first = self.breaks.count <= 1;
-            let pause = if is_first {
-                Duration::ZERO
-            } else {
-                self.breaks.pause()
-            };
-            self.connect_anew(pause);
+            self.connect_anew(self.pause());
         }
     }
 
@@ -226,40 +199,5 @@ impl Run {
     /// gets every command at once. A stream has nothing to learn of them.
     pub(super) fn fits_a_close(&self, sent: Uncertain) -> bool {
         sent.fits_a_close() || self.options.queue_ends_with_consumer || self.is_stream()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn breaks_one_after_the_other_are_borne_for_so_long_and_a_connection_of_use_begins_anew() {
-        let mut breaks = Breaks::default();
-        for second in 100..160 {
-            assert!(breaks.bears(false, at(second), MINUTE));
-        }
-        assert!(!breaks.bears(false, at(160), MINUTE));
-        assert!(breaks.bears(true, at(161), MINUTE));
-        assert!(breaks.bears(false, at(220), MINUTE));
-        assert!(!breaks.bears(false, at(221), MINUTE));
-        assert!(breaks.bears(false, at(1000), Duration::MAX));
-    }
-
-    #[test]
-    fn pauses_double_while_connections_are_of_no_use() {
-        let mut breaks = Breaks::default();
-        let mut pause_after = |was_of_use| {
-            breaks.bears(was_of_use, at(1), MINUTE);
-            breaks.pause().as_secs()
-        };
-        assert_eq!([false; 6].map(&mut pause_after), [1, 2, 4, 8, 8, 8]);
-        assert_eq!([true, true, false].map(pause_after), [1, 1, 2]);
     }
 }

@@ -54,11 +54,11 @@ use std::time::Duration;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::breaks::Breaks;
 use crate::status::Status;
 use connection::Connection;
 use coprocess::Coprocesses;
 use delayed::Delayed;
-use lost::Breaks;
 use message::MessageInHand;
 use phase::Phase;
 use stream::Source;

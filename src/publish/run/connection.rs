@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::event::{Action, ConnectionId, FromBroker, Notice};
 use super::phase::{Cause, Phase};
 use super::{Run, Silence};
+use crate::breaks::Breaks;
 use crate::broker::Confirmation;
 use crate::reason::ConnectionFailure;
 
@@ -27,8 +28,7 @@ pub(super) struct Connection {
     since: Duration,
     /// How many messages were confirmed when it was opened.
     confirmed_before: u64,
-    /// Since when connections have broken without confirming anything.
-    in_vain_since: Option<Duration>,
+    breaks: Breaks,
 }
 
 /// The state of a connection.
@@ -51,7 +51,7 @@ impl Connection {
             is_paused: false,
             since: Duration::ZERO,
             confirmed_before: 0,
-            in_vain_since: None,
+            breaks: Breaks::default(),
         }
     }
 
@@ -178,10 +178,7 @@ impl Run {
     }
 
     fn reopen(&mut self, reason: String, actions: &mut Vec<Action>) {
-        let pause = match self.connection.in_vain_since {
-            Some(_) => PAUSE,
-            None => Duration::ZERO,
-        };
+        let pause = self.connection.breaks.pause(PAUSE, PAUSE);
         self.connection.number += 1;
         self.connection.state = ConnectionState::Connecting;
         actions.push(Action::Say(Notice::ConnectingAnew(reason)));
@@ -195,11 +192,9 @@ impl Run {
         }
         let was_of_use = self.window.tally().confirmed > self.connection.confirmed_before
             || self.now.saturating_sub(self.connection.since) > SETTLED;
-        if was_of_use {
-            self.connection.in_vain_since = None;
-            return true;
-        }
-        let since = *self.connection.in_vain_since.get_or_insert(self.now);
-        self.now.saturating_sub(since) < self.options.retry
+        self.connection.breaks.note(was_of_use, self.now);
+        self.connection
+            .breaks
+            .are_borne(self.options.retry, self.now)
     }
 }

@@ -3,6 +3,7 @@
 use super::end::{Cause, Phase};
 use super::event::{Action, Connection, Delivery, FromBroker, Notice, Time, Trouble};
 use super::{Emptiness, Extent, Run, Window};
+use crate::breaks::Breaks;
 use crate::broker::Confirmation;
 
 /// How long to wait before a connection that broke without having been of use is opened again. It doubles with each one: a quorum queue
@@ -28,10 +29,7 @@ pub(super) struct Link {
     since: Time,
     /// How many copies had been confirmed when it was opened.
     copied_before: u64,
-    /// Since when connections have broken without having been of use.
-    in_vain_since: Option<Time>,
-    /// How many have.
-    in_vain: u32,
+    breaks: Breaks,
 }
 
 /// How far a connection has come.
@@ -51,22 +49,13 @@ impl Link {
             is_paused: false,
             since: Time::ZERO,
             copied_before: 0,
-            in_vain_since: None,
-            in_vain: 0,
+            breaks: Breaks::default(),
         }
     }
 
     /// Whether it is this connection, and something can still come over it.
     pub(super) fn is(&self, number: Connection) -> bool {
         self.number == number && self.state != LinkState::Gone
-    }
-
-    /// The pause before the next one.
-    fn pause(&self) -> Time {
-        match self.in_vain.checked_sub(1) {
-            Some(doublings) => LONGEST_PAUSE.min(PAUSE * (1 << doublings.min(16))),
-            None => Time::ZERO,
-        }
     }
 }
 
@@ -218,7 +207,7 @@ impl Run {
     }
 
     fn reopen(&mut self, reason: String, actions: &mut Vec<Action>) {
-        let pause = self.link.pause();
+        let pause = self.link.breaks.pause(PAUSE, LONGEST_PAUSE);
         self.link.number += 1;
         self.link.state = LinkState::Connecting;
         actions.push(Action::Say(Notice::ConnectingAnew(reason)));
@@ -233,13 +222,7 @@ impl Run {
         }
         let was_of_use = self.tally.copied > self.link.copied_before
             || self.now.saturating_sub(self.link.since) > SETTLED;
-        if was_of_use {
-            self.link.in_vain_since = None;
-            self.link.in_vain = 0;
-            return true;
-        }
-        self.link.in_vain += 1;
-        let since = *self.link.in_vain_since.get_or_insert(self.now);
-        self.now.saturating_sub(since) < self.options.retry
+        self.link.breaks.note(was_of_use, self.now);
+        self.link.breaks.are_borne(self.options.retry, self.now)
     }
 }
