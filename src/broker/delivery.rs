@@ -4,6 +4,7 @@ use super::convert::{from_wire, short_string};
 use super::error::Result;
 use super::session::Session;
 use super::transport::connection_events::ConnectionEvents;
+use super::transport::stream::Acknowledger;
 use crate::message::{Fidelity, Message};
 
 /// A delivered message. The broker keeps it until it is answered.
@@ -53,6 +54,12 @@ impl Delivery {
 }
 
 impl Unsettled {
+    /// Acknowledges the message at once (basic.ack), ahead of what the session's thread still does. Its delivery must have come
+    /// on the session's first channel.
+    pub fn ack_by(self, acknowledger: &Acknowledger) {
+        acknowledger.acknowledge(self.0.delivery_tag());
+    }
+
     /// Acknowledges the message: the broker deletes it (basic.ack).
     pub fn ack(self, session: &Session) -> Result<()> {
         session.call("basic.ack", |channel| self.0.ack(channel))

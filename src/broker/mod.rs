@@ -24,6 +24,8 @@
 //!
 //! * `amiquip-io` owns the stream (`transport::stream`), reads and writes the socket, and sends heartbeats. When a deadline
 //!   passes (`transport::deadline`), a timer wakes it; it shuts the socket down, and every call that waits for the broker fails.
+//!   One thing is written by other threads too: an [`Acknowledger`] acknowledges a delivery at once, whatever the session's
+//!   thread is waiting for.
 //! * one without a name sleeps until the next heartbeat is due.
 //!
 //! While a name is resolved there is a third, `resolver`: the system's resolver has no deadline.
@@ -99,6 +101,7 @@ pub use queue::{DeleteConditions, DeliveryCount, QueueDeclaration, QueueState};
 pub use session::{BlockedNotice, BlockedNotices, Server, Session};
 pub use subscription::{Arrival, ChannelEnd, Deliveries, REPLY_TO, SubscribeOptions, Subscription};
 pub use transport::deadline::Cutter;
+pub use transport::stream::Acknowledger;
 pub use transport::tls::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};
 
 // For tests, the fuzzer and the benchmarks.

@@ -22,7 +22,7 @@ use super::transport::frame::PROTOCOL_HEADER;
 use super::transport::outgoing::large::LargeBodies;
 use super::transport::silence::HeartbeatLimit;
 use super::transport::socket::Socket;
-use super::transport::stream::BrokerStream;
+use super::transport::stream::{Acknowledger, BrokerStream};
 use crate::system::waker::Waker;
 
 /// How long the broker may take to answer the close of a connection or a channel.
@@ -65,6 +65,7 @@ pub struct Session {
     deadline: Deadline,
     events: ConnectionEvents,
     bodies: LargeBodies,
+    acknowledger: Acknowledger,
     heartbeat_limit: HeartbeatLimit,
     /// The heartbeat interval that was asked for, in seconds.
     heartbeat: u16,
@@ -180,6 +181,12 @@ impl Session {
     /// The bodies that amiquip does not get.
     pub(super) fn bodies(&self) -> &LargeBodies {
         &self.bodies
+    }
+
+    /// Acknowledges what is delivered, for another thread.
+    #[must_use]
+    pub fn acknowledger(&self) -> Acknowledger {
+        self.acknowledger.clone()
     }
 
     /// What the broker says about itself.
@@ -334,15 +341,18 @@ fn open_over(
             deadline.clone(),
             events.clone(),
         );
-        log_in(stream, endpoint, heartbeat, &events, first_call)
+        let acknowledger = stream.acknowledger();
+        let opened = log_in(stream, endpoint, heartbeat, &events, first_call)?;
+        Ok((opened, acknowledger))
     });
     match opened {
-        Ok((connection, channel)) => Ok(Session {
+        Ok(((connection, channel), acknowledger)) => Ok(Session {
             channel,
             connection: Some(connection),
             deadline,
             events,
             bodies,
+            acknowledger,
             heartbeat_limit: heartbeat_limit.clone(),
             heartbeat,
         }),

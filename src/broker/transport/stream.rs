@@ -1,8 +1,10 @@
 //! The stream between amiquip and the socket. What amiquip writes passes through [`Outgoing`], what it reads through
-//! [`Incoming`]; what happens besides is recorded in [`ConnectionEvents`].
+//! [`Incoming`]; what happens besides is recorded in [`ConnectionEvents`]. Another thread may acknowledge deliveries past
+//! amiquip: see [`Wire`].
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,9 +22,8 @@ use crate::reason::reason;
 
 /// A connection to the broker that amiquip reads from and writes to.
 pub(in crate::broker) struct BrokerStream {
-    socket: Socket,
+    wire: Arc<Mutex<Wire>>,
     incoming: Incoming,
-    outgoing: Outgoing,
     /// What was recorded last of how much waits there.
     was_full: bool,
     /// Wakes amiquip where there is something to read which the socket does not know of.
@@ -30,10 +31,24 @@ pub(in crate::broker) struct BrokerStream {
     readiness: SetReadiness,
     deadline: Deadline,
     events: ConnectionEvents,
-    traffic: Traffic,
     last_read: Instant,
     /// Whether something was read since the session's thread was woken.
     has_new_input: bool,
+}
+
+/// The socket, and what goes to it.
+struct Wire {
+    socket: Socket,
+    outgoing: Outgoing,
+    traffic: Traffic,
+}
+
+/// Acknowledges deliveries from any thread, and waits for nothing. The socket is amiquip's thread's: it is closed when that
+/// thread ends.
+#[derive(Clone)]
+pub struct Acknowledger {
+    wire: Weak<Mutex<Wire>>,
+    readiness: SetReadiness,
 }
 
 /// amiquip gives up on a broker after two heartbeat intervals of silence, and on one that sends nonsense at once.
@@ -52,38 +67,42 @@ impl BrokerStream {
     ) -> BrokerStream {
         let (registration, readiness) = Registration::new2();
         BrokerStream {
-            socket,
+            wire: Arc::new(Mutex::new(Wire {
+                socket,
+                outgoing: Outgoing::new(is_greeted, first_call, bodies),
+                traffic: Traffic::begins(),
+            })),
             incoming: Incoming::default(),
-            outgoing: Outgoing::new(is_greeted, first_call, bodies),
             was_full: false,
             registration,
             readiness,
             deadline,
             events,
-            traffic: Traffic::begins(),
             last_read: Instant::now(),
             has_new_input: false,
         }
     }
 
-    fn wake_amiquip(&self) {
-        // It fails only if amiquip has ended.
-        let _ = self.readiness.set_readiness(Ready::readable());
+    pub(in crate::broker) fn acknowledger(&self) -> Acknowledger {
+        Acknowledger {
+            wire: Arc::downgrade(&self.wire),
+            readiness: self.readiness.clone(),
+        }
     }
 
     /// Writes what amiquip believes to be written. amiquip waits for the network only for what it still has itself, so it
     /// is woken to come back to this.
     fn write_on(&mut self) {
         const MOMENT: Duration = Duration::from_millis(1);
-        if self.outgoing.needs_flush() {
-            // If it fails for good, reading ends too.
-            let _ = self.outgoing.flush(&mut self.socket);
-            if self.outgoing.needs_flush() {
-                thread::sleep(MOMENT);
-                self.wake_amiquip();
-            }
+        let mut wire = lock(&self.wire);
+        wire.flush();
+        let needs_flush = wire.outgoing.needs_flush();
+        let is_full = wire.outgoing.is_full();
+        drop(wire);
+        if needs_flush {
+            thread::sleep(MOMENT);
+            wake(&self.readiness);
         }
-        let is_full = self.outgoing.is_full();
         if is_full != std::mem::replace(&mut self.was_full, is_full) {
             self.events.record_fullness(is_full);
         }
@@ -91,7 +110,8 @@ impl BrokerStream {
 
     /// Why reading ended.
     fn disconnect(&self, error: &io::Error) -> Disconnect {
-        match (self.socket.explain(error), error.kind()) {
+        let explained = lock(&self.wire).socket.explain(error);
+        match (explained, error.kind()) {
             (Some(reason), _) => Disconnect::NotAmqp(reason),
             (None, io::ErrorKind::InvalidData) => Disconnect::NotAmqp(error.to_string()),
             // The server closed before it had read all that was sent.
@@ -108,31 +128,68 @@ impl BrokerStream {
         };
         Disconnect::Closed {
             reason: format!("the {who} closed the connection"),
-            silence: self.traffic.silence(),
+            silence: lock(&self.wire).traffic.silence(),
         }
     }
+}
+
+impl Wire {
+    /// Writes what waits for that. If it fails for good, reading ends too.
+    fn flush(&mut self) {
+        if self.outgoing.needs_flush() {
+            let _ = self.outgoing.flush(&mut self.socket);
+        }
+    }
+}
+
+impl Acknowledger {
+    /// Sends basic.ack, on our one channel. Whether the broker has taken it shows when the session is closed.
+    pub(in crate::broker) fn acknowledge(&self, tag: u64) {
+        let Some(wire) = self.wire.upgrade() else {
+            return; // the connection has ended, and the broker has the message again
+        };
+        let mut wire = lock(&wire);
+        wire.outgoing.acknowledge(tag);
+        wire.flush();
+        wire.traffic.was_written();
+        if wire.outgoing.needs_flush() {
+            wake(&self.readiness);
+        }
+    }
+}
+
+/// Has amiquip read from the stream, which writes on too.
+fn wake(readiness: &SetReadiness) {
+    // It fails only if amiquip has ended.
+    let _ = readiness.set_readiness(Ready::readable());
+}
+
+fn lock(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
+    wire.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl IoStream for BrokerStream {}
 
 impl Read for BrokerStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut wire = lock(&self.wire);
         if self.deadline.passes() {
             // The connection may be gone already; then there is nothing to end.
-            let _ = self.socket.tcp().shutdown(Shutdown::Both);
+            let _ = wire.socket.tcp().shutdown(Shutdown::Both);
         }
-        let result = self.incoming.read(&mut self.socket, buffer);
+        let result = self.incoming.read(&mut wire.socket, buffer);
         for event in self.incoming.take_events() {
             if let ServerEvent::Flow { is_active } = event {
-                self.outgoing.obey(is_active);
+                wire.outgoing.obey(is_active);
             }
             self.events.record(event);
         }
+        drop(wire);
         self.write_on();
         match &result {
             Ok(0) => self.events.record_disconnect(self.closed()),
             Ok(_) => {
-                self.traffic.was_heard();
+                lock(&self.wire).traffic.was_heard();
                 self.last_read = Instant::now();
                 self.events.record_read(self.last_read);
                 self.has_new_input = true;
@@ -155,24 +212,31 @@ impl Write for BrokerStream {
     /// An error is reported as `WouldBlock`. The server may have sent confirms and the reason why it closed; amiquip still has
     /// to read them, and then reading ends with an error too.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let before = self.outgoing.last_answer();
-        let written = self.outgoing.write(bytes, &mut self.socket);
+        let mut wire = lock(&self.wire);
+        let Wire {
+            socket,
+            outgoing,
+            traffic,
+        } = &mut *wire;
+        let before = outgoing.last_answer();
+        let written = outgoing.write(bytes, socket);
+        let now = outgoing.last_answer();
+        if written.is_ok() {
+            traffic.was_written();
+        }
+        drop(wire);
         self.write_on();
-        let now = self.outgoing.last_answer();
         if now != before {
             self.incoming.pause_behind(now);
             if before.is_some() {
-                self.wake_amiquip();
+                wake(&self.readiness);
             }
-        }
-        if written.is_ok() {
-            self.traffic.was_written();
         }
         written.map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
+        lock(&self.wire).socket.flush()
     }
 }
 
@@ -198,7 +262,10 @@ impl Evented for BrokerStream {
         interest: Ready,
         opts: PollOpt,
     ) -> io::Result<()> {
-        self.socket.tcp().register(poll, token, interest, opts)?;
+        lock(&self.wire)
+            .socket
+            .tcp()
+            .register(poll, token, interest, opts)?;
         self.deadline.register(poll, token)?;
         self.registration
             .register(poll, token, Ready::readable(), opts)
@@ -211,12 +278,15 @@ impl Evented for BrokerStream {
         interest: Ready,
         opts: PollOpt,
     ) -> io::Result<()> {
-        self.socket.tcp().reregister(poll, token, interest, opts)
+        lock(&self.wire)
+            .socket
+            .tcp()
+            .reregister(poll, token, interest, opts)
     }
 
     fn deregister(&self, poll: &Poll) -> io::Result<()> {
         Evented::deregister(&self.registration, poll)?;
         self.deadline.deregister(poll)?;
-        self.socket.tcp().deregister(poll)
+        lock(&self.wire).socket.tcp().deregister(poll)
     }
 }

@@ -13,8 +13,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::beginning::Beginning;
 use super::own_queue::OwnQueue;
 use crate::broker::{
-    self, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, Pulse, Server, Session,
-    Subscription, Unsettled,
+    self, Acknowledger, Arrival, ChannelEnd, ConnectOptions, Cutter, Deliveries, Error, Pulse,
+    Server, Session, Subscription, Unsettled,
 };
 use crate::consume::options::{ConsumeOptions, SourceQueue};
 use crate::consume::publication::OutputTarget;
@@ -51,6 +51,7 @@ enum Reply {
         queue: String,
         server: Server,
         channel_end: ChannelEnd,
+        acknowledger: Acknowledger,
         cutter: Cutter,
         pulse: Pulse,
     },
@@ -75,6 +76,7 @@ pub(super) struct ConnectionHandle {
     replies: Receiver<Reply>,
     sources: BTreeMap<SubscriptionId, Deliveries>,
     channel_end: Option<ChannelEnd>,
+    acknowledger: Option<Acknowledger>,
     cutter: Option<Cutter>,
     /// The broker's signs of life, once the connection is open.
     pub(super) pulse: Option<Pulse>,
@@ -118,6 +120,7 @@ impl ConnectionHandle {
             replies: heard,
             sources: BTreeMap::new(),
             channel_end: None,
+            acknowledger: None,
             cutter: None,
             pulse: None,
             has_asked_why: false,
@@ -130,6 +133,15 @@ impl ConnectionHandle {
     pub(super) fn request(&self, request: Request) {
         // A thread that has ended has already said why.
         let _ = self.requests.send(request);
+    }
+
+    /// Answers a delivery. An acknowledgement need not wait for what the thread does; a returned message would come again before
+    /// its subscription is cancelled.
+    pub(super) fn settle(&self, unsettled: Unsettled, settlement: Settlement) {
+        match (settlement, &self.acknowledger) {
+            (Settlement::Ack, Some(acknowledger)) => unsettled.ack_by(acknowledger),
+            _ => self.request(Request::Settle(unsettled, settlement)),
+        }
     }
 
     /// Ends the connection at once, whatever its thread waits for.
@@ -170,12 +182,14 @@ impl ConnectionHandle {
                 queue,
                 server,
                 channel_end,
+                acknowledger,
                 cutter,
                 pulse,
             } => {
                 self.queue = queue;
                 self.server = Some(server);
                 self.channel_end = Some(channel_end);
+                self.acknowledger = Some(acknowledger);
                 self.cutter = Some(cutter);
                 self.pulse = Some(pulse);
                 connected(server)
@@ -328,6 +342,7 @@ impl ConnectionThread {
             queue: queue.clone(),
             server: session.server(),
             channel_end: session.channel_end()?,
+            acknowledger: session.acknowledger(),
             cutter: session.cutter(),
             pulse: session.pulse(),
         });

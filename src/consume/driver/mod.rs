@@ -462,7 +462,9 @@ impl Driver {
             .and_then(|delivery| delivery.unsettled.take());
         if let Some(unsettled) = unsettled {
             self.monitor.settled(1);
-            self.request(Request::Settle(unsettled, settlement));
+            if let Some(connection) = &self.connection {
+                connection.settle(unsettled, settlement);
+            }
         }
     }
 

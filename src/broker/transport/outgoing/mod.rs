@@ -43,6 +43,8 @@ struct Position {
     /// So many bytes of a frame are still to come.
     rest_of_frame: usize,
     content: Content,
+    /// Whether the end of the channel has gone.
+    has_ended: bool,
 }
 
 /// What is still to come of a message, behind the frame that was seen last.
@@ -94,6 +96,17 @@ impl Outgoing {
             MethodId::CHANNEL_FLOW_OK,
             &arguments,
         ));
+    }
+
+    /// Has the delivery acknowledged (basic.ack), ahead of messages.
+    pub(super) fn acknowledge(&mut self, tag: u64) {
+        const IS_MULTIPLE: u8 = 0;
+        // Nothing may follow the end of a channel.
+        if !self.position.has_ended {
+            let arguments = [&tag.to_be_bytes()[..], &[IS_MULTIPLE]].concat();
+            let frame = frame::encode_method(CHANNEL, MethodId::BASIC_ACK, &arguments);
+            self.ahead.extend(frame);
+        }
     }
 
     /// Whether something is left that only [`Outgoing::flush`] will write.
@@ -168,7 +181,8 @@ impl Outgoing {
 
     /// How many of `bytes` may go as they are.
     fn may_pass(&self, bytes: &[u8]) -> usize {
-        let bytes = if self.is_paused {
+        // What goes ahead may be waiting for the end of a frame, and what was asked for behind it must not overtake it.
+        let bytes = if self.is_paused || !self.ahead.is_empty() {
             &bytes[..self.position.rest_of_message(bytes)]
         } else {
             bytes
@@ -231,6 +245,7 @@ impl Outgoing {
             self.inserter.end();
             self.kept_back.clear();
             self.keeping = Content::Nothing;
+            self.position.has_ended = true;
         }
         if self.must_wait(frame) {
             self.kept_back.extend_from_slice(frame);
@@ -289,6 +304,7 @@ impl Position {
     fn pass_frame(&mut self, bytes: &[u8], start: usize) -> usize {
         let frame = &bytes[start..];
         self.content = self.content.behind(frame);
+        self.has_ended |= MethodId::ends_channel(frame);
         start + Head::of(frame).map_or(frame.len(), Head::frame_length)
     }
 }

@@ -17,6 +17,8 @@ enum Event {
         is_large: bool,
     },
     Acknowledge,
+    /// Past amiquip.
+    AcknowledgeAtOnce,
     Declare,
     Heartbeat,
     /// The broker says whether it takes messages.
@@ -32,6 +34,7 @@ fn event() -> impl Strategy<Value = Event> {
             is_large: is_large && size > 0,
         }),
         Just(Event::Acknowledge),
+        Just(Event::AcknowledgeAtOnce),
         Just(Event::Declare),
         Just(Event::Heartbeat),
         any::<bool>().prop_map(Event::Flow),
@@ -158,12 +161,20 @@ fn ordered<'a>(frames: &[&'a [u8]]) -> Vec<&'a [u8]> {
     frames.iter().copied().filter(|it| !goes_past(it)).collect()
 }
 
-fn acknowledgements<'a>(frames: &[&'a [u8]]) -> Vec<&'a [u8]> {
-    frames
+/// Those by amiquip, whose arguments are a mark here, and those past it.
+fn acknowledgements<'a>(frames: &[&'a [u8]]) -> [Vec<&'a [u8]>; 2] {
+    let is_amiquips = |it: &&[u8]| it.len() == method(MethodId::BASIC_ACK, 0).len();
+    let all = frames
         .iter()
         .copied()
-        .filter(|it| MethodId::of_frame(it) == Some(MethodId::BASIC_ACK))
-        .collect()
+        .filter(|it| MethodId::of_frame(it) == Some(MethodId::BASIC_ACK));
+    let (amiquips, others) = all.partition(is_amiquips);
+    [amiquips, others]
+}
+
+fn acknowledgement(tag: u8) -> Vec<u8> {
+    let arguments = [0, 0, 0, 0, 0, 0, 0, tag, 0];
+    frame::encode_method(1, MethodId::BASIC_ACK, &arguments)
 }
 
 proptest! {
@@ -181,6 +192,11 @@ proptest! {
                     connection.large_message(*size, mark)
                 }
                 Event::Acknowledge => vec![method(MethodId::BASIC_ACK, mark)],
+                Event::AcknowledgeAtOnce => {
+                    connection.outgoing.acknowledge(mark.into());
+                    whole = Some(acknowledgement(mark));
+                    vec![]
+                }
                 Event::Declare => vec![method(DECLARE, mark)],
                 Event::Heartbeat => vec![heartbeat()],
                 Event::Flow(is_active) => {
@@ -210,6 +226,13 @@ proptest! {
         let given = frames(&handed_over);
         prop_assert_eq!(ordered(&sent), ordered(&given));
         prop_assert_eq!(acknowledgements(&sent), acknowledgements(&given));
+        // What is answered behind an acknowledgement makes it certain.
+        let place = |frame: &[u8]| sent.iter().position(|it| *it == frame);
+        for (at, frame) in given.iter().enumerate() {
+            let is_past_amiquip = acknowledgements(&[frame])[1].len() == 1;
+            let later = ordered(&given[at..]);
+            prop_assert!(!is_past_amiquip || later.iter().all(|it| place(it) > place(frame)));
+        }
         let mut is_paused = false;
         let mut content = Content::Nothing;
         let mut answers = 0;
@@ -244,6 +267,22 @@ fn what_waits_for_a_channel_that_is_closed_is_dropped() {
     assert!(MethodId::of_frame(sent[1]) == Some(MethodId::CHANNEL_CLOSE_OK));
     assert_eq!(sent.len(), 2);
     assert!(!connection.outgoing.is_full());
+}
+
+#[test]
+fn nothing_is_acknowledged_behind_the_end_of_a_channel() {
+    for is_active in [true, false] {
+        let mut connection = Connection::new();
+        connection.outgoing.obey(is_active);
+        connection.outgoing.acknowledge(1);
+        let end = method(MethodId::CHANNEL_CLOSE_OK, 0);
+        connection.buffer = [heartbeat(), end.clone()].concat();
+        connection.write_all();
+        connection.outgoing.acknowledge(2);
+        connection.write_all();
+        let sent = frames(&connection.socket.written);
+        assert_eq!(sent[1..], [&acknowledgement(1), &heartbeat(), &end]);
+    }
 }
 
 fn start_ok(client_properties: FieldTable) -> AMQPClass {
