@@ -140,7 +140,7 @@ impl Driver {
         let ids = ids.unwrap_or_else(|| vec![ended.id]);
         let mut output = 0;
         if let Some(collected) = ended.collected {
-            if collected.is_over_limit && status.is_success() {
+            if (collected.is_over_limit || collected.is_lost) && status.is_success() {
                 status = Status::FAILURE;
             }
             output = self.keep_result(&ids, collected);

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{ioctl_fionbio, ioctl_fionread};
 
@@ -69,6 +69,8 @@ pub(in crate::consume) struct Collected {
     pub(in crate::consume) output: Vec<u8>,
     /// It wrote more than that.
     pub(in crate::consume) is_over_limit: bool,
+    /// The tool could not write all of it to its own standard output.
+    pub(in crate::consume) is_lost: bool,
     /// The end of what it wrote to standard error.
     pub(in crate::consume) error: Option<String>,
 }
@@ -147,6 +149,7 @@ impl Collectors {
             target,
             tagger: self.wanted.tags.then(|| Tagger::new(tag)),
             tail: (self.wanted.error && target == Target::Stderr).then(Tail::default),
+            has_passed_on: false,
         })
     }
 
@@ -214,6 +217,7 @@ struct Passing {
     target: Target,
     tagger: Option<Tagger>,
     tail: Option<Tail>,
+    has_passed_on: bool,
 }
 
 /// What the driver says about the command.
@@ -274,7 +278,6 @@ impl Thread {
     }
 
     fn report(&mut self) {
-        self.control.state = State::Reported;
         let mut collected = Collected {
             number: self.number,
             ..Collected::default()
@@ -289,9 +292,11 @@ impl Thread {
                 Sink::Passed(passing) => {
                     let error = passing.tail.take().and_then(|tail| tail.text());
                     collected.error = collected.error.or(error);
+                    collected.is_lost |= passing.is_lost(&mut self.control);
                 }
             }
         }
+        self.control.state = State::Reported;
         let _ = self.reports.send(collected);
     }
 
@@ -427,10 +432,31 @@ impl Passing {
         self.pass_on(rest.unwrap_or_default(), control)
     }
 
-    fn pass_on(&self, chunk: Vec<u8>, control: &mut Control) -> Result<(), Enough> {
+    /// Whether something of what was run for did not get where it was to go. That is known when it is written.
+    fn is_lost(&self, control: &mut Control) -> bool {
+        if self.target == Target::Stderr || !self.has_passed_on {
+            return false;
+        }
+        let Ok(waker) = Waker::new() else {
+            return true;
+        };
+        let (when_done, done) = WakingSender::new(&waker);
+        self.stream.finish(when_done);
+        while done.try_recv() == Err(TryRecvError::Empty) {
+            if control.state == State::GivenUp {
+                return true;
+            }
+            let (told, _) = control.wait_for(&[&waker]);
+            control.hear(told);
+        }
+        self.stream.is_broken()
+    }
+
+    fn pass_on(&mut self, chunk: Vec<u8>, control: &mut Control) -> Result<(), Enough> {
         if chunk.is_empty() {
             return Ok(());
         }
+        self.has_passed_on = true;
         while !self.stream.take_room() {
             if !control.wait_for_room(&self.stream, self.target) {
                 if self.target == Target::Stderr {

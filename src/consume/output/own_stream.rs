@@ -55,6 +55,8 @@ struct Shared {
     is_stuck: AtomicBool,
     /// What was left out since the last that was not, in bytes.
     left_out: AtomicU64,
+    /// Something could not be written, and nothing is from then on.
+    is_broken: AtomicBool,
 }
 
 impl OwnStreams {
@@ -84,8 +86,7 @@ impl OwnStreams {
             Target::Stderr => &self.stderr,
         };
         if let Some(stream) = stream {
-            // Where the thread has ended, so does the channel.
-            let _ = stream.chunks.send(Chunk::Done(when_done));
+            stream.finish(when_done);
         }
     }
 }
@@ -122,6 +123,7 @@ impl OwnStream {
             room,
             is_stuck: AtomicBool::new(false),
             left_out: AtomicU64::new(0),
+            is_broken: AtomicBool::new(false),
         });
         let writer = Writer {
             chunks: to_write,
@@ -153,6 +155,17 @@ impl OwnStream {
     pub(super) fn write(&self, chunk: Vec<u8>) -> Result<(), Broken> {
         let chunk = Chunk::Bytes(self.target, chunk);
         self.chunks.send(chunk).map_err(|_| Broken)
+    }
+
+    /// Has `when_done` told when all that was passed on until now is written, or can't be.
+    pub(super) fn finish(&self, when_done: WakingSender<()>) {
+        // Where the thread has ended, so does the channel.
+        let _ = self.chunks.send(Chunk::Done(when_done));
+    }
+
+    /// Whether something could not be written.
+    pub(super) fn is_broken(&self) -> bool {
+        self.shared.is_broken.load(Ordering::Acquire)
     }
 
     /// Whether somebody has waited for long, in vain, and nothing was written since.
@@ -192,6 +205,7 @@ impl Writer {
                         .map_or(Ok(()), |word| write(target, word.as_bytes()))
                         .and_then(|()| write(target, &bytes));
                     if let Err(error) = written {
+                        self.shared.is_broken.store(true, Ordering::Release);
                         tell_of_loss(target, &error);
                         break;
                     }
@@ -212,7 +226,7 @@ fn tell_of_loss(target: Target, error: &io::Error) {
     if target == Target::Stdout {
         let reason = reason(error);
         let word = format!(
-            "writing to standard output: {reason}; what commands write there is lost from now on"
+            "writing to standard output: {reason}; commands that write there fail from now on"
         );
         stderr::enter(&Entry::about_nothing(Level::Error, &word));
     }

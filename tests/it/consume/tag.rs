@@ -113,13 +113,27 @@ fn signals_are_heard_though_nobody_reads() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_told() {
+fn a_command_fails_whose_output_cannot_be_written() {
     let test = Test::new();
-    test.queue("queue").declare().publish(["a"]);
-    test.run("amqp-consume -q {queue} -c 1 --tag cat")
+    let queue = test.queue("queue").declare();
+    queue.publish(["a"]);
+    test.run("amqp-consume --quiet -q {queue} -c 1 --tag cat")
         .stdout_to("/dev/full")
-        .stderr("writing to standard output: No space left on device; what commands write there is lost from now on\n")
-        .succeeds();
+        .stderr_line("writing to standard output: No space left on device; commands that write there fail from now on")
+        .exits(1);
+    queue.holds(1);
+}
+
+#[test]
+fn a_command_that_writes_nothing_has_no_need_of_standard_output() {
+    let test = Test::new();
+    let queue = test.queue("queue").declare();
+    queue.publish(["a", "b", "c"]);
+    test.run("amqp-consume --quiet -q {queue} -c 3 --tag sed -n /a/p")
+        .stdout_to("/dev/full")
+        .stderr_line("writing to standard output: No space left on device; commands that write there fail from now on")
+        .exits(1);
+    queue.holds(1);
 }
 
 #[test]
@@ -128,6 +142,8 @@ fn a_command_learns_that_nobody_reads_its_output() {
     test.queue("queue").declare().publish(["a"]);
     test.run("amqp-consume --quiet -q {queue} -c 1 --tag yes")
         .stdout_closed()
-        .stderr_line("writing to standard output: Broken pipe; what commands write there is lost from now on")
+        .stderr_line(
+            "writing to standard output: Broken pipe; commands that write there fail from now on",
+        )
         .exits(141);
 }
