@@ -135,8 +135,8 @@ impl ConnectionHandle {
         let _ = self.requests.send(request);
     }
 
-    /// Answers a delivery. An acknowledgement need not wait for what the thread does; a returned message would come again before
-    /// its subscription is cancelled.
+    /// Answers a delivery. An acknowledgement goes out at once. Other answers keep their place among the requests: a message that
+    /// is requeued before its subscription is cancelled comes again.
     pub(super) fn settle(&self, unsettled: Unsettled, settlement: Settlement) {
         match (settlement, &self.acknowledger) {
             (Settlement::Ack, Some(acknowledger)) => unsettled.ack_by(acknowledger),

@@ -432,7 +432,7 @@ impl Passing {
         self.pass_on(rest.unwrap_or_default(), control)
     }
 
-    /// Whether something of what was run for did not get where it was to go. That is known when it is written.
+    /// Waits until the command's standard output is written. Returns whether the tool could not write some of it.
     fn is_lost(&self, control: &mut Control) -> bool {
         if self.target == Target::Stderr || !self.has_passed_on {
             return false;

@@ -181,7 +181,8 @@ impl Outgoing {
 
     /// How many of `bytes` may go as they are.
     fn may_pass(&self, bytes: &[u8]) -> usize {
-        // What goes ahead may be waiting for the end of a frame, and what was asked for behind it must not overtake it.
+        // An acknowledgement may wait for the end of this frame. A later call must not overtake it: its answer makes the
+        // acknowledgement certain.
         let bytes = if self.is_paused || !self.ahead.is_empty() {
             &bytes[..self.position.rest_of_message(bytes)]
         } else {

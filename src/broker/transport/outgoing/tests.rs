@@ -226,7 +226,7 @@ proptest! {
         let given = frames(&handed_over);
         prop_assert_eq!(ordered(&sent), ordered(&given));
         prop_assert_eq!(acknowledgements(&sent), acknowledgements(&given));
-        // What is answered behind an acknowledgement makes it certain.
+        // The answer to a later call makes an acknowledgement certain, so no later call may overtake it.
         let place = |frame: &[u8]| sent.iter().position(|it| *it == frame);
         for (at, frame) in given.iter().enumerate() {
             let is_past_amiquip = acknowledgements(&[frame])[1].len() == 1;
