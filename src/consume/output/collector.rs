@@ -5,14 +5,12 @@
 //! later is passed on where the command's would be, and else nobody reads it.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{ioctl_fionbio, ioctl_fionread};
 
+use super::control::{Control, State};
 use super::own_stream::{Broken, OwnStream, OwnStreams, Target};
 use super::tagger::Tagger;
 use super::tail::Tail;
@@ -20,9 +18,6 @@ use crate::system::waker::{Waker, WakingSender};
 
 /// How much is read at once.
 const PIECE: usize = 32 * 1024;
-
-/// How long the end of a command may wait for whoever reads the tool's standard error.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What of a command's streams is taken. The others are the tool's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,23 +213,6 @@ struct Passing {
     tagger: Option<Tagger>,
     tail: Option<Tail>,
     has_passed_on: bool,
-}
-
-/// What the driver says about the command.
-struct Control {
-    pipe: PipeReader,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Running,
-    /// Since then.
-    Ended(Instant),
-    /// Nobody is waited for.
-    GivenUp,
-    /// The end was reported; a process that the command has left behind may still write.
-    Reported,
 }
 
 /// Nothing more is wanted of a pipe.
@@ -466,72 +444,6 @@ impl Passing {
             }
         }
         self.stream.write(chunk).map_err(|Broken| Enough)
-    }
-}
-
-impl Control {
-    /// Waits until one of the files is readable, or the driver says something.
-    fn wait_for<File: AsFd>(&self, files: &[&File]) -> (PollFlags, Vec<bool>) {
-        self.wait_until(files, None)
-    }
-
-    fn wait_until<File: AsFd>(
-        &self,
-        files: &[&File],
-        limit: Option<Duration>,
-    ) -> (PollFlags, Vec<bool>) {
-        let awaited = match self.state {
-            State::Running => PollFlags::IN,
-            _ => PollFlags::empty(),
-        };
-        let own = PollFd::new(&self.pipe, awaited);
-        let others = files.iter().map(|file| PollFd::new(*file, PollFlags::IN));
-        // What was reported is no concern of the driver's any more.
-        let skipped = usize::from(self.state == State::Reported);
-        let mut all: Vec<PollFd> = std::iter::once(own).chain(others).collect();
-        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        if poll(&mut all[skipped..], limit.as_ref()).is_err() {
-            return (PollFlags::empty(), vec![false; files.len()]);
-        }
-        let told = match self.state {
-            State::Reported => PollFlags::empty(),
-            _ => all[0].revents(),
-        };
-        (
-            told,
-            all[1..]
-                .iter()
-                .map(|file| !file.revents().is_empty())
-                .collect(),
-        )
-    }
-
-    fn hear(&mut self, told: PollFlags) {
-        if told.contains(PollFlags::HUP) {
-            self.state = State::GivenUp;
-        } else if told.contains(PollFlags::IN) {
-            self.state = State::Ended(Instant::now());
-        }
-    }
-
-    /// Waits until there may be room. False: it is not to be waited for any more.
-    fn wait_for_room(&mut self, stream: &OwnStream, target: Target) -> bool {
-        let limit = match (self.state, target) {
-            (State::GivenUp, _) => return false,
-            // What the command wrote to standard output is what it was run for.
-            (State::Running | State::Reported, _) | (State::Ended(_), Target::Stdout) => None,
-            (State::Ended(_), Target::Stderr) if stream.is_stuck() => return false,
-            (State::Ended(since), Target::Stderr) => {
-                let left = PATIENCE.saturating_sub(since.elapsed());
-                if left.is_zero() {
-                    return false;
-                }
-                Some(left)
-            }
-        };
-        let (told, _) = self.wait_until(&[&stream.room()], limit);
-        self.hear(told);
-        true
     }
 }
 
