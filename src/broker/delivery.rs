@@ -4,7 +4,7 @@ use super::convert::{from_wire, short_string};
 use super::error::Result;
 use super::session::Session;
 use super::transport::connection_events::ConnectionEvents;
-use super::transport::stream::Acknowledger;
+use super::transport::stream::WireSender;
 use crate::message::{Fidelity, Message};
 
 /// A delivered message. The broker keeps it until it is answered.
@@ -28,6 +28,18 @@ pub struct Delivery {
 #[derive(Debug)]
 #[must_use = "the broker keeps the message until it is answered"]
 pub struct Unsettled(Box<amiquip::Delivery>);
+
+/// Acknowledges deliveries from any thread, and waits for nothing.
+#[derive(Clone)]
+pub struct Acknowledger(WireSender);
+
+impl Session {
+    /// Acknowledges what is delivered, for another thread.
+    #[must_use]
+    pub fn acknowledger(&self) -> Acknowledger {
+        Acknowledger(self.sender().clone())
+    }
+}
 
 impl Delivery {
     /// The delivery on that channel, of the connection that has those events.
@@ -57,7 +69,7 @@ impl Unsettled {
     /// Acknowledges the message at once (basic.ack), ahead of what the session's thread still does. Its delivery must have come
     /// on the session's first channel.
     pub fn ack_by(self, acknowledger: &Acknowledger) {
-        acknowledger.acknowledge(self.0.delivery_tag());
+        acknowledger.0.acknowledge(self.0.delivery_tag());
     }
 
     /// Acknowledges the message: the broker deletes it (basic.ack).

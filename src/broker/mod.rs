@@ -24,8 +24,8 @@
 //!
 //! * `amiquip-io` owns the stream (`transport::stream`), reads and writes the socket, and sends heartbeats. When a deadline
 //!   passes (`transport::deadline`), a timer wakes it; it shuts the socket down, and every call that waits for the broker fails.
-//!   One thing is written by other threads too: an [`Acknowledger`] acknowledges a delivery at once, whatever the session's
-//!   thread is waiting for.
+//!   Two things are written by other threads too, past amiquip: messages, by the session's own thread, and acknowledgements by
+//!   an [`Acknowledger`], whatever the session's thread is waiting for.
 //! * one without a name sleeps until the next heartbeat is due.
 //!
 //! While a name is resolved there is a third, `resolver`: the system's resolver has no deadline.
@@ -36,9 +36,9 @@
 //!
 //! # The way of a byte
 //!
-//! Out: `Session` -> amiquip encodes a frame -> a queue of 256 frames -> `amiquip-io` -> `transport::outgoing` -> TLS, if
-//! it is used -> the socket. In: the socket -> TLS -> `transport::incoming` -> amiquip decodes the frame -> the call that
-//! waits, or a channel. What is seen on the way that amiquip does not pass on goes to `transport::connection_events`.
+//! A call out: `Session` -> amiquip encodes a frame -> its queue -> `amiquip-io` -> `transport::outgoing` -> TLS, if it is
+//! used -> the socket. A message out: `Publisher` -> `transport::outgoing` -> TLS -> the socket. In: the socket -> TLS ->
+//! `transport::incoming` -> amiquip decodes the frame -> the call that waits, or a channel. What is seen on the way that amiquip does not pass on goes to `transport::connection_events`.
 //!
 //! # What amiquip lacks
 //!
@@ -48,6 +48,7 @@
 //! | never tries again, and knows one node only | `connect::retry` |
 //! | speaks TLS through OpenSSL only | `transport::tls` |
 //! | waits for ever: for the handshake, for answers, for the close | `transport::deadline` |
+//! | sends a message as three, with an allocation each, and copies its body three times | `transport::outgoing`, past amiquip |
 //! | has client properties of its own, so the broker does not say why it refuses a login | `transport::outgoing` |
 //! | asks for the channel and for the first answer one after the other | `transport::outgoing`, `connect::first_call` |
 //! | allocates whatever size a frame or a body announces; fails on names that are not UTF-8 | `transport::incoming` |
@@ -90,7 +91,7 @@ mod transport;
 pub use confirms::{Confirmation, Numbers, Unconfirmed};
 pub use connect::credentials::{Authentication, Credentials};
 pub use connect::endpoint::{ConnectOptions, Endpoint, Transport};
-pub use delivery::{Delivery, Unsettled};
+pub use delivery::{Acknowledger, Delivery, Unsettled};
 pub use error::{Error, Result, Scope};
 pub use exchange::{Binding, Destination, ExchangeDeclaration};
 pub use header_frame::header_frame_size;
@@ -101,7 +102,6 @@ pub use queue::{DeleteConditions, DeliveryCount, QueueDeclaration, QueueState};
 pub use session::{BlockedNotice, BlockedNotices, Server, Session};
 pub use subscription::{Arrival, ChannelEnd, Deliveries, REPLY_TO, SubscribeOptions, Subscription};
 pub use transport::deadline::Cutter;
-pub use transport::stream::Acknowledger;
 pub use transport::tls::{Identity, SystemAuthorities, TlsClient, TlsError, TlsOptions, Trust};
 
 // For tests, the fuzzer and the benchmarks.

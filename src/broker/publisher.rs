@@ -6,7 +6,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use amiquip::{AmqpProperties, Confirm, Publish, Return};
+use amiquip::{AmqpProperties, Confirm, Return};
+use amq_protocol::protocol::basic::Publish;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvError, Select, TryRecvError};
 
@@ -15,7 +16,9 @@ use super::convert::{from_wire, short_string, to_wire};
 use super::error::{Error, Result};
 use super::header_frame::header_frame_size;
 use super::session::Session;
-use super::transport::outgoing::large::LARGE;
+use super::transport::incoming::FRAME_MAX;
+use super::transport::outgoing::batch::MessageHead;
+use super::transport::stream::Queued;
 use crate::message::{Message, Properties};
 
 const PUBLISH: &str = "basic.publish";
@@ -53,9 +56,7 @@ pub struct Template {
     exchange: String,
     routing_key: String,
     unroutable: Unroutable,
-    properties: AmqpProperties,
-    /// How large a frame the properties need, in bytes.
-    header_frame_size: usize,
+    head: MessageHead,
     identity: u64,
 }
 
@@ -117,13 +118,25 @@ impl Template {
     ) -> Result<Template> {
         let header_frame_size = header_frame_size(properties);
         let properties = to_wire(properties)?;
+        let exchange = short_string("exchange name", exchange)?;
+        let routing_key = short_string("routing key", routing_key)?;
+        let publish = Publish {
+            ticket: 0,
+            exchange: exchange.clone(),
+            routing_key: routing_key.clone(),
+            mandatory: unroutable == Unroutable::Return,
+            immediate: false,
+        };
+        let head = MessageHead::new(publish, &properties, header_frame_size);
         Ok(Template {
-            header_frame_size,
-            identity: identity(exchange, routing_key, &properties),
-            exchange: short_string("exchange name", exchange)?,
-            routing_key: short_string("routing key", routing_key)?,
+            identity: identity(&exchange, &routing_key, &properties),
+            exchange,
+            routing_key,
             unroutable,
-            properties,
+            head: head.ok_or(Error::HeadersTooLarge {
+                size: header_frame_size,
+                frame_max: FRAME_MAX,
+            })?,
         })
     }
 
@@ -165,25 +178,28 @@ impl Returned {
 impl Session {
     /// Turns publisher confirms on. One publisher per session: the numbers of messages count for the channel.
     pub fn publisher(&self) -> Result<Publisher<'_>> {
-        let mut publisher = self.unconfirmed_publisher()?;
-        publisher.is_confirmed = true;
-        self.call("confirm.select", |channel| {
-            channel.enable_publisher_confirms_nowait()
-        })?;
-        Ok(publisher)
+        self.publisher_of(true)
     }
 
     /// A publisher without confirms. It receives returned messages, and the end of the channel.
     pub fn unconfirmed_publisher(&self) -> Result<Publisher<'_>> {
-        let (confirms, returns) = self.call(PUBLISH, |channel| {
+        self.publisher_of(false)
+    }
+
+    fn publisher_of(&self, is_confirmed: bool) -> Result<Publisher<'_>> {
+        self.sender().begin_publishing(is_confirmed);
+        let (confirms, returns) = self.call("confirm.select", |channel| {
             let confirms = channel.listen_for_publisher_confirms()?;
-            Ok((confirms, channel.listen_for_returns()?))
+            let returns = channel.listen_for_returns()?;
+            // The messages wait for this: then the other two are done.
+            channel.enable_publisher_confirms_nowait()?;
+            Ok((confirms, returns))
         })?;
         Ok(Publisher {
             session: self,
             confirms,
             returns,
-            is_confirmed: false,
+            is_confirmed,
             published: 0,
         })
     }
@@ -203,35 +219,43 @@ impl Publisher<'_> {
 
     /// [`Publisher::publish`] for a message whose address and properties are prepared.
     pub fn publish_as(&mut self, template: &Template, body: &Bytes) -> Result<u64> {
+        let number = self.queue(template, body)?;
+        self.send()?;
+        Ok(number)
+    }
+
+    /// [`Publisher::publish_as`] for one of many messages: this one may wait until [`Publisher::send`] is called.
+    pub fn queue(&mut self, template: &Template, body: &Bytes) -> Result<u64> {
         let frame_max = self.session.events().frame_max();
-        if template.header_frame_size > frame_max as usize {
-            return Err(Error::HeadersTooLarge {
-                size: template.header_frame_size,
-                frame_max,
-            });
+        let size = template.head.header_frame_size();
+        if size > frame_max as usize {
+            return Err(Error::HeadersTooLarge { size, frame_max });
         }
-        let is_large = body.len() > LARGE;
-        let publish = Publish {
-            body: if is_large { &[] } else { body },
-            routing_key: template.routing_key.clone(),
-            mandatory: template.may_be_returned(),
-            // The mark of a message whose body is passed to the stream.
-            immediate: is_large,
-            properties: template.properties.clone(),
-        };
         if !self.is_confirmed {
             // A publisher that waits for confirms has a limit of its own.
             self.session.wait_for_room();
-            self.session.bodies().wait_until_taken();
         }
-        if is_large {
-            self.session.bodies().push(body.clone(), frame_max);
+        match self
+            .session
+            .sender()
+            .publish(&template.head, body, frame_max)
+        {
+            Queued::Yes => {}
+            Queued::Enough => self.send()?,
+            Queued::No => return Err(self.failure()),
         }
-        self.session.call(PUBLISH, |channel| {
-            channel.basic_publish(template.exchange.clone(), publish)
-        })?;
         self.published += 1;
         Ok(self.published)
+    }
+
+    /// Sends the messages that wait.
+    pub fn send(&self) -> Result<()> {
+        if !self.session.sender().send() {
+            return Ok(());
+        }
+        self.session.call(PUBLISH, |channel| {
+            channel.enable_publisher_confirms_nowait()
+        })
     }
 
     /// Waits until the broker has handled all published messages. Returned messages have arrived then.

@@ -19,10 +19,9 @@ use super::pulse::Pulse;
 use super::transport::connection_events::ConnectionEvents;
 use super::transport::deadline::{Cutter, Deadline, deadline_in};
 use super::transport::frame::PROTOCOL_HEADER;
-use super::transport::outgoing::large::LargeBodies;
 use super::transport::silence::HeartbeatLimit;
 use super::transport::socket::Socket;
-use super::transport::stream::{Acknowledger, BrokerStream};
+use super::transport::stream::{BrokerStream, WireSender};
 use crate::system::waker::Waker;
 
 /// How long the broker may take to answer the close of a connection or a channel.
@@ -64,8 +63,7 @@ pub struct Session {
     connection: Option<Connection>,
     deadline: Deadline,
     events: ConnectionEvents,
-    bodies: LargeBodies,
-    acknowledger: Acknowledger,
+    sender: WireSender,
     heartbeat_limit: HeartbeatLimit,
     /// The heartbeat interval that was asked for, in seconds.
     heartbeat: u16,
@@ -178,15 +176,9 @@ impl Session {
         &self.events
     }
 
-    /// The bodies that amiquip does not get.
-    pub(super) fn bodies(&self) -> &LargeBodies {
-        &self.bodies
-    }
-
-    /// Acknowledges what is delivered, for another thread.
-    #[must_use]
-    pub fn acknowledger(&self) -> Acknowledger {
-        self.acknowledger.clone()
+    /// Sends past amiquip.
+    pub(super) fn sender(&self) -> &WireSender {
+        &self.sender
     }
 
     /// What the broker says about itself.
@@ -207,7 +199,7 @@ impl Session {
         }
     }
 
-    /// Waits while the broker takes no messages (channel.flow) and enough are kept back for it.
+    /// Waits while enough messages wait to be sent.
     pub(super) fn wait_for_room(&self) {
         self.events.wait_for_room();
     }
@@ -327,7 +319,6 @@ fn open_over(
     let is_greeted = tls.is_none() && (&tcp).write_all(&PROTOCOL_HEADER).is_ok();
     let deadline = Deadline::unset().map_err(broken)?;
     let events = ConnectionEvents::default();
-    let bodies = LargeBodies::default();
     let heartbeat = heartbeat_limit.applied_to(endpoint.heartbeat);
     let opened = deadline.bound(limit, || {
         let address = endpoint.to_string();
@@ -337,22 +328,20 @@ fn open_over(
             socket,
             is_greeted,
             first_frame,
-            bodies.clone(),
             deadline.clone(),
             events.clone(),
         );
-        let acknowledger = stream.acknowledger();
+        let sender = stream.sender();
         let opened = log_in(stream, endpoint, heartbeat, &events, first_call)?;
-        Ok((opened, acknowledger))
+        Ok((opened, sender))
     });
     match opened {
-        Ok(((connection, channel), acknowledger)) => Ok(Session {
+        Ok(((connection, channel), sender)) => Ok(Session {
             channel,
             connection: Some(connection),
             deadline,
             events,
-            bodies,
-            acknowledger,
+            sender,
             heartbeat_limit: heartbeat_limit.clone(),
             heartbeat,
         }),

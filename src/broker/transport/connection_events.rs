@@ -56,7 +56,7 @@ struct Events {
     disconnect: Option<Disconnect>,
     /// Deliveries that are not all as they were sent, by channel and tag, until they are taken.
     inexact: BTreeMap<(u16, u64), Fidelity>,
-    /// The broker takes no messages, and enough wait for it to do so.
+    /// Enough messages wait to be sent.
     is_full: bool,
 }
 
@@ -116,7 +116,7 @@ impl ConnectionEvents {
         self.0.has_room.notify_all();
     }
 
-    /// Whether enough is kept back for a broker that takes no messages.
+    /// Whether enough messages wait to be sent.
     pub(super) fn record_fullness(&self, is_full: bool) {
         self.events().is_full = is_full;
         self.0.has_room.notify_all();
@@ -134,7 +134,7 @@ impl ConnectionEvents {
         self.0.waker.get_or_init(|| waker.clone());
     }
 
-    /// Waits for the broker to take messages where enough are kept back for it, or for the end.
+    /// Waits while enough messages wait to be sent, or for the end.
     pub(in crate::broker) fn wait_for_room(&self) {
         let is_full = |events: &mut Events| events.is_full && events.disconnect.is_none();
         drop(self.0.has_room.wait_while(self.events(), is_full));

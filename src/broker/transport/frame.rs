@@ -3,8 +3,9 @@
 //! A frame is a head of seven bytes (type, channel, size of the payload), the payload, and one byte at the end (AMQP 0-9-1,
 //! section 4.2.3).
 
-use amq_protocol::frame::generation::gen_method_frame;
+use amq_protocol::frame::generation::{gen_content_header_frame, gen_method_frame};
 use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::basic::AMQPProperties;
 
 /// What a client sends before the first frame (section 4.2.2).
 pub const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\0\0\x09\x01";
@@ -168,6 +169,16 @@ pub fn encode_class(channel: u16, method: &AMQPClass, max: usize) -> Option<Vec<
     Some(frame)
 }
 
+/// The frame of a content header for an empty body, if it has at most `max` bytes.
+#[must_use]
+pub fn encode_header(channel: u16, properties: &AMQPProperties, max: usize) -> Option<Vec<u8>> {
+    let mut frame = vec![0; max];
+    let start = (frame.as_mut_slice(), 0);
+    let (_, length) = gen_content_header_frame(start, channel, BASIC, 0, properties).ok()?;
+    frame.truncate(length);
+    Some(frame)
+}
+
 /// Where the size of the body stands in a content header's payload: behind class and weight (section 4.2.6.1).
 const BODY_SIZE: usize = 4;
 
@@ -178,15 +189,12 @@ pub fn body_size(header_payload: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*size))
 }
 
-/// The frame of a content header, with another size of the body.
-#[must_use]
-pub fn with_body_size(header_frame: &[u8], size: u64) -> Vec<u8> {
-    let mut frame = header_frame.to_vec();
-    let field = frame.iter_mut().skip(HEAD_LENGTH + BODY_SIZE);
+/// Writes the size of the body into a content header's frame.
+pub fn set_body_size(header_frame: &mut [u8], size: u64) {
+    let field = header_frame.iter_mut().skip(HEAD_LENGTH + BODY_SIZE);
     field
         .zip(size.to_be_bytes())
         .for_each(|(byte, new)| *byte = new);
-    frame
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Proxies close idle connections. After a connection was closed that way, the next ones use a shorter heartbeat interval.
 
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +20,12 @@ pub(in crate::broker) struct Traffic {
     before_writing: Duration,
 }
 
+/// A socket, and what has passed on it.
+pub(in crate::broker) struct Observed<Socket> {
+    pub(in crate::broker) inner: Socket,
+    pub(in crate::broker) traffic: Traffic,
+}
+
 /// The longest heartbeat interval that connections are known to survive, in seconds; shared by those that are opened one
 /// after the other.
 #[derive(Clone, Debug)]
@@ -32,11 +39,11 @@ impl Traffic {
         }
     }
 
-    pub(in crate::broker) fn was_heard(&mut self) {
+    fn was_heard(&mut self) {
         *self = Traffic::begins();
     }
 
-    pub(in crate::broker) fn was_written(&mut self) {
+    fn was_written(&mut self) {
         self.before_writing = self.silence();
         self.last = Instant::now();
     }
@@ -44,6 +51,28 @@ impl Traffic {
     /// How long nothing has passed, or had passed before what was written last.
     pub(in crate::broker) fn silence(&self) -> Duration {
         self.before_writing.max(self.last.elapsed())
+    }
+}
+
+impl<Socket: Read> Read for Observed<Socket> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        if length > 0 {
+            self.traffic.was_heard();
+        }
+        Ok(length)
+    }
+}
+
+impl<Socket: Write> Write for Observed<Socket> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.inner.write(bytes)?;
+        self.traffic.was_written();
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }
 

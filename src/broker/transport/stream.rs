@@ -1,6 +1,6 @@
 //! The stream between amiquip and the socket. What amiquip writes passes through [`Outgoing`], what it reads through
-//! [`Incoming`]; what happens besides is recorded in [`ConnectionEvents`]. Another thread may acknowledge deliveries past
-//! amiquip: see [`Wire`].
+//! [`Incoming`]; what happens besides is recorded in [`ConnectionEvents`]. Other threads send messages and acknowledgements
+//! past amiquip: see [`WireSender`].
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -9,14 +9,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use amiquip::IoStream;
+use bytes::Bytes;
 use mio::{Evented, Poll, PollOpt, Ready, Registration, SetReadiness, Token};
 
 use super::connection_events::{ConnectionEvents, Disconnect};
 use super::deadline::Deadline;
 use super::incoming::{Incoming, ServerEvent};
 use super::outgoing::Outgoing;
-use super::outgoing::large::LargeBodies;
-use super::silence::Traffic;
+use super::outgoing::batch::MessageHead;
+use super::silence::{Observed, Traffic};
 use super::socket::Socket;
 use crate::reason::reason;
 
@@ -24,8 +25,6 @@ use crate::reason::reason;
 pub(in crate::broker) struct BrokerStream {
     wire: Arc<Mutex<Wire>>,
     incoming: Incoming,
-    /// What was recorded last of how much waits there.
-    was_full: bool,
     /// Wakes amiquip where there is something to read which the socket does not know of.
     registration: Registration,
     readiness: SetReadiness,
@@ -38,17 +37,30 @@ pub(in crate::broker) struct BrokerStream {
 
 /// The socket, and what goes to it.
 struct Wire {
-    socket: Socket,
+    socket: Observed<Socket>,
     outgoing: Outgoing,
-    traffic: Traffic,
+    /// What was recorded last of how much waits there.
+    was_full: bool,
+    events: ConnectionEvents,
 }
 
-/// Acknowledges deliveries from any thread, and waits for nothing. The socket is amiquip's thread's: it is closed when that
-/// thread ends.
+/// Sends past amiquip, from any thread, and waits for nothing. The socket is amiquip's thread's: it is closed when that thread
+/// ends.
 #[derive(Clone)]
-pub struct Acknowledger {
+pub(in crate::broker) struct WireSender {
     wire: Weak<Mutex<Wire>>,
     readiness: SetReadiness,
+}
+
+/// What has become of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::broker) enum Queued {
+    /// It waits to be sent.
+    Yes,
+    /// It waits, and enough does for a write.
+    Enough,
+    /// It is dropped: the channel has ended.
+    No,
 }
 
 /// amiquip gives up on a broker after two heartbeat intervals of silence, and on one that sends nonsense at once.
@@ -56,24 +68,25 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 impl BrokerStream {
     /// `is_greeted`: the protocol header was sent over the socket. `first_call` is the frame of a method that is sent ahead.
-    /// `bodies` are those that amiquip does not get.
     pub(in crate::broker) fn over(
         socket: Socket,
         is_greeted: bool,
         first_call: Option<&[u8]>,
-        bodies: LargeBodies,
         deadline: Deadline,
         events: ConnectionEvents,
     ) -> BrokerStream {
         let (registration, readiness) = Registration::new2();
         BrokerStream {
             wire: Arc::new(Mutex::new(Wire {
-                socket,
-                outgoing: Outgoing::new(is_greeted, first_call, bodies),
-                traffic: Traffic::begins(),
+                socket: Observed {
+                    inner: socket,
+                    traffic: Traffic::begins(),
+                },
+                outgoing: Outgoing::new(is_greeted, first_call),
+                was_full: false,
+                events: events.clone(),
             })),
             incoming: Incoming::default(),
-            was_full: false,
             registration,
             readiness,
             deadline,
@@ -83,8 +96,8 @@ impl BrokerStream {
         }
     }
 
-    pub(in crate::broker) fn acknowledger(&self) -> Acknowledger {
-        Acknowledger {
+    pub(in crate::broker) fn sender(&self) -> WireSender {
+        WireSender {
             wire: Arc::downgrade(&self.wire),
             readiness: self.readiness.clone(),
         }
@@ -96,21 +109,17 @@ impl BrokerStream {
         const MOMENT: Duration = Duration::from_millis(1);
         let mut wire = lock(&self.wire);
         wire.flush();
-        let needs_flush = wire.outgoing.needs_flush();
-        let is_full = wire.outgoing.is_full();
+        let needs_wake = wire.outgoing.needs_wake();
         drop(wire);
-        if needs_flush {
+        if needs_wake {
             thread::sleep(MOMENT);
             wake(&self.readiness);
-        }
-        if is_full != std::mem::replace(&mut self.was_full, is_full) {
-            self.events.record_fullness(is_full);
         }
     }
 
     /// Why reading ended.
     fn disconnect(&self, error: &io::Error) -> Disconnect {
-        let explained = lock(&self.wire).socket.explain(error);
+        let explained = lock(&self.wire).socket.inner.explain(error);
         match (explained, error.kind()) {
             (Some(reason), _) => Disconnect::NotAmqp(reason),
             (None, io::ErrorKind::InvalidData) => Disconnect::NotAmqp(error.to_string()),
@@ -128,7 +137,7 @@ impl BrokerStream {
         };
         Disconnect::Closed {
             reason: format!("the {who} closed the connection"),
-            silence: lock(&self.wire).traffic.silence(),
+            silence: lock(&self.wire).socket.traffic.silence(),
         }
     }
 }
@@ -136,13 +145,15 @@ impl BrokerStream {
 impl Wire {
     /// Writes what waits for that. If it fails for good, reading ends too.
     fn flush(&mut self) {
-        if self.outgoing.needs_flush() {
-            let _ = self.outgoing.flush(&mut self.socket);
+        let _ = self.outgoing.flush(&mut self.socket);
+        let is_full = self.outgoing.is_full();
+        if is_full != std::mem::replace(&mut self.was_full, is_full) {
+            self.events.record_fullness(is_full);
         }
     }
 }
 
-impl Acknowledger {
+impl WireSender {
     /// Sends basic.ack, on our one channel. Whether the broker has taken it shows when the session is closed.
     pub(in crate::broker) fn acknowledge(&self, tag: u64) {
         let Some(wire) = self.wire.upgrade() else {
@@ -151,10 +162,48 @@ impl Acknowledger {
         let mut wire = lock(&wire);
         wire.outgoing.acknowledge(tag);
         wire.flush();
-        wire.traffic.was_written();
-        if wire.outgoing.needs_flush() {
+        if wire.outgoing.needs_wake() {
             wake(&self.readiness);
         }
+    }
+
+    /// Has messages wait until amiquip has sent confirm.select, for which it must be asked behind this. The broker gets it if
+    /// messages are confirmed.
+    pub(in crate::broker) fn begin_publishing(&self, is_confirmed: bool) {
+        if let Some(wire) = self.wire.upgrade() {
+            lock(&wire).outgoing.begin_publishing(is_confirmed);
+        }
+    }
+
+    /// Has a message wait to be sent, in frames of at most `frame_max` bytes, on our one channel.
+    pub(in crate::broker) fn publish(
+        &self,
+        head: &MessageHead,
+        body: &Bytes,
+        frame_max: u32,
+    ) -> Queued {
+        let Some(wire) = self.wire.upgrade() else {
+            return Queued::No;
+        };
+        let outgoing = &mut lock(&wire).outgoing;
+        if !outgoing.publish(head, body, frame_max as usize) {
+            Queued::No
+        } else if outgoing.is_worth_a_write() {
+            Queued::Enough
+        } else {
+            Queued::Yes
+        }
+    }
+
+    /// Sends the messages that wait, as far as the socket takes them. True: amiquip must be asked for confirm.select, so that
+    /// its thread sends the rest.
+    pub(in crate::broker) fn send(&self) -> bool {
+        let Some(wire) = self.wire.upgrade() else {
+            return false;
+        };
+        let mut wire = lock(&wire);
+        wire.flush();
+        wire.outgoing.must_ask()
     }
 }
 
@@ -175,7 +224,7 @@ impl Read for BrokerStream {
         let mut wire = lock(&self.wire);
         if self.deadline.passes() {
             // The connection may be gone already; then there is nothing to end.
-            let _ = wire.socket.tcp().shutdown(Shutdown::Both);
+            let _ = wire.socket.inner.tcp().shutdown(Shutdown::Both);
         }
         let result = self.incoming.read(&mut wire.socket, buffer);
         for event in self.incoming.take_events() {
@@ -189,7 +238,6 @@ impl Read for BrokerStream {
         match &result {
             Ok(0) => self.events.record_disconnect(self.closed()),
             Ok(_) => {
-                lock(&self.wire).traffic.was_heard();
                 self.last_read = Instant::now();
                 self.events.record_read(self.last_read);
                 self.has_new_input = true;
@@ -214,16 +262,11 @@ impl Write for BrokerStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut wire = lock(&self.wire);
         let Wire {
-            socket,
-            outgoing,
-            traffic,
+            socket, outgoing, ..
         } = &mut *wire;
         let before = outgoing.last_answer();
         let written = outgoing.write(bytes, socket);
         let now = outgoing.last_answer();
-        if written.is_ok() {
-            traffic.was_written();
-        }
         drop(wire);
         self.write_on();
         if now != before {
@@ -264,6 +307,7 @@ impl Evented for BrokerStream {
     ) -> io::Result<()> {
         lock(&self.wire)
             .socket
+            .inner
             .tcp()
             .register(poll, token, interest, opts)?;
         self.deadline.register(poll, token)?;
@@ -280,6 +324,7 @@ impl Evented for BrokerStream {
     ) -> io::Result<()> {
         lock(&self.wire)
             .socket
+            .inner
             .tcp()
             .reregister(poll, token, interest, opts)
     }
@@ -287,6 +332,6 @@ impl Evented for BrokerStream {
     fn deregister(&self, poll: &Poll) -> io::Result<()> {
         Evented::deregister(&self.registration, poll)?;
         self.deadline.deregister(poll)?;
-        lock(&self.wire).socket.tcp().deregister(poll)
+        lock(&self.wire).socket.inner.tcp().deregister(poll)
     }
 }

@@ -42,10 +42,19 @@ impl PublishChannel<'_> {
         }
     }
 
-    /// Publishes, unless the connection is broken.
+    /// Publishes, unless the connection is broken. The message may wait for [`PublishChannel::send`].
     pub(super) fn publish(&mut self, template: &Arc<Template>, body: &Bytes) {
         if self.is_in_use()
-            && let Err(error) = self.publisher.publish_as(template, body)
+            && let Err(error) = self.publisher.queue(template, body)
+        {
+            self.state = ChannelState::Broken(error);
+        }
+    }
+
+    /// Sends the messages that wait, unless the connection is broken.
+    pub(super) fn send(&mut self) {
+        if self.is_in_use()
+            && let Err(error) = self.publisher.send()
         {
             self.state = ChannelState::Broken(error);
         }

@@ -69,6 +69,10 @@ impl Driver<'_> {
         let has_published = self.publish_what_is_there(channel);
         if !(has_heard || broker_has_said_something || has_published) && channel.is_in_use() {
             self.show_progress();
+            channel.send();
+            if !channel.is_in_use() {
+                return;
+            }
             let mut select = Select::new();
             channel.answers.add_to(&mut select);
             channel.blocked.add_to(&mut select);

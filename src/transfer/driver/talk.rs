@@ -76,6 +76,9 @@ impl Driver<'_> {
         if has_heard || !wire.is_in_use() || self.tell(Event::Quiet, Some(wire)) {
             return;
         }
+        if wire.attempt(|wire| wire.publisher.send()).is_none() {
+            return;
+        }
         if let Err(error) = self.report.flush() {
             let reason = format!("{}: {}", super::Report::CONTEXT, io_reason(&error));
             self.tell(Event::CannotReport(reason), Some(wire));
@@ -246,7 +249,7 @@ impl Driver<'_> {
             }
             Action::Publish(tag) => {
                 if let Some(Copy { template, body }) = self.kept.take_copy(tag) {
-                    wire.attempt(|wire| wire.publisher.publish_as(&template, &body));
+                    wire.attempt(|wire| wire.publisher.queue(&template, &body));
                 }
             }
             Action::Ack(tag) => self.acknowledge(tag, wire),

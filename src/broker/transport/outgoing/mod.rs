@@ -1,40 +1,53 @@
-//! What amiquip sends, on its way to the socket. A list of edits changes its first frames: see [`edit`]. After that, frames
-//! pass as they are, and large bodies join their messages: see [`large`]. Only while the broker takes no messages
-//! (channel.flow) are messages kept back here, and what answers deliveries goes past them. amiquip hands frames over as if the
-//! network took them, so its heartbeats and its reading go on.
+//! What goes to the socket: amiquip's frames, and what is sent past amiquip, messages and acknowledgements. A list of edits
+//! changes amiquip's first frames: see [`edit`]. After that, its frames pass as they are.
+//!
+//! amiquip hands frames over as if the network took them, so its heartbeats and its reading go on. What the network does not
+//! take waits here, and so do messages while the broker takes none (channel.flow); acknowledgements go past them. No call
+//! overtakes what was sent before it was made: the broker's answer to the call tells that it has handled all of that.
+//!
+//! # Messages
+//!
+//! amiquip would send a message as three frames, each with an allocation and a queue entry of its own, and copy the body three
+//! times. The thread that publishes puts messages here instead, in batches: see [`batch`]. amiquip is needed twice, and both
+//! times it is asked for confirm.select:
+//!
+//! * No message may go before amiquip's receivers of confirms and returns are in place. They are when its confirm.select
+//!   comes, because amiquip does one thing after the other. A publisher without confirms asks for confirm.select too; it is
+//!   dropped here.
+//! * When the socket takes no more, amiquip's thread must go on later. amiquip waits for the socket as long as it has a frame
+//!   that is not taken. A further confirm.select is such a frame. It is dropped when all that waits here is written.
 
+pub(in crate::broker) mod batch;
 mod edit;
-pub(in crate::broker) mod large;
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::mem;
 
-use super::frame::{self, BODY, HEADER, HEARTBEAT, Head, METHOD, MethodId};
+use bytes::Bytes;
+
+use super::frame::{self, HEARTBEAT, Head, MethodId};
+use batch::{Batch, MessageHead};
 pub(in crate::broker) use edit::CHANNEL;
 use edit::Edit;
-use large::{Inserter, LargeBodies, LargeMessage};
 
-/// amiquip's frames on their way to the socket.
+/// Frames on their way to the socket.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     /// What is still to be changed of amiquip's first frames, in their order.
     edits: VecDeque<Edit>,
     position: Position,
     is_paused: bool,
-    /// So many bytes were offered to a socket that took none. amiquip will offer them again. TLS may have taken some of them,
-    /// and then they must come next.
+    publishing: Publishing,
+    /// So many of amiquip's bytes were offered to a socket that took none. amiquip will offer them again. TLS may have taken some
+    /// of them, and then they must come next.
     offered: usize,
-    inserter: Inserter,
-    /// A message with a large body that is partly written. It stands for the frame that amiquip's bytes begin with.
-    large: Option<LargeMessage>,
-    /// Whole frames that may go wherever no message has begun: answers, and what need not wait for messages.
+    /// Whole frames that may go wherever no batch has begun: answers, and what need not wait for messages.
     ahead: Vec<u8>,
-    /// What waits until the broker takes messages again.
-    kept_back: Vec<u8>,
-    /// The message that is being kept back, as far as amiquip has handed it over.
-    keeping: Content,
+    /// Messages, in their order, and what amiquip sends behind them while the broker takes none.
+    waiting: VecDeque<Batch>,
     /// What goes next, before anything else.
-    next: Vec<u8>,
+    next: Batch,
 }
 
 /// How far amiquip's frames have gone.
@@ -42,24 +55,26 @@ pub(super) struct Outgoing {
 struct Position {
     /// So many bytes of a frame are still to come.
     rest_of_frame: usize,
-    content: Content,
     /// Whether the end of the channel has gone.
     has_ended: bool,
 }
 
-/// What is still to come of a message, behind the frame that was seen last.
+/// What amiquip's confirm.select stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Content {
+enum Publishing {
+    /// Nobody publishes.
     #[default]
-    Nothing,
-    Header,
-    Body(u64),
+    Off,
+    /// Messages may go when it has come. The broker gets it if messages are confirmed.
+    Begins { is_confirmed: bool },
+    /// Messages may go. `is_asked`: it is on its way, and amiquip's thread with it.
+    On { is_asked: bool },
 }
 
-/// The most bytes that amqp-publish without confirms may have kept back before it waits.
-const KEPT_BACK_MAX: usize = 1 << 20;
+/// The most bytes that may wait before amqp-publish without confirms waits too.
+const WAITING_MAX: usize = 1 << 20;
 
-/// Methods that go past messages that are kept back.
+/// Methods that go past messages that wait for the broker.
 const MAY_OVERTAKE: [MethodId; 4] = [
     MethodId::BASIC_CANCEL,
     MethodId::BASIC_ACK,
@@ -70,14 +85,9 @@ const MAY_OVERTAKE: [MethodId; 4] = [
 impl Outgoing {
     /// `is_greeted`: the protocol header has been sent. `first_call` is the frame of a method that is sent together with
     /// channel.open, before amiquip asks for either.
-    pub(super) fn new(
-        is_greeted: bool,
-        first_call: Option<&[u8]>,
-        bodies: LargeBodies,
-    ) -> Outgoing {
+    pub(super) fn new(is_greeted: bool, first_call: Option<&[u8]>) -> Outgoing {
         Outgoing {
             edits: edit::all(is_greeted, first_call),
-            inserter: Inserter::of(bodies),
             ..Outgoing::default()
         }
     }
@@ -109,61 +119,76 @@ impl Outgoing {
         }
     }
 
-    /// Whether something is left that only [`Outgoing::flush`] will write.
-    pub(super) fn needs_flush(&self) -> bool {
-        let may_go_on = self.position.is_between_messages() && !self.is_stuck();
-        let has_more = !self.ahead.is_empty() || (!self.is_paused && !self.kept_back.is_empty());
-        !self.next.is_empty() || (may_go_on && has_more)
+    /// amiquip is about to be asked for confirm.select, which the broker gets if messages are confirmed.
+    pub(super) fn begin_publishing(&mut self, is_confirmed: bool) {
+        self.publishing = Publishing::Begins { is_confirmed };
     }
 
-    /// Whether so much is kept back that no more should be published.
+    /// Adds a message to those that wait, in frames of at most `frame_max` bytes. False: the channel has ended.
+    pub(super) fn publish(&mut self, head: &MessageHead, body: &Bytes, frame_max: usize) -> bool {
+        if self.position.has_ended {
+            return false;
+        }
+        self.add_waiting(|batch| batch.publish(head, body, frame_max));
+        true
+    }
+
+    /// Whether enough waits for a write.
+    pub(super) fn is_worth_a_write(&self) -> bool {
+        self.waiting.front().is_some_and(Batch::is_long)
+    }
+
+    /// Whether so much waits that no more should be published.
     pub(super) fn is_full(&self) -> bool {
-        self.kept_back.len() > KEPT_BACK_MAX
+        let waiting: usize = self.waiting.iter().map(Batch::length).sum();
+        self.next.length() + waiting > WAITING_MAX
     }
 
-    /// Writes what amiquip believes to be written, as far as it may go now.
+    /// Whether something is left to write that amiquip's thread does not come back for by itself.
+    pub(super) fn needs_wake(&self) -> bool {
+        self.publishing != Publishing::On { is_asked: true } && self.has_more()
+    }
+
+    /// Whether amiquip is to be asked for confirm.select, so that its thread writes what is left. It counts as asked then.
+    pub(super) fn must_ask(&mut self) -> bool {
+        let must = self.publishing == Publishing::On { is_asked: false } && self.has_more();
+        if must {
+            self.publishing = Publishing::On { is_asked: true };
+        }
+        must
+    }
+
+    /// Writes what waits, as far as it may go now. An error: the socket takes no more.
     pub(super) fn flush(&mut self, socket: &mut impl Write) -> io::Result<()> {
-        if self.is_stuck() {
+        if self.offered > 0 {
             return Ok(()); // amiquip writes as soon as it can
         }
-        if self.position.is_between_messages() {
-            self.next.append(&mut self.ahead);
-            if !self.is_paused && !self.kept_back.is_empty() {
-                self.position.pass(&self.kept_back, self.kept_back.len());
-                self.keeping = Content::Nothing;
-                self.next.append(&mut self.kept_back);
+        loop {
+            self.next.send(socket)?;
+            if self.position.rest_of_frame > 0 {
+                return Ok(());
+            }
+            match self.take_next() {
+                Some(batch) => self.next = batch,
+                None => return Ok(()),
             }
         }
-        while !self.next.is_empty() {
-            let length = socket.write(&self.next)?;
-            self.next.drain(..length);
-        }
-        Ok(())
     }
 
     /// Writes amiquip's `bytes`, which end where a frame does, and says how many of them are taken care of. The rest may be
-    /// left to [`Outgoing::flush`]. None of them are when some of a large body was written.
+    /// left to [`Outgoing::flush`].
     pub(super) fn write(&mut self, bytes: &[u8], socket: &mut impl Write) -> io::Result<usize> {
         self.flush(socket)?;
         if let Some(length) = self.edit(bytes) {
             return Ok(length);
         }
-        if let Some(message) = self.large.take() {
-            return self.send(message, socket);
-        }
         if self.offered == 0 {
-            if self.is_paused && self.position.is_between_messages() {
-                return Ok(self.sort(bytes));
-            }
             if self.position.rest_of_frame == 0 {
-                if let Some(length) = self.inserter.begin(bytes) {
+                if let Some(length) = self.take_confirm_select(bytes) {
                     return Ok(length);
                 }
-                if let Some(message) = self.inserter.message(bytes) {
-                    return self.send(message, socket);
-                }
-                if MethodId::ends_channel(bytes) {
-                    self.inserter.end();
+                if self.is_paused {
+                    return Ok(self.sort(bytes));
                 }
             }
             self.offered = self.may_pass(bytes);
@@ -171,29 +196,57 @@ impl Outgoing {
         let written = socket.write(&bytes[..self.offered])?;
         self.offered = 0;
         self.position.pass(bytes, written);
+        if self.position.has_ended {
+            self.waiting.clear(); // nobody is there any more to take messages
+        }
         Ok(written)
     }
 
-    /// Whether amiquip's bytes must come next.
-    fn is_stuck(&self) -> bool {
-        self.offered > 0 || self.large.is_some()
+    /// Whether something is left that may go and is not amiquip's.
+    fn has_more(&self) -> bool {
+        let has_more = !self.ahead.is_empty() || (self.may_publish() && !self.waiting.is_empty());
+        let is_between_frames = self.offered == 0 && self.position.rest_of_frame == 0;
+        !self.next.is_sent() || (is_between_frames && has_more)
+    }
+
+    fn may_publish(&self) -> bool {
+        !self.is_paused && matches!(self.publishing, Publishing::On { .. })
+    }
+
+    /// What may go between frames, and is the next to go.
+    fn take_next(&mut self) -> Option<Batch> {
+        if !self.ahead.is_empty() {
+            return Some(Batch::of(mem::take(&mut self.ahead)));
+        }
+        self.may_publish()
+            .then(|| self.waiting.pop_front())
+            .flatten()
+    }
+
+    /// Has something added to what waits.
+    fn add_waiting(&mut self, add: impl FnOnce(&mut Batch)) {
+        let mut batch = match self.waiting.pop_back() {
+            Some(batch) if !batch.is_long() => batch,
+            last => {
+                self.waiting.extend(last);
+                Batch::default()
+            }
+        };
+        add(&mut batch);
+        self.waiting.push_back(batch);
     }
 
     /// How many of `bytes` may go as they are.
     fn may_pass(&self, bytes: &[u8]) -> usize {
-        // An acknowledgement may wait for the end of this frame. A later call must not overtake it: its answer makes the
-        // acknowledgement certain.
-        let bytes = if self.is_paused || !self.ahead.is_empty() {
-            &bytes[..self.position.rest_of_message(bytes)]
-        } else {
-            bytes
-        };
-        if self.inserter.is_waiting() {
-            self.position
-                .before(bytes, |frame| self.inserter.concerns(frame))
-        } else {
-            bytes.len()
+        let rest = self.position.rest_of_frame;
+        // What waits for the end of this frame comes before a later call.
+        if rest > 0 && (self.is_paused || !self.ahead.is_empty() || !self.waiting.is_empty()) {
+            return rest.min(bytes.len());
         }
+        if self.publishing == Publishing::Off {
+            return bytes.len();
+        }
+        self.position.before_confirm_select(bytes)
     }
 
     /// Applies the next edit to what `bytes` begin with, and says how many of `bytes` that stands for.
@@ -214,124 +267,71 @@ impl Outgoing {
                 }
             },
         };
-        self.next.extend(instead);
+        self.next = Batch::of(instead);
         Some(length)
     }
 
-    /// Writes some of a message that stands for amiquip's next frame. The frame is taken care of when all of it is written.
-    fn send(&mut self, mut message: LargeMessage, socket: &mut impl Write) -> io::Result<usize> {
-        let result = message.send(socket);
-        let taken = if message.is_sent() {
-            message.length
-        } else {
-            self.large = Some(message);
-            0
-        };
-        result.map(|()| taken)
+    /// Takes confirm.select, if that is what `bytes` begin with, and says how long it is.
+    fn take_confirm_select(&mut self, bytes: &[u8]) -> Option<usize> {
+        let frame = frame::first(bytes).filter(|frame| is_confirm_select(frame))?;
+        match self.publishing {
+            Publishing::Off => return None,
+            Publishing::Begins { is_confirmed: true } => self.ahead.extend_from_slice(frame),
+            Publishing::Begins { .. } | Publishing::On { .. } => {}
+        }
+        self.publishing = Publishing::On { is_asked: false };
+        Some(frame.len())
     }
 
-    /// Puts the first frame of `bytes` where it is to wait, and says how long it is.
+    /// Puts the first frame of `bytes` where it is to wait while the broker takes no messages, and says how long it is.
     fn sort(&mut self, bytes: &[u8]) -> usize {
-        if let Some(length) = self.inserter.begin(bytes) {
-            return length;
-        }
-        if let Some(message) = self.inserter.message(bytes) {
-            let length = message.length;
-            self.kept_back.extend(message.into_frames());
-            return length;
-        }
         let frame = frame::first(bytes).unwrap_or(bytes);
         if MethodId::ends_channel(frame) {
-            // Nobody is there any more to take messages.
-            self.inserter.end();
-            self.kept_back.clear();
-            self.keeping = Content::Nothing;
+            self.waiting.clear();
             self.position.has_ended = true;
         }
-        if self.must_wait(frame) {
-            self.kept_back.extend_from_slice(frame);
-        } else {
+        if self.waiting.is_empty() || may_overtake(frame) {
             self.ahead.extend_from_slice(frame);
+        } else {
+            self.add_waiting(|batch| batch.extend(frame));
         }
         frame.len()
     }
+}
 
-    fn must_wait(&mut self, frame: &[u8]) -> bool {
-        let may_overtake = MethodId::of_frame(frame).is_some_and(|id| MAY_OVERTAKE.contains(&id));
-        if may_overtake || frame.first() == Some(&HEARTBEAT) {
-            return false;
-        }
-        let belongs_to_message = self.keeping != Content::Nothing;
-        self.keeping = self.keeping.behind(frame);
-        belongs_to_message || self.keeping != Content::Nothing || !self.kept_back.is_empty()
-    }
+fn is_confirm_select(frame: &[u8]) -> bool {
+    MethodId::of_frame(frame) == Some(MethodId::CONFIRM_SELECT)
+}
+
+fn may_overtake(frame: &[u8]) -> bool {
+    frame.first() == Some(&HEARTBEAT)
+        || MethodId::of_frame(frame).is_some_and(|id| MAY_OVERTAKE.contains(&id))
 }
 
 impl Position {
-    fn is_between_messages(&self) -> bool {
-        self.rest_of_frame == 0 && self.content == Content::Nothing
-    }
-
     /// The first `length` of `bytes` have gone.
     fn pass(&mut self, bytes: &[u8], length: usize) {
         let mut end = self.rest_of_frame;
         while end < length {
-            end = self.pass_frame(bytes, end);
+            let frame = &bytes[end..];
+            self.has_ended |= MethodId::ends_channel(frame);
+            end += Head::of(frame).map_or(frame.len(), Head::frame_length);
         }
         self.rest_of_frame = end - length;
     }
 
-    /// How many of `bytes` come before the first frame that is one of `those`.
-    fn before(self, bytes: &[u8], those: impl Fn(&[u8]) -> bool) -> usize {
+    /// How many of `bytes` come before the first confirm.select.
+    fn before_confirm_select(self, bytes: &[u8]) -> usize {
         let mut end = self.rest_of_frame;
-        while let Some(head) = bytes.get(end..).and_then(Head::of)
-            && !those(&bytes[end..])
+        while let Some(frame) = bytes.get(end..)
+            && let Some(head) = Head::of(frame)
         {
+            if is_confirm_select(frame) {
+                return end;
+            }
             end += head.frame_length();
         }
-        end.min(bytes.len())
-    }
-
-    /// How many of `bytes` come before the next place between messages.
-    fn rest_of_message(mut self, bytes: &[u8]) -> usize {
-        let mut end = self.rest_of_frame;
-        while self.content != Content::Nothing && end < bytes.len() {
-            end = self.pass_frame(bytes, end);
-        }
-        end.min(bytes.len())
-    }
-
-    /// Takes note of the frame that begins there, and says where it ends.
-    fn pass_frame(&mut self, bytes: &[u8], start: usize) -> usize {
-        let frame = &bytes[start..];
-        self.content = self.content.behind(frame);
-        self.has_ended |= MethodId::ends_channel(frame);
-        start + Head::of(frame).map_or(frame.len(), Head::frame_length)
-    }
-}
-
-impl Content {
-    /// What is still to come behind the frame that `bytes` begin with.
-    fn behind(self, bytes: &[u8]) -> Content {
-        let Some(head) = Head::of(bytes) else {
-            return self;
-        };
-        let left = match (self, head.kind) {
-            (Content::Nothing, METHOD)
-                if MethodId::of_frame(bytes) == Some(MethodId::BASIC_PUBLISH) =>
-            {
-                return Content::Header;
-            }
-            (Content::Header, HEADER) => {
-                frame::body_size(&bytes[frame::HEAD_LENGTH..]).unwrap_or(0)
-            }
-            (Content::Body(left), BODY) => left.saturating_sub(head.size.into()),
-            (content, _) => return content,
-        };
-        match left {
-            0 => Content::Nothing,
-            left => Content::Body(left),
-        }
+        bytes.len()
     }
 }
 

@@ -1,5 +1,6 @@
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::basic::{AMQPProperties, Publish};
 use amq_protocol::protocol::connection::{self, StartOk};
 use amq_protocol::protocol::{channel, queue};
 use amq_protocol::types::{AMQPValue, FieldTable};
@@ -7,14 +8,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::broker::transport::frame::{BODY, FRAME_OVERHEAD, HEADER};
 
 /// What happens to a connection.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A message of that many bytes is published, in frames of at most 10 bytes of body. amiquip may not have the body.
+    /// A message of that many bytes is published, in frames of at most 10 bytes of body. Others may wait with it.
     Publish {
         size: usize,
-        is_large: bool,
+        is_sent: bool,
     },
     Acknowledge,
     /// Past amiquip.
@@ -29,10 +31,7 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (0..40_usize, any::<bool>()).prop_map(|(size, is_large)| Event::Publish {
-            size,
-            is_large: is_large && size > 0,
-        }),
+        (0..40_usize, any::<bool>()).prop_map(|(size, is_sent)| Event::Publish { size, is_sent }),
         Just(Event::Acknowledge),
         Just(Event::AcknowledgeAtOnce),
         Just(Event::Declare),
@@ -50,23 +49,39 @@ fn heartbeat() -> Vec<u8> {
     frame::encode(HEARTBEAT, 0, &[])
 }
 
-const BODY_MAX: usize = 10;
-
-/// basic.publish and the content header of a message.
-fn head_of_message(size: usize, mark: u8, bits: u8) -> Vec<Vec<u8>> {
-    let size_field = u64::try_from(size).unwrap().to_be_bytes();
-    let header = [&[0, 60, 0, 0][..], &size_field, &[0, 0, mark]].concat();
-    vec![
-        frame::encode_method(1, MethodId::BASIC_PUBLISH, &[mark, bits]),
-        frame::encode(HEADER, 1, &header),
-    ]
+fn confirm_select() -> Vec<u8> {
+    method(MethodId::CONFIRM_SELECT, 1)
 }
 
-fn message(size: usize, mark: u8) -> Vec<Vec<u8>> {
-    let mut frames = head_of_message(size, mark, 1);
-    let body = vec![mark; size];
-    let parts = body.chunks(BODY_MAX);
-    frames.extend(parts.map(|part| frame::encode(BODY, 1, part)));
+const BODY_MAX: usize = 10;
+
+/// A message without its body: that and the routing key are the mark.
+fn head_of_message(mark: u8) -> MessageHead {
+    let publish = Publish {
+        ticket: 0,
+        exchange: String::new(),
+        routing_key: mark.to_string(),
+        mandatory: true,
+        immediate: false,
+    };
+    MessageHead::new(publish, &AMQPProperties::default(), 100).unwrap()
+}
+
+fn message(size: usize, mark: u8) -> Vec<u8> {
+    let key = mark.to_string();
+    let arguments = [
+        &[0, 0, 0, u8::try_from(key.len()).unwrap()],
+        key.as_bytes(),
+        &[1],
+    ]
+    .concat();
+    let size_field = u64::try_from(size).unwrap().to_be_bytes();
+    let header = [&[0, 60, 0, 0][..], &size_field, &[0, 0]].concat();
+    let mut frames = frame::encode_method(1, MethodId::BASIC_PUBLISH, &arguments);
+    frame::append(&mut frames, HEADER, 1, &header);
+    for part in vec![mark; size].chunks(BODY_MAX) {
+        frame::append(&mut frames, BODY, 1, part);
+    }
     frames
 }
 
@@ -99,30 +114,37 @@ impl Write for SlowSocket {
 #[derive(Default)]
 struct Connection {
     outgoing: Outgoing,
-    bodies: LargeBodies,
     socket: SlowSocket,
     /// What amiquip has not written.
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    fn new() -> Connection {
-        let bodies = LargeBodies::default();
-        Connection {
-            outgoing: Outgoing {
-                inserter: Inserter::of(bodies.clone()),
-                ..Outgoing::default()
-            },
-            bodies,
-            ..Connection::default()
-        }
+    /// One that messages are published on, with confirms.
+    fn publishing() -> Connection {
+        let mut connection = Connection::default();
+        connection.begin_publishing(true);
+        connection
     }
 
-    /// Has a body wait for its message, of which amiquip gets these frames.
-    fn large_message(&mut self, size: usize, mark: u8) -> Vec<Vec<u8>> {
-        let frame_max = u32::try_from(BODY_MAX + frame::FRAME_OVERHEAD).unwrap();
-        self.bodies.push(vec![mark; size].into(), frame_max);
-        head_of_message(0, mark, 0b11)
+    fn begin_publishing(&mut self, is_confirmed: bool) {
+        self.outgoing.begin_publishing(is_confirmed);
+        self.buffer.extend(confirm_select());
+    }
+
+    /// Whether the message waits to be sent.
+    fn publish(&mut self, size: usize, mark: u8) -> bool {
+        let body = vec![mark; size].into();
+        self.outgoing
+            .publish(&head_of_message(mark), &body, BODY_MAX + FRAME_OVERHEAD)
+    }
+
+    /// Sends what waits from the thread that publishes.
+    fn send(&mut self) {
+        let _ = self.outgoing.flush(&mut self.socket);
+        if self.outgoing.must_ask() {
+            self.buffer.extend(confirm_select());
+        }
     }
 
     fn write(&mut self) {
@@ -135,7 +157,7 @@ impl Connection {
     }
 
     fn write_all(&mut self) {
-        while !self.buffer.is_empty() || self.outgoing.needs_flush() {
+        while !self.buffer.is_empty() || self.outgoing.needs_wake() {
             self.write();
         }
     }
@@ -151,25 +173,23 @@ fn frames(mut bytes: &[u8]) -> Vec<&[u8]> {
     frames
 }
 
-/// Those that must not overtake each other.
-fn ordered<'a>(frames: &[&'a [u8]]) -> Vec<&'a [u8]> {
-    let goes_past = |frame: &[u8]| {
-        frame[0] == HEARTBEAT
-            || MethodId::of_frame(frame) == Some(MethodId::BASIC_ACK)
-            || MethodId::of_frame(frame) == Some(MethodId::CHANNEL_FLOW_OK)
-    };
-    frames.iter().copied().filter(|it| !goes_past(it)).collect()
+fn is_of_message(frame: &[u8]) -> bool {
+    MethodId::of_frame(frame) == Some(MethodId::BASIC_PUBLISH) || [HEADER, BODY].contains(&frame[0])
 }
 
-/// Those by amiquip, whose arguments are a mark here, and those past it.
-fn acknowledgements<'a>(frames: &[&'a [u8]]) -> [Vec<&'a [u8]>; 2] {
-    let is_amiquips = |it: &&[u8]| it.len() == method(MethodId::BASIC_ACK, 0).len();
-    let all = frames
-        .iter()
-        .copied()
-        .filter(|it| MethodId::of_frame(it) == Some(MethodId::BASIC_ACK));
-    let (amiquips, others) = all.partition(is_amiquips);
-    [amiquips, others]
+fn is_call(frame: &[u8]) -> bool {
+    [DECLARE, MethodId::CONFIRM_SELECT]
+        .map(Some)
+        .contains(&MethodId::of_frame(frame))
+}
+
+/// An acknowledgement past amiquip, whose own have a mark as their argument here.
+fn is_acknowledgement_at_once(frame: &[u8]) -> bool {
+    is_acknowledgement(frame) && frame.len() > method(MethodId::BASIC_ACK, 0).len()
+}
+
+fn is_acknowledgement(frame: &[u8]) -> bool {
+    MethodId::of_frame(frame) == Some(MethodId::BASIC_ACK)
 }
 
 fn acknowledgement(tag: u8) -> Vec<u8> {
@@ -177,102 +197,158 @@ fn acknowledgement(tag: u8) -> Vec<u8> {
     frame::encode_method(1, MethodId::BASIC_ACK, &arguments)
 }
 
+/// Those of `frames` that are of a kind.
+fn only<'a>(frames: &[&'a [u8]], kind: fn(&[u8]) -> bool) -> Vec<&'a [u8]> {
+    frames.iter().copied().filter(|it| kind(it)).collect()
+}
+
+/// What is still to come of a message, behind the frame that was seen last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Nothing,
+    Header,
+    Body(u64),
+}
+
+impl Content {
+    fn behind(self, frame: &[u8]) -> Content {
+        let payload = &frame[frame::HEAD_LENGTH..frame.len() - 1];
+        let left = match (self, frame[0]) {
+            (Content::Nothing, frame::METHOD) if is_of_message(frame) => return Content::Header,
+            (Content::Header, HEADER) => u64::from_be_bytes(*payload[4..].first_chunk().unwrap()),
+            (Content::Body(left), BODY) => left - payload.len() as u64,
+            (Content::Nothing, _) => return Content::Nothing,
+            (content, _) => panic!("{frame:?} within a message: {content:?}"),
+        };
+        match left {
+            0 => Content::Nothing,
+            left => Content::Body(left),
+        }
+    }
+}
+
 proptest! {
     #[test]
-    fn messages_wait_whole_and_in_order_and_nothing_is_lost(events in vec(event(), 0..60)) {
-        let mut connection = Connection::new();
-        let mut handed_over = Vec::new();
+    fn nothing_is_lost_and_no_call_overtakes_what_was_sent_before_it(
+        is_confirmed in any::<bool>(),
+        events in vec(event(), 0..60),
+    ) {
+        let mut connection = Connection::default();
+        connection.begin_publishing(is_confirmed);
+        let mut handed_over = if is_confirmed { confirm_select() } else { Vec::new() };
         let mut flows = 0;
         for (event, mark) in events.iter().zip(0..) {
-            let mut whole = None;
-            let frames = match event {
-                Event::Publish { size, is_large: false } => message(*size, mark),
-                Event::Publish { size, is_large: true } => {
-                    whole = Some(message(*size, mark).concat());
-                    connection.large_message(*size, mark)
+            let mut amiquips = Vec::new();
+            match event {
+                Event::Publish { size, is_sent } => {
+                    prop_assert!(connection.publish(*size, mark));
+                    handed_over.extend(message(*size, mark));
+                    if *is_sent {
+                        connection.send();
+                    }
                 }
-                Event::Acknowledge => vec![method(MethodId::BASIC_ACK, mark)],
+                Event::Acknowledge => amiquips = method(MethodId::BASIC_ACK, mark),
                 Event::AcknowledgeAtOnce => {
                     connection.outgoing.acknowledge(mark.into());
-                    whole = Some(acknowledgement(mark));
-                    vec![]
+                    handed_over.extend(acknowledgement(mark));
                 }
-                Event::Declare => vec![method(DECLARE, mark)],
-                Event::Heartbeat => vec![heartbeat()],
+                Event::Declare => amiquips = method(DECLARE, mark),
+                Event::Heartbeat => amiquips = heartbeat(),
                 Event::Flow(is_active) => {
                     flows += 1;
                     connection.outgoing.obey(*is_active);
-                    vec![]
                 }
-                Event::Write(times) => {
-                    (0..*times).for_each(|_| connection.write());
-                    vec![]
-                }
-            };
-            handed_over.extend(whole.unwrap_or_else(|| frames.concat()));
-            for frame in frames {
-                // amiquip may write between the frames of a message.
-                connection.buffer.extend(frame);
-                if mark % 3 == 0 {
-                    connection.write();
-                }
+                Event::Write(times) => (0..*times).for_each(|_| connection.write()),
+            }
+            connection.buffer.extend(&amiquips);
+            handed_over.extend(amiquips);
+            if mark % 3 == 0 {
+                connection.write();
             }
         }
         connection.write_all();
         connection.outgoing.obey(true);
         connection.write_all();
+        prop_assert!(!connection.outgoing.is_full() && connection.outgoing.waiting.is_empty());
 
         let sent = frames(&connection.socket.written);
         let given = frames(&handed_over);
-        prop_assert_eq!(ordered(&sent), ordered(&given));
-        prop_assert_eq!(acknowledgements(&sent), acknowledgements(&given));
-        // The answer to a later call makes an acknowledgement certain, so no later call may overtake it.
-        let place = |frame: &[u8]| sent.iter().position(|it| *it == frame);
-        for (at, frame) in given.iter().enumerate() {
-            let is_past_amiquip = acknowledgements(&[frame])[1].len() == 1;
-            let later = ordered(&given[at..]);
-            prop_assert!(!is_past_amiquip || later.iter().all(|it| place(it) > place(frame)));
+        for kind in [is_of_message, is_call, is_acknowledgement_at_once] {
+            prop_assert_eq!(only(&sent, kind), only(&given, kind));
+        }
+        prop_assert_eq!(only(&sent, is_acknowledgement).len(), only(&given, is_acknowledgement).len());
+        // The answer to a call tells that the broker has handled what was sent before it.
+        for call in only(&given, is_call) {
+            let before = |frames: &[&[u8]], kind: fn(&[u8]) -> bool| {
+                let place = frames.iter().position(|it| *it == call).unwrap();
+                only(&frames[..place], kind).len()
+            };
+            for kind in [is_of_message, is_acknowledgement_at_once] {
+                prop_assert!(before(&sent, kind) >= before(&given, kind));
+            }
         }
         let mut is_paused = false;
+        let mut is_selected = !is_confirmed;
         let mut content = Content::Nothing;
         let mut answers = 0;
         for frame in sent {
-            prop_assert!(!(is_paused && MethodId::of_frame(frame) == Some(MethodId::BASIC_PUBLISH)));
-            let is_between = content == Content::Nothing;
+            let is_message = MethodId::of_frame(frame) == Some(MethodId::BASIC_PUBLISH);
+            prop_assert!(!is_message || (is_selected && !is_paused));
+            is_selected |= MethodId::of_frame(frame) == Some(MethodId::CONFIRM_SELECT);
             content = content.behind(frame);
-            let is_content = !is_between && [HEADER, BODY].contains(&frame[0]);
-            prop_assert!(is_between || is_content || frame[0] == HEARTBEAT);
             if MethodId::of_frame(frame) == Some(MethodId::CHANNEL_FLOW_OK) {
                 answers += 1;
                 is_paused = frame[frame::HEAD_LENGTH + 4] == 0;
             }
         }
+        prop_assert_eq!(content, Content::Nothing);
         prop_assert_eq!(answers, flows + 1);
     }
 }
 
 #[test]
 fn what_waits_for_a_channel_that_is_closed_is_dropped() {
-    let mut connection = Connection::new();
-    connection.outgoing.obey(false);
-    connection.buffer = [
-        message(5, 1).concat(),
-        connection.large_message(5, 2).concat(),
-        method(MethodId::CHANNEL_CLOSE_OK, 0),
-    ]
-    .concat();
-    connection.write_all();
-    let sent = frames(&connection.socket.written);
-    assert!(MethodId::of_frame(sent[0]) == Some(MethodId::CHANNEL_FLOW_OK));
-    assert!(MethodId::of_frame(sent[1]) == Some(MethodId::CHANNEL_CLOSE_OK));
-    assert_eq!(sent.len(), 2);
-    assert!(!connection.outgoing.is_full());
+    let close_ok = method(MethodId::CHANNEL_CLOSE_OK, 0);
+    let flow_ok = method(MethodId::CHANNEL_FLOW_OK, 0);
+    for is_ready in [true, false] {
+        let mut connection = Connection::publishing();
+        if is_ready {
+            connection.write_all();
+            connection.outgoing.obey(false);
+        } else {
+            connection.buffer.clear();
+        }
+        assert!(connection.publish(WAITING_MAX, 1));
+        assert!(connection.publish(5, 2));
+        connection.send();
+        assert!(connection.outgoing.is_full());
+        connection
+            .buffer
+            .extend([heartbeat(), close_ok.clone()].concat());
+        connection.write_all();
+        assert!(!connection.outgoing.is_full());
+        assert!(!connection.publish(5, 3));
+        connection.send();
+        connection.write_all();
+        let expected = if is_ready {
+            [
+                confirm_select(),
+                flow_ok.clone(),
+                heartbeat(),
+                close_ok.clone(),
+            ]
+            .concat()
+        } else {
+            [heartbeat(), close_ok.clone()].concat()
+        };
+        assert_eq!(connection.socket.written, expected, "{is_ready}");
+    }
 }
 
 #[test]
 fn nothing_is_acknowledged_behind_the_end_of_a_channel() {
     for is_active in [true, false] {
-        let mut connection = Connection::new();
+        let mut connection = Connection::default();
         connection.outgoing.obey(is_active);
         connection.outgoing.acknowledge(1);
         let end = method(MethodId::CHANNEL_CLOSE_OK, 0);
@@ -359,10 +435,7 @@ fn sent_behind_opening(first_call: Option<&[u8]>, batches: &[&[u8]]) -> Vec<u8> 
     let opening = opening.each_ref().map(Vec::as_slice);
     let all = [&opening[..], batches].concat();
     let before = sent_by(Outgoing::default(), &opening[2..]);
-    let sent = sent_by(
-        Outgoing::new(true, first_call, LargeBodies::default()),
-        &all,
-    );
+    let sent = sent_by(Outgoing::new(true, first_call), &all);
     let start_ok = frame::first(&sent).unwrap();
     sent[start_ok.len()..]
         .strip_prefix(before.as_slice())
@@ -379,7 +452,7 @@ fn the_client_properties_are_ours_and_the_rest_is_amiquips() {
     let greeting = frame::PROTOCOL_HEADER;
     let start = encoded(0, &start_ok(theirs));
     let all = [&greeting, start.as_slice(), start.as_slice()].concat();
-    let sent = sent_by(Outgoing::new(false, None, LargeBodies::default()), &[&all]);
+    let sent = sent_by(Outgoing::new(false, None), &[&all]);
     let rest = sent.strip_prefix(&greeting).unwrap();
     let (rest, introduced) = parse_frame(rest).unwrap();
     let AMQPFrame::Method(0, AMQPClass::Connection(connection::AMQPMethod::StartOk(ok))) =
@@ -411,8 +484,8 @@ fn a_greeting_sent_before_is_not_sent_again() {
     let [greeting, start_ok, _] = opening();
     let batches = [greeting.as_slice(), &start_ok];
     assert_eq!(
-        sent_by(Outgoing::new(true, None, LargeBodies::default()), &batches),
-        sent_by(Outgoing::new(false, None, LargeBodies::default()), &batches)[greeting.len()..]
+        sent_by(Outgoing::new(true, None), &batches),
+        sent_by(Outgoing::new(false, None), &batches)[greeting.len()..]
     );
 }
 
@@ -427,10 +500,7 @@ fn what_begins_otherwise_passes_as_it_is() {
         vec![ours, call.clone()],
     ] {
         let batches: Vec<&[u8]> = batches.iter().map(Vec::as_slice).collect();
-        let sent = sent_by(
-            Outgoing::new(false, Some(&call), LargeBodies::default()),
-            &batches,
-        );
+        let sent = sent_by(Outgoing::new(false, Some(&call)), &batches);
         assert_eq!(sent, batches.concat());
     }
 }
@@ -477,7 +547,7 @@ fn a_heartbeat_in_the_way_may_come_in_one_piece_with_the_channel() {
 
 /// The answers up to which amiquip may read after connection.open and each of `batches`.
 fn last_answers(first_call: Option<&[u8]>, batches: &[Vec<u8>]) -> Vec<Option<MethodId>> {
-    let mut outgoing = Outgoing::new(true, first_call, LargeBodies::default());
+    let mut outgoing = Outgoing::new(true, first_call);
     let mut socket = Vec::new();
     let mut answer_behind = |bytes: &[u8]| {
         assert!(outgoing.write(bytes, &mut socket).is_ok());
@@ -534,28 +604,38 @@ fn nothing_is_held_back_once_amiquip_asks_for_something_else() {
 }
 
 #[test]
-fn who_waits_for_large_bodies_goes_on_when_they_are_taken_and_at_the_end() {
-    type Way = fn(&mut Connection, Vec<u8>);
-    const CLOSED: Way = |connection, _| {
-        let close_ok = method(MethodId::CHANNEL_CLOSE_OK, 0);
-        connection.buffer = [heartbeat(), close_ok].concat();
-    };
-    let ways: [Way; 4] = [
-        |connection, message| connection.buffer = message,
-        CLOSED,
-        |connection, message| {
-            connection.outgoing.obey(false);
-            CLOSED(connection, message);
-        },
-        |connection, _| *connection = Connection::default(),
-    ];
-    for way in ways {
-        let mut connection = Connection::new();
-        let message = connection.large_message(5, 1).concat();
-        let bodies = connection.bodies.clone();
-        let waiting = std::thread::spawn(move || bodies.wait_until_taken());
-        way(&mut connection, message);
-        connection.write_all();
-        waiting.join().unwrap();
+fn whoever_publishes_is_told_to_wait_until_the_socket_has_taken_enough() {
+    let mut connection = Connection::publishing();
+    connection.write_all();
+    for mark in 0.. {
+        assert!(connection.publish(WAITING_MAX / 10, mark));
+        if connection.outgoing.is_full() {
+            break;
+        }
     }
+    connection.send();
+    assert!(connection.outgoing.is_full());
+    connection.write_all();
+    assert!(!connection.outgoing.is_full());
+}
+
+/// amiquip's thread comes back to a socket for as long as it has a frame that is not taken.
+#[test]
+fn amiquip_is_asked_once_for_all_that_waits() {
+    let mut connection = Connection::publishing();
+    connection.write_all();
+    for mark in 0..3 {
+        assert!(connection.publish(50, mark));
+        connection.send();
+    }
+    assert_eq!(connection.buffer, confirm_select());
+    while !connection.buffer.is_empty() {
+        connection.write();
+    }
+    let messages = (0..3).map(|mark| message(50, mark));
+    let expected: Vec<u8> = std::iter::once(confirm_select())
+        .chain(messages)
+        .flatten()
+        .collect();
+    assert_eq!(connection.socket.written, expected);
 }
