@@ -83,7 +83,10 @@ impl Tool for Call {
         let options = self.options()?;
         let timeout = options.timeout;
         let Some(status) = call::call(&connect, options)? else {
-            complain(&format!("no reply within {timeout:?}"));
+            complain(&match timeout {
+                Duration::ZERO => "no reply within 0s".to_owned(), // and not 0ns
+                timeout => format!("no reply within {timeout:?}"),
+            });
             return Ok(Status::TIMED_OUT);
         };
         Ok(status)

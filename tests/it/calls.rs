@@ -236,6 +236,10 @@ fn a_reply_that_does_not_come_in_time_is_124_and_the_request_is_gone() {
         .exits(124);
     assert!(began.elapsed() >= Duration::from_millis(500));
     queue.holds(0);
+    test.run("amqp-call -r {queue} -b a --timeout 0s")
+        .stderr("no reply within 0s\n")
+        .exits(124);
+    queue.holds(0);
     let (call, end_of_call) = mpsc::channel::<()>();
     let _slow = Worker::start(&test, "queue", move |channel, request| {
         let _ = end_of_call.recv();

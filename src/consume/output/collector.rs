@@ -14,6 +14,8 @@ use super::control::{Control, State};
 use super::own_stream::{Broken, OwnStream, OwnStreams, Target};
 use super::tagger::Tagger;
 use super::tail::Tail;
+use crate::reason::reason;
+use crate::system::stderr::warn;
 use crate::system::waker::{Waker, WakingSender};
 
 /// How much is read at once.
@@ -415,8 +417,15 @@ impl Passing {
         if self.target == Target::Stderr || !self.has_passed_on {
             return false;
         }
-        let Ok(waker) = Waker::new() else {
-            return true;
+        let waker = match Waker::new() {
+            Ok(waker) => waker,
+            Err(error) => {
+                warn(&format!(
+                    "cannot wait until a command's standard output is written: {}; the command has failed",
+                    reason(&error)
+                ));
+                return true;
+            }
         };
         let (when_done, done) = WakingSender::new(&waker);
         self.stream.finish(when_done);
