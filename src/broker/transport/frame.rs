@@ -182,13 +182,6 @@ pub fn encode_header(channel: u16, properties: &AMQPProperties, max: usize) -> O
 /// Where the size of the body stands in a content header's payload: behind class and weight (section 4.2.6.1).
 const BODY_SIZE: usize = 4;
 
-/// The size of the body that follows a content header with this payload.
-#[must_use]
-pub fn body_size(header_payload: &[u8]) -> Option<u64> {
-    let size = header_payload.get(BODY_SIZE..)?.first_chunk()?;
-    Some(u64::from_be_bytes(*size))
-}
-
 /// Writes the size of the body into a content header's frame.
 pub fn set_body_size(header_frame: &mut [u8], size: u64) {
     let field = header_frame.iter_mut().skip(HEAD_LENGTH + BODY_SIZE);
@@ -218,6 +211,5 @@ mod tests {
         assert_eq!(first(&frame[..12]), None);
         assert_eq!(MethodId::of_frame(&frame[..10]), None);
         assert_eq!(MethodId::of_frame(&encode(HEARTBEAT, 0, &[])), None);
-        assert_eq!(body_size(&[0, 60, 0, 0, 1]), None);
     }
 }
