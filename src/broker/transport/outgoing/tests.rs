@@ -87,22 +87,22 @@ fn message(size: usize, mark: u8) -> Vec<u8> {
 
 const DECLARE: MethodId = MethodId(frame::QUEUE, 10);
 
-/// A socket that takes a few bytes at a time, and nothing every other time.
+/// A socket that takes a few bytes at a time, and says so the next time, as TLS does: then the same bytes must come first.
 #[derive(Default)]
 struct SlowSocket {
     written: Vec<u8>,
-    is_full: bool,
+    taken: Vec<u8>,
 }
 
 impl Write for SlowSocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.is_full = !self.is_full;
-        if self.is_full {
+        if self.taken.is_empty() {
+            self.taken = bytes[..bytes.len().min(5)].to_vec();
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let length = bytes.len().min(5);
-        self.written.extend_from_slice(&bytes[..length]);
-        Ok(length)
+        assert!(bytes.starts_with(&self.taken));
+        self.written.extend_from_slice(&self.taken);
+        Ok(mem::take(&mut self.taken).len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
