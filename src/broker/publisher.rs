@@ -285,14 +285,6 @@ impl Publisher<'_> {
         self.returns.try_iter().map(Returned::from_wire)
     }
 
-    /// Waits for the next confirmation.
-    pub fn next_confirmation(&self) -> Result<Confirmation> {
-        match self.confirms.recv() {
-            Ok(confirm) => Ok(Confirmation::from_wire(confirm)),
-            Err(RecvError) => Err(self.failure()),
-        }
-    }
-
     /// Why the channel ended, once no confirmation can come any more; a broken connection's reason is known to
     /// [`Session::explain_end`].
     #[must_use]

@@ -167,8 +167,8 @@ impl WireSender {
         }
     }
 
-    /// Has messages wait until amiquip has sent confirm.select, for which it must be asked behind this. The broker gets it if
-    /// messages are confirmed.
+    /// Has messages wait until amiquip sends confirm.select. amiquip must be asked for that after this call. The broker gets it
+    /// if messages are confirmed.
     pub(in crate::broker) fn begin_publishing(&self, is_confirmed: bool) {
         if let Some(wire) = self.wire.upgrade() {
             lock(&wire).outgoing.begin_publishing(is_confirmed);
