@@ -131,13 +131,13 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
         .stderr("lines missing in the job log: 1\n")
         .succeeds();
     let tool = test
-        .run("amqp-consume -q {queue} --joblog log true")
+        .run("amqp-consume -q {queue} --joblog log touch begun")
         .stderr("lines missing in the job log: 1\n")
         .spawn();
-    queue.has_consumers(1);
-    queue.holds(0);
+    test.wait_for_file("begun");
     tool.signal(Signal::TERM);
     tool.exits(143);
+    queue.holds(0);
 }
 
 /// The job log in JSON.

@@ -180,11 +180,11 @@ fn who_does_not_listen_holds_up_nothing() {
     queue.holds(0);
     queue.publish(["a"]);
     let tool = test
-        .run("amqp-consume -q {queue} -j 4 --on-failure ack sh -c 'exit 7'")
+        .run("amqp-consume -q {queue} -j 4 --on-failure ack sh -c 'touch begun; exit 7'")
         .stderr_full()
         .spawn();
-    queue.has_consumers(1);
-    queue.holds(0);
+    test.wait_for_file("begun");
     tool.signal(Signal::TERM);
     tool.exits(143);
+    queue.holds(0);
 }
