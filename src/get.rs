@@ -93,7 +93,8 @@ impl Taken {
                 break;
             };
             if let Err(error) = write(&delivery, options, self.written + 1) {
-                delivery.unsettled.requeue(session)?;
+                // Where this fails, the connection is lost, and the broker requeues the message by itself.
+                let _ = delivery.unsettled.requeue(session);
                 return Err(error);
             }
             self.written += 1;
@@ -113,8 +114,10 @@ fn look_at(
     let mut held = Held::default();
     let outcome = held.write_all(&mut session, connect, options);
     let count = held.count;
-    held.give_back(session)?;
-    outcome.map(|()| count)
+    let given_back = held.give_back(session);
+    outcome?; // if both failed, the first failure is why the second came
+    given_back?;
+    Ok(count)
 }
 
 /// Up to this number, messages are requeued in the same way for every type of queue. With more, basic.nack is slow on a classic queue,

@@ -40,9 +40,12 @@ fn stream<'test>(test: &'test Test, bodies: &[&str]) -> Queue<'test> {
 fn what_a_stream_does_not_do_is_told_with_what_does() {
     let test = Test::new();
     let stream = stream(&test, &["a", "b"]);
-    test.run("amqp-get -q {stream}")
-        .stderr_contains("a stream is read by amqp-consume")
-        .exits(1);
+    for options in ["", " --requeue"] {
+        test.run(&format!("amqp-get -q {{stream}}{options}"))
+            .stderr_contains("basic.get: ")
+            .stderr_contains("a stream is read by amqp-consume")
+            .exits(1);
+    }
     test.run("amqp-delete-queue --purge {stream}")
         .stderr_contains("x-max-age")
         .exits(1);
