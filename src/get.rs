@@ -93,7 +93,7 @@ impl Taken {
                 break;
             };
             if let Err(error) = write(&delivery, options, self.written + 1) {
-                // Where this fails, the connection is lost, and the broker requeues the message by itself.
+                // If this fails, the channel has ended, and the broker requeues the message by itself.
                 let _ = delivery.unsettled.requeue(session);
                 return Err(error);
             }
@@ -115,7 +115,8 @@ fn look_at(
     let outcome = held.write_all(&mut session, connect, options);
     let count = held.count;
     let given_back = held.give_back(session);
-    outcome?; // if both failed, the first failure is why the second came
+    // The first failure is told. If requeuing fails too, the channel has ended, and the broker requeues the messages by itself.
+    outcome?;
     given_back?;
     Ok(count)
 }
